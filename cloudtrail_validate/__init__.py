@@ -1,0 +1,61 @@
+"""ctvalidate: proves whether AWS CloudTrail logs are what AWS delivered.
+
+The library in one call::
+
+    from datetime import UTC, datetime
+    from cloudtrail_validate import Request, validate
+
+    report = validate(Request(start=datetime(2026, 1, 1, tzinfo=UTC), trail_arn="arn:aws:cloudtrail:…"))
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.api import Result, run, validate
+    from cloudtrail_validate.aws import ConfigurationError
+    from cloudtrail_validate.ledger import Listener, Progress
+    from cloudtrail_validate.report import ExitCode, Report, Verdict
+    from cloudtrail_validate.request import Request, RequestError
+    from cloudtrail_validate.trails import AccessError
+
+__all__ = [
+    "AccessError",
+    "ConfigurationError",
+    "ExitCode",
+    "Listener",
+    "Progress",
+    "Report",
+    "Request",
+    "RequestError",
+    "Result",
+    "Verdict",
+    "run",
+    "validate",
+]
+
+_HOMES: Final = {
+    "AccessError": "trails",
+    "ConfigurationError": "aws",
+    "ExitCode": "report",
+    "Listener": "ledger",
+    "Progress": "ledger",
+    "Report": "report",
+    "Request": "request",
+    "RequestError": "request",
+    "Result": "api",
+    "Verdict": "report",
+    "run": "api",
+    "validate": "api",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,5 @@
+"""`python -m cloudtrail_validate` is `ctvalidate`."""
+
+from cloudtrail_validate.cli import main
+
+main()

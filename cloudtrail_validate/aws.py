@@ -1,0 +1,168 @@
+"""AWS as boto3 resolves it: session, credentials, regions, endpoints, CA bundle. Everything but the hot path.
+
+All of AWS's own environment variables and config files apply, because boto3 reads them; what it resolved for S3 is handed
+to obstore, so that both reach the same place in the same way.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    Credentials,
+    DeferredRefreshableCredentials,
+)
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.utils import is_valid_endpoint_url
+from obstore.auth.boto3 import Boto3CredentialProvider
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CREDENTIAL_TTL: Final = timedelta(minutes=10)  # botocore refreshes with 10 minutes left, obstore asks again with 5
+FALLBACK_REGION: Final = "us-east-1"
+
+
+class ConfigurationError(Exception):
+    """The command line or AWS configuration is wrong or lacks something: nothing could be validated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one bucket is reached. `endpoint` is None for AWS's own, `ca_bundle` PEM text."""
+
+    region: str
+    endpoint: str | None
+    virtual_hosted: bool
+    ca_bundle: str | None
+
+
+class Aws:
+    """One identity's way into AWS. Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        role_arn: str | None = None,
+        external_id: str | None = None,
+    ) -> None:
+        if endpoint_url is not None and not is_valid_endpoint_url(endpoint_url):
+            raise ConfigurationError(
+                f"--endpoint-url: expected a URL such as https://s3.example.com, got {endpoint_url!r}"
+            )
+        self.user_agent = f"ctvalidate/{version('ctvalidate')}"
+        self._endpoint_url = endpoint_url
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._regions: dict[str, str] = {}
+        try:
+            session = botocore.session.Session(profile=profile)
+            session.user_agent_extra = self.user_agent
+            if role_arn is not None:
+                _assume(session, role_arn, external_id)
+            self._session = boto3.Session(botocore_session=session)
+            self.region = self._session.region_name or FALLBACK_REGION
+            found = self._session.get_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise ConfigurationError(f"AWS configuration: {error}") from error
+        if found is None:
+            raise ConfigurationError(
+                "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run where a role provides them"
+            )
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client of a service in a region, made once."""
+        with self._lock:
+            known = self._clients.get((service, region))
+            if known is None:
+                try:
+                    known = self._session.client(  # type: ignore[call-overload]  # any service by name
+                        service,
+                        region_name=region or self.region,
+                        endpoint_url=self._endpoint_url,
+                        config=Config(
+                            retries={"mode": "standard", "total_max_attempts": 5},
+                            max_pool_connections=32,
+                            connect_timeout=10,
+                            read_timeout=30,
+                        ),
+                    )
+                except (BotoCoreError, ValueError) as error:
+                    raise ConfigurationError(f"AWS configuration: {error}") from error
+                self._clients[service, region] = known
+            return known
+
+    def s3_client(self, bucket: str) -> S3Client:
+        """The boto3 client for a bucket, in the bucket's region."""
+        client: S3Client = self.client("s3", self.bucket_region(bucket))
+        return client
+
+    def bucket_region(self, bucket: str) -> str:
+        """The region a bucket lies in. HeadBucket tells it even to those it otherwise denies."""
+        known = self._regions.get(bucket)
+        if known is None:
+            try:
+                answer = self.client("s3").head_bucket(Bucket=bucket)
+            except ClientError as error:
+                answer = error.response
+            except BotoCoreError:
+                answer = {}
+            headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            known = self._regions.setdefault(bucket, headers.get("x-amz-bucket-region") or self.region)
+        return known
+
+    def bucket(self, bucket: str) -> Access:
+        """How obstore reaches a bucket: what boto3 resolved, in obstore's terms."""
+        client = self.s3_client(bucket)
+        region = self.bucket_region(bucket)
+        options: dict[str, str] = getattr(client.meta.config, "s3", None) or {}
+        style = options.get("addressing_style", "auto")
+        url = urlsplit(client.meta.endpoint_url)
+        host = url.hostname or ""
+        amazon = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        virtual = style == "virtual" or (style == "auto" and amazon and "." not in bucket)
+        endpoint = f"{url.scheme}://{bucket}.{url.netloc}" if virtual else client.meta.endpoint_url
+        return Access(region, endpoint, virtual, self._ca_bundle())
+
+    def credential_provider(self) -> Boto3CredentialProvider:
+        """The same credentials for obstore, refreshed by botocore."""
+        return Boto3CredentialProvider(self._session._session, ttl=CREDENTIAL_TTL)  # boto3 hides it
+
+    def caller_arn(self) -> str | None:
+        """Who is running this, as STS says, or None where it does not."""
+        try:
+            return str(self.client("sts").get_caller_identity()["Arn"])
+        except (ClientError, BotoCoreError, ConfigurationError, KeyError):
+            return None
+
+    def _ca_bundle(self) -> str | None:
+        path = self._session._session.get_config_variable("ca_bundle")  # no public way
+        if not path:
+            return None
+        try:
+            return Path(str(path)).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"AWS_CA_BUNDLE: expected a readable PEM file, got {path!r}: {error}") from error
+
+
+def _assume(session: botocore.session.Session, role_arn: str, external_id: str | None) -> None:
+    """Make the session act as a role, with credentials that botocore refreshes by itself."""
+    source = session.get_credentials()
+    if source is None:
+        raise ConfigurationError("--role-arn: no AWS credentials found to assume the role with")
+    extra = {"RoleSessionName": "ctvalidate"} | ({"ExternalId": external_id} if external_id else {})
+    fetcher = AssumeRoleCredentialFetcher(session.create_client, source, role_arn, extra_args=extra)
+    refreshing: Credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+    session._credentials = refreshing  # type: ignore[attr-defined]  # what aws-cli's own plugins do

@@ -1,0 +1,91 @@
+"""The command line: one module a subcommand, imported when it is called. Without a subcommand it validates."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+SUBCOMMANDS: Final = {
+    "validate": "Validate a trail (what `ctvalidate [OPTIONS]` does).",
+    "explain": "What a rule means, what it does not mean, and what to do next.",
+    "keys": "Export CloudTrail's public keys for work without AWS.",
+    "schema": "The report's JSON Schema.",
+    "simulate": "Write a trail as AWS would, whole or tampered with on purpose.",
+    "demo": "Simulate a trail, tamper with it, and find what was planted.",
+}
+DEFAULT: Final = "validate"
+
+
+class Commands(click.Group):
+    """Loads a subcommand when it is asked for, validates where none is named, and answers a slip with the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All subcommands, in the order of the help."""
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one subcommand's module."""
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module = import_module(f"{__name__}.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options without a subcommand are those of `validate`."""
+        if args and args[0].startswith("-") and args[0] not in ("--help", "-h", "--version"):
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand, or name the nearest one."""
+        if args and args[0] not in SUBCOMMANDS:
+            near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1, cutoff=0.4)
+            meant = f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(SUBCOMMANDS)
+            raise click.UsageError(f"no such command {args[0]!r}: {meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The subcommands, and the options that need none, without importing more than the default command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+        command = self.get_command(ctx, DEFAULT)
+        if command is not None:
+            with formatter.section("Options of validation"):
+                records = [param.get_help_record(ctx) for param in command.get_params(ctx) if param.name != "help"]
+                formatter.write_dl([record for record in records if record])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ctvalidate", prog_name="ctvalidate")
+def group() -> None:
+    """Prove whether AWS CloudTrail logs are what AWS delivered.
+
+    Checks every signature, link and hash of a trail's digest chains in all its accounts and regions, and reports each
+    missing, altered or extra file and every hour that nobody can vouch for.
+
+    Exit codes: 0 all proven, 1 evidence of change, 2 wrong command line or configuration, 3 not everything could be
+    proven, 4 nothing to validate was found.
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Entry point: exits with the contract's codes."""
+    try:
+        code = group.main(args=args, prog_name="ctvalidate", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("ctvalidate: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away; a second complaint from the interpreter would go to it too
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)

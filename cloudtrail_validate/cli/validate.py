@@ -1,0 +1,185 @@
+"""`ctvalidate [OPTIONS]`: parse, build a request, run it, render the report, exit with its code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cloudtrail_validate.cli.files import check_writable, write_whole
+from cloudtrail_validate.model import Locator, Status
+from cloudtrail_validate.report import formats
+from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request, RequestError, now_utc, parse_span, parse_time
+from cloudtrail_validate.text import printable
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.api import Result
+    from cloudtrail_validate.engine import Engine
+    from cloudtrail_validate.ledger import Progress
+    from cloudtrail_validate.model import Finding
+
+INTERRUPTED: Final = 130
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command("validate", short_help="Validate a trail.")
+@click.option("--trail-arn", metavar="ARN", help="The trail to validate.")
+@click.option("--start-time", metavar="TIME", help="Begin of the window, ISO 8601; UTC unless it has an offset.")
+@click.option("--end-time", metavar="TIME", help="End of the window.  [default: now]")
+@click.option("--last", metavar="SPAN", help="The window up to now: 24h, 7d.")
+@click.option("--s3-bucket", "bucket", metavar="NAME", help="Bucket to look in.  [default: the trail's]")
+@click.option("--s3-prefix", "prefix", metavar="PREFIX", help="Prefix in that bucket.  [default: none]")
+@click.option("--account-id", "accounts", multiple=True, metavar="ID", help="Only this account (repeatable).")
+@click.option("--region", "regions", multiple=True, metavar="REGION", help="Only this region (repeatable).")
+@click.option("--source", type=_FOLDER, metavar="DIR", help="Validate a local copy of the bucket's tree.")
+@click.option("--public-keys", type=_FILE, metavar="FILE", help="Use exported keys; see `ctvalidate keys export`.")
+@click.option("--profile", metavar="NAME", help="AWS profile.")
+@click.option("--endpoint-url", metavar="URL", help="Endpoint for AWS requests.")
+@click.option("--role-arn", metavar="ARN", help="Role to assume first.")
+@click.option("--external-id", metavar="ID", help="External id for that role.")
+@click.option(
+    "--format", "format_", metavar="FORMAT", default=formats.TABLE, help="Format on standard output.  [default: table]"
+)
+@click.option(
+    "--output",
+    "outputs",
+    type=_FILE,
+    multiple=True,
+    metavar="FILE",
+    help="Write a report, format by ending (repeatable).",
+)
+@click.option(
+    "--tolerate", multiple=True, metavar="RULE", help="Leave an uncovered or unverifiable rule out of the exit code."
+)
+@click.option(
+    "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Requests in flight.  [default: 256]"
+)
+@click.option("--verbose", is_flag=True, help="List every digest and log, not only findings.")
+@click.option("--no-progress", is_flag=True, help="No progress bar, even on a terminal.")
+def command(**options: Any) -> int:
+    """Validate CloudTrail logs of a trail, a bucket or a local copy.
+
+    Nothing narrows the run unless you do: all regions and all accounts that the trail writes are validated.
+    """
+    format_ = options.pop("format_")
+    outputs: tuple[Path, ...] = options.pop("outputs")
+    verbose, no_progress = options.pop("verbose"), options.pop("no_progress")
+    now = now_utc()
+    try:
+        _check_outputs(format_, outputs)
+        request = build_request(options, now)
+        request.check(now)
+    except RequestError as error:
+        raise click.UsageError(str(error)) from error
+    result = execute(request, now, Objects(to_error=format_ != formats.TABLE) if verbose else None, quiet=no_progress)
+    render(result, format_, outputs)
+    return INTERRUPTED if result.interrupted else result.report.exit_code
+
+
+def build_request(options: dict[str, Any], now: datetime) -> Request:
+    """The request that the options describe. Raises `RequestError`."""
+    start, end, last = (options.pop(name) for name in ("start_time", "end_time", "last"))
+    if (start is None) == (last is None):
+        raise RequestError("the window: expected either --start-time or --last")
+    if last is not None and end is not None:
+        raise RequestError("--last: it ends now, expected it without --end-time")
+    begin = now - parse_span(last) if last else parse_time(start, "--start-time")
+    until = parse_time(end, "--end-time") if end else now
+    return Request(start=begin, end=until, tolerate=frozenset(options.pop("tolerate")), **options)
+
+
+def execute(request: Request, now: datetime, listener: Objects | None, *, quiet: bool = False) -> Result:
+    """Run a request with a progress bar, stopping cleanly at the first SIGINT or SIGTERM."""
+    from cloudtrail_validate.api import run
+    from cloudtrail_validate.aws import ConfigurationError
+    from cloudtrail_validate.cli.progress import ProgressBar
+    from cloudtrail_validate.ledger import Progress
+    from cloudtrail_validate.trails import AccessError
+
+    progress: Progress = Progress()
+    try:
+        with ProgressBar(progress, enabled=not quiet and listener is None):
+            return run(request, progress=progress, listener=listener, now=now, on_start=_stop_on_signals)
+    except (RequestError, ConfigurationError) as error:
+        raise _Refusal(printable(str(error)), 2) from error
+    except AccessError as error:
+        raise _Refusal(printable(str(error)), 3) from error
+
+
+def render(result: Result, format_: str, outputs: tuple[Path, ...]) -> None:
+    """Write the files, then the report on standard output."""
+    for path in outputs:
+        name = formats.by_ending(path.name)
+        if name is not None:
+            try:
+                write_whole(path, formats.renderer(name)(result.report))
+            except OSError as error:
+                click.echo(f"ctvalidate: --output: cannot write {path}: {error.strerror}", err=True)
+    if result.interrupted:
+        click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
+    if format_ != formats.TABLE:
+        sys.stdout.buffer.write(formats.renderer(format_)(result.report).encode())
+        sys.stdout.buffer.flush()
+        return
+    from rich.console import Console
+
+    from cloudtrail_validate.report.table import render as render_table
+
+    render_table(result.report, Console(), tally=result.outcome.ledger.tally)
+
+
+class Objects:
+    """`--verbose`: a line an object as it is checked, in the words of `aws cloudtrail validate-logs`."""
+
+    def __init__(self, *, to_error: bool) -> None:
+        self._to_error = to_error
+
+    def finding(self, finding: Finding) -> None:
+        """Findings are in the report."""
+
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+        """One object's line."""
+        sort = "Digest file" if digest else "Log file"
+        click.echo(f"{sort}\t{printable(str(where))}\t{status or 'valid'}", err=self._to_error)
+
+
+class _Refusal(click.ClickException):
+    """Nothing was validated: one line, and the contract's exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002  # click's signature
+        """One line on standard error."""
+        click.echo(f"ctvalidate: {self.message}", err=True)
+
+
+def _check_outputs(format_: str, outputs: tuple[Path, ...]) -> None:
+    names = (formats.TABLE, *formats.FORMATS)
+    if format_ not in names:
+        raise RequestError(f"--format: expected {', '.join(names)}, got {format_!r}")
+    for path in outputs:
+        if formats.by_ending(path.name) is None:
+            raise RequestError(f"--output: expected a file ending in {formats.endings()}, got {str(path)!r}")
+        check_writable("--output", path)
+
+
+def _stop_on_signals(engine: Engine) -> None:
+    """Let the first signal end the run in order; a second one ends the process."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        engine.stop()
+        loop.remove_signal_handler(number)
+
+    with contextlib.suppress(NotImplementedError, ValueError):  # Windows, or a loop beside the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop, number)

@@ -1,0 +1,139 @@
+"""Inflate and hash: what a gzip object's content is, in bounded memory.
+
+CloudTrail hashes the *inflated* content of one gzip member (User Guide, "CloudTrail digest file structure"). Anything after
+the member is an alteration, because readers that concatenate members would see other bytes than were signed. A missing or
+wrong trailer is damage to the container. Pure: bytes in, values out; nothing is raised on hostile content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, cast
+
+from isal import igzip_lib, isal_zlib
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WBITS: Final = 31  # zlib's code for "one gzip member, check its CRC and length"
+_IsalError = cast("type[Exception]", igzip_lib.IsalError)  # its stub says instance, not class
+INFLATE_CHUNK: Final = 1 << 20  # bytes inflated at a time: bounds memory whatever a member claims to inflate to
+
+
+class Flaw(Enum):
+    """What is wrong with the container, whatever its content hashes to."""
+
+    NOT_GZIP = "not gzip"
+    DAMAGED = "gzip stream is damaged"
+    TRUNCATED = "gzip stream ends too early"
+    TRAILING = "bytes after the gzip member"
+    TOO_LARGE = "inflates to more than can be a digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """SHA-256 (lower-case hex) and length in bytes of the inflated content, and the container's flaw, if any.
+
+    With `TRAILING` the hash is that of the first member; with the other flaws it is that of what could be inflated.
+    """
+
+    sha256: str
+    size: int
+    flaw: Flaw | None = None
+
+
+class Inflater:
+    """Inflates one gzip member piece by piece and hashes it; `finish()` says what it was.
+
+    With `accept_plain` content that is no gzip at all is hashed as it is: copy tools that honour Content-Encoding store
+    logs inflated.
+    """
+
+    __slots__ = ("_accept_plain", "_flaw", "_hash", "_head", "_inflate", "_keep", "_limit", "_plain", "_size")
+
+    def __init__(self, *, accept_plain: bool = False, keep: bool = False, limit: int | None = None) -> None:
+        self._hash = hashlib.sha256()
+        self._inflate = isal_zlib.decompressobj(wbits=_GZIP_WBITS)
+        self._keep: list[bytes] | None = [] if keep else None
+        self._limit = limit
+        self._size = 0
+        self._flaw: Flaw | None = None
+        self._head = b""
+        self._plain: bool | None = None
+        self._accept_plain = accept_plain
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the object."""
+        if self._plain is None:
+            self._head += data
+            if len(self._head) < len(GZIP_MAGIC):
+                return
+            data, self._head = self._head, b""
+            self._plain = not data.startswith(GZIP_MAGIC)
+            if self._plain and not self._accept_plain:
+                self._flaw = Flaw.NOT_GZIP
+        if self._flaw in (Flaw.NOT_GZIP, Flaw.DAMAGED, Flaw.TOO_LARGE):
+            return
+        if self._plain:
+            self._take(data)
+        else:
+            self._inflate_all(data)
+
+    def finish(self) -> Content:
+        """Say what the object was."""
+        flaw = self._flaw
+        if self._plain is None:
+            if self._accept_plain:
+                self._take(self._head)
+            else:
+                flaw = Flaw.NOT_GZIP
+        elif not self._plain and flaw is None and not self._inflate.eof:
+            flaw = Flaw.TRUNCATED
+        return Content(self._hash.hexdigest(), self._size, flaw)
+
+    def kept(self) -> bytes:
+        """The inflated bytes, where `keep` asked for them."""
+        return b"".join(self._keep or ())
+
+    def _inflate_all(self, data: bytes) -> None:
+        inflate = self._inflate
+        full = False  # the last piece filled the chunk: more may come without more input
+        while (data or full) and self._flaw is None:
+            if inflate.eof:
+                self._flaw = Flaw.TRAILING if data else None
+                return
+            try:
+                piece = inflate.decompress(data, INFLATE_CHUNK)
+            except _IsalError:
+                self._flaw = Flaw.DAMAGED
+                return
+            self._take(piece)
+            if inflate.eof and inflate.unused_data and self._flaw is None:
+                self._flaw = Flaw.TRAILING
+            full = len(piece) == INFLATE_CHUNK
+            data = inflate.unconsumed_tail
+
+    def _take(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._limit is not None and self._size > self._limit:
+            self._flaw = Flaw.TOO_LARGE
+            return
+        self._hash.update(piece)
+        if self._keep is not None:
+            self._keep.append(piece)
+
+
+def digest_of(data: bytes, *, accept_plain: bool = False) -> Content:
+    """The content of a whole object held in memory."""
+    inflater = Inflater(accept_plain=accept_plain)
+    inflater.feed(data)
+    return inflater.finish()
+
+
+def digest_of_pieces(pieces: Iterable[bytes], *, accept_plain: bool = False) -> Content:
+    """The content of an object that comes in pieces."""
+    inflater = Inflater(accept_plain=accept_plain)
+    for piece in pieces:
+        inflater.feed(piece)
+    return inflater.finish()

@@ -1,0 +1,171 @@
+"""From a trail, a bucket or a folder to the sites to validate, without Organizations permission.
+
+The layout (organization id, accounts, regions) is read off the bucket by delimiter listings. What CloudTrail, Organizations
+and the Account API add, where they may be asked, is what *should* be there: a denial of theirs is no finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from cloudtrail_validate.layout import ACCOUNT, DIGEST_KIND, LOG_KIND, ORGANIZATION, Folder, base_of
+from cloudtrail_validate.model import ChainId
+from cloudtrail_validate.site import Site
+from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Store, StoreError
+
+_LEVELS_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to look for. Empty strings and None mean "not known": then whatever is found is taken.
+
+    `regions` and `accounts` are what the user narrowed to; `expected_regions` the regions enabled for `owner` (multi-region
+    trails), `members` the organization's accounts; `delivered` is GetTrailStatus' time by region, for `owner`'s chains.
+    """
+
+    bucket: str
+    prefix: str | None
+    trail: str = ""
+    home_region: str = ""
+    owner: str = ""
+    organization: bool | None = None
+    multi_region: bool | None = None
+    regions: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    expected_regions: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    delivered: Mapping[str, datetime] = field(default_factory=dict)
+    excused: bool = False
+
+    def selects(self, chain: ChainId) -> bool:
+        """Whether a chain is part of what was asked."""
+        return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """A part of the bucket whose listing failed."""
+
+    prefix: str
+    account: str | None
+    error: StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The sites to validate, and what could not be looked into."""
+
+    sites: tuple[Site, ...]
+    unlisted: tuple[Unlisted, ...]
+
+
+async def discover(store: Store, target: Target) -> Plan:
+    """Find the sites of a target. Raises `StoreError` or `AbsentError` only where the bucket itself cannot be listed."""
+    root = base_of(target.prefix)
+    top = await store.children(target.bucket, root)
+    unlisted: list[Unlisted] = []
+    bases = {root: [name for name in top.folders if ACCOUNT.fullmatch(name)]}
+    if target.organization is not False:
+        for name in top.folders:
+            if ORGANIZATION.fullmatch(name):
+                below = await _level(store, target.bucket, f"{root}{name}/", None, unlisted)
+                bases[f"{root}{name}/"] = [account for account in below.folders if ACCOUNT.fullmatch(account)]
+    accounts = _accounts(target, root, bases)
+    gate = asyncio.Semaphore(_LEVELS_AT_ONCE)
+
+    async def look(base: str, account: str) -> _Account:
+        async with gate:
+            digests = await _level(store, target.bucket, f"{base}{account}/{DIGEST_KIND}/", account, unlisted)
+            logs = await _level(store, target.bucket, f"{base}{account}/{LOG_KIND}/", account, unlisted)
+        return _Account(
+            base, account, frozenset(digests.folders), frozenset(logs.folders), logs.objects + digests.objects
+        )
+
+    found = await asyncio.gather(*(look(base, account) for base, account in accounts))
+    return Plan(tuple(_sites(target, found)), tuple(unlisted))
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What one account's folders hold."""
+
+    base: str
+    account: str
+    digest_regions: frozenset[str]
+    log_regions: frozenset[str]
+    strays: tuple[ObjectInfo, ...]
+
+
+async def _level(store: Store, bucket: str, prefix: str, account: str | None, unlisted: list[Unlisted]) -> Children:
+    try:
+        return await store.children(bucket, prefix)
+    except AbsentError:
+        pass
+    except StoreError as error:
+        unlisted.append(Unlisted(prefix, account, error))
+    return Children((), ())
+
+
+def _accounts(target: Target, root: str, bases: Mapping[str, list[str]]) -> list[tuple[str, str]]:
+    """The account folders that belong to the target, each with its base."""
+    organizations = [base for base in bases if base != root]
+    out: list[tuple[str, str]] = []
+    if not target.trail:
+        out = [(base, account) for base, accounts in bases.items() for account in accounts]
+    else:
+        own = [base for base in organizations if target.owner in bases[base]] or organizations
+        if target.organization is None:
+            own = [base for base in own if target.owner in bases[base]]
+        out = [(base, account) for base in own for account in sorted({*bases[base], *target.members})]
+        if target.owner in bases[root] or not out:
+            out.append((root, target.owner))
+    wanted = [pair for pair in out if not target.accounts or pair[1] in target.accounts]
+    known = {account for _, account in wanted}
+    base = organizations[0] if organizations and target.organization is not False else root
+    return wanted + [(base, account) for account in target.accounts if account not in known]
+
+
+def _sites(target: Target, found: Iterable[_Account]) -> Iterable[Site]:
+    """One site for each account and region; an owner's folders with and without organization are one site."""
+    by_account: dict[str, list[_Account]] = {}
+    separate: list[list[_Account]] = []
+    for item in found:
+        if target.trail:
+            by_account.setdefault(item.account, []).append(item)
+        else:
+            separate.append([item])
+    for group in [*by_account.values(), *separate]:
+        account = group[0].account
+        regions = set().union(*(item.digest_regions | item.log_regions for item in group))
+        expected = _expected_regions(target, account)
+        names = sorted(region for region in regions | expected if not target.regions or region in target.regions)
+        strays = tuple(info for item in group for info in item.strays if info.size) if not target.regions else ()
+        for index, region in enumerate(names):
+            folders = tuple(Folder(target.bucket, item.base, account, region) for item in group)
+            yield Site(
+                account,
+                region,
+                folders,
+                expected=region in expected,
+                delivered=target.delivered.get(region) if account == target.owner else None,
+                strays=strays if index == 0 else (),
+                has_logs=any(region in item.log_regions for item in group),
+                excused=target.excused,
+                trail=target.trail,
+                home_region=target.home_region,
+            )
+
+
+def _expected_regions(target: Target, account: str) -> set[str]:
+    """Regions in which a trail must have digests of an account."""
+    if target.regions:
+        return set(target.regions)
+    expected = {target.home_region} if target.home_region else set()
+    if target.multi_region and account == target.owner:
+        expected |= set(target.expected_regions)
+    return expected

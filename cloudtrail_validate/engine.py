@@ -1,0 +1,160 @@
+"""One validation from a checked request to an outcome: all sites at once, everything bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from cloudtrail_validate import rules
+from cloudtrail_validate.coverage import Span, intersection
+from cloudtrail_validate.discover import Plan, Target, Unlisted, discover
+from cloudtrail_validate.keys import KeySource
+from cloudtrail_validate.ledger import Ledger
+from cloudtrail_validate.logs import LogChecker
+from cloudtrail_validate.model import ChainReport, Finding, Interval, Kind, Locator, Status
+from cloudtrail_validate.signature import RegionKeys
+from cloudtrail_validate.site import Scope, Site, SiteAudit, Tools
+from cloudtrail_validate.stores import Store
+
+SITES_AT_ONCE: Final = 64  # each holds at most ~20,000 references; enough to keep every request slot busy
+_log = logging.getLogger("cloudtrail_validate")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run found: records of chains, the ledger with all findings, and whether it was stopped before its end."""
+
+    chains: list[ChainReport]
+    ledger: Ledger
+    window: Interval
+    interrupted: bool = False
+
+    @property
+    def digests(self) -> int:
+        """Digests looked at, whatever came of them."""
+        return sum(chain.digests.total for chain in self.chains)
+
+    def covered(self) -> Span:
+        """The part of the window that proven digests cover in every account and region that was to have them."""
+        spans = [chain.covered for chain in self.chains if chain.chain.kind is Kind.STANDARD]
+        if not spans:
+            return ()
+        together = spans[0]
+        for span in spans[1:]:
+            together = intersection(together, span)
+        return together
+
+
+class Engine:
+    """Runs one validation. `stop` ends it early; what was found until then is in the outcome."""
+
+    def __init__(self, store: Store, keys: KeySource, ledger: Ledger, *, concurrency: int) -> None:
+        self._store = store
+        self._source = keys
+        self._ledger = ledger
+        self._concurrency = concurrency
+        self._keys: dict[str, asyncio.Task[RegionKeys]] = {}
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the run as soon as possible. May be called from a signal handler of the loop."""
+        self._stopping.set()
+
+    async def run(self, target: Target, window: Interval, now: datetime) -> Outcome:
+        """Validate a target. Raises `StoreError` or `AbsentError` only where nothing at all could be listed."""
+        progress = self._ledger.progress
+        progress.phase = "listing"
+        plan = await discover(self._store, target)
+        for unlisted in plan.unlisted:
+            self._ledger.add(_cannot_look(target, unlisted, window))
+        progress.phase = "validating"
+        slots = asyncio.Semaphore(self._concurrency)
+        checker = LogChecker(self._store, self._ledger, slots, self._concurrency, dated=self._store.dated)
+        tools = Tools(self._store, self._ledger, checker, slots, self._region_keys)
+        outcome = Outcome([], self._ledger, window)
+        work = asyncio.create_task(self._all(plan, Scope(window, now, target.selects), tools, outcome))
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                outcome.interrupted = True
+                work.cancel()
+            await asyncio.gather(work, return_exceptions=outcome.interrupted)
+        finally:
+            for task in (work, stopping, *self._keys.values()):
+                task.cancel()
+            await checker.cancel()
+        progress.phase = "done"
+        return outcome
+
+    async def _all(self, plan: Plan, scope: Scope, tools: Tools, outcome: Outcome) -> None:
+        gate = asyncio.Semaphore(SITES_AT_ONCE)
+        tools.checker.start()
+        try:
+            await asyncio.gather(*(self._one(site, scope, tools, outcome, gate) for site in plan.sites))
+            self._ledger.progress.listing_done = True
+            await tools.checker.finish()
+        except asyncio.CancelledError:
+            self._ledger.add(_interrupted(scope.window))
+            raise
+
+    async def _one(self, site: Site, scope: Scope, tools: Tools, outcome: Outcome, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            audit = SiteAudit(site, scope, tools)
+            try:
+                outcome.chains += await audit.run()
+            except asyncio.CancelledError:
+                outcome.chains += audit.partial()
+                raise
+            except Exception as error:
+                # One site that went wrong must not take the others with it, nor pass for proven.
+                _log.exception("site %s %s", site.account, site.region)
+                outcome.chains += audit.partial()
+                self._ledger.add(_failed(site, scope.window, error))
+
+    async def _region_keys(self, region: str) -> RegionKeys:
+        """The keys of a region, asked for once."""
+        if region not in self._keys:
+            self._keys[region] = asyncio.create_task(asyncio.to_thread(self._source.region, region))
+        return await asyncio.shield(self._keys[region])
+
+
+def chains_in_order(chains: Iterable[ChainReport]) -> list[ChainReport]:
+    """Records in the order in which reports show them."""
+    return sorted(chains, key=lambda report: report.chain.sort_key())
+
+
+def _cannot_look(target: Target, unlisted: Unlisted, window: Interval) -> Finding:
+    return Finding(
+        rules.DIGEST_UNREADABLE,
+        Status.UNVERIFIABLE,
+        unlisted.account,
+        None,
+        target.trail or None,
+        Locator(target.bucket, unlisted.prefix),
+        window,
+        unlisted.error.cause,
+        detail=unlisted.error.detail,
+    )
+
+
+def _interrupted(window: Interval) -> Finding:
+    return Finding(
+        rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE, interval=window, detail="the run was interrupted before its end"
+    )
+
+
+def _failed(site: Site, window: Interval, error: Exception) -> Finding:
+    return Finding(
+        rules.DIGEST_UNREADABLE,
+        Status.UNVERIFIABLE,
+        site.account,
+        site.region,
+        site.trail or None,
+        interval=window,
+        detail=f"internal error, please report it: {type(error).__name__}: {error}",
+    )

@@ -1,0 +1,188 @@
+"""Log files: what a proven digest says of one, against what lies there; and the bounded pipeline that finds out.
+
+Jobs wait in one queue that producers may fill only so far, workers take them as fast as the store answers. Objects in
+flight are bounded by the number of workers, bytes in flight by a budget that large objects draw on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cloudtrail_validate import rules
+from cloudtrail_validate.content import Content, Flaw
+from cloudtrail_validate.ledger import Ledger
+from cloudtrail_validate.model import ChainReport, Finding, Locator, Status
+from cloudtrail_validate.stores import AbsentError, Reader, StoreError
+
+REWRITE_SLACK: Final = timedelta(minutes=5)  # a log is written at the latest when its digest's hour ends
+_SMALL_BYTES: Final = 64 * 1024  # compressed; below, the number of workers bounds the bytes well enough
+_LARGE_BYTES: Final = 4 * 1024 * 1024  # compressed; above, an object is streamed and holds no more than this
+BYTES_IN_FLIGHT: Final = 48 * 1024 * 1024  # compressed bytes of larger objects held at once
+_QUEUED: Final = 20_000  # jobs that may wait, ~0.6 kB each
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One log to read. `size` and `modified` are what the listing said, None where it was not listed.
+
+    `ended` is the end of the digest that names it; `chain` the record in which its outcome is counted.
+    """
+
+    where: Locator
+    sha256: str
+    chain: ChainReport
+    ended: datetime
+    size: int | None
+    modified: datetime | None
+
+
+def judge_content(sha256: str, content: Content) -> str | None:
+    """The rule that a log's content breaks, or None: damage first, then the hash, then what follows the member."""
+    if content.flaw in (Flaw.NOT_GZIP, Flaw.DAMAGED, Flaw.TRUNCATED):
+        return rules.LOG_MALFORMED
+    if content.sha256 != sha256.lower():
+        return rules.LOG_ALTERED
+    return rules.LOG_TRAILING_DATA if content.flaw is not None else None
+
+
+class ByteBudget:
+    """Bounds the bytes of larger objects in flight."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = limit
+        self._change = asyncio.Condition()
+
+    async def take(self, amount: int) -> int:
+        """Wait for room. Returns what to give back."""
+        amount = min(amount, self._limit)
+        async with self._change:
+            await self._change.wait_for(lambda: self._free >= amount)
+            self._free -= amount
+        return amount
+
+    async def give(self, amount: int) -> None:
+        """Make room again."""
+        async with self._change:
+            self._free += amount
+            self._change.notify_all()
+
+
+class LogChecker:
+    """Reads logs and says what they are. `start`, then `put` as often as needed, then `finish`."""
+
+    def __init__(self, store: Reader, ledger: Ledger, slots: asyncio.Semaphore, workers: int, *, dated: bool) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._slots = slots
+        self._workers = workers
+        self._dated = dated
+        self._queue: deque[Job] = deque()
+        self._arrived = asyncio.Condition()
+        self._closed = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._budget = ByteBudget(BYTES_IN_FLIGHT)
+
+    def start(self) -> None:
+        """Start the workers."""
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+
+    async def put(self, jobs: Sequence[Job]) -> None:
+        """Hand in logs to read; waits while too many are queued."""
+        if not jobs:
+            return
+        progress = self._ledger.progress
+        progress.objects_known += len(jobs)
+        progress.bytes_known += sum(job.size or 0 for job in jobs)
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: len(self._queue) < _QUEUED)
+            self._queue.extend(jobs)
+            self._arrived.notify_all()
+
+    async def finish(self) -> None:
+        """Wait until everything handed in is done."""
+        async with self._arrived:
+            self._closed = True
+            self._arrived.notify_all()
+        await asyncio.gather(*self._tasks)
+
+    async def cancel(self) -> None:
+        """Stop at once."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self) -> None:
+        queue = self._queue
+        while True:
+            while queue:
+                job = queue.popleft()
+                async with self._slots:
+                    await self._check(job)
+                if len(queue) == _QUEUED // 2:
+                    async with self._arrived:
+                        self._arrived.notify_all()
+            async with self._arrived:
+                if self._closed and not queue:
+                    return
+                self._arrived.notify_all()
+                await self._arrived.wait_for(lambda: bool(queue) or self._closed)
+
+    async def _check(self, job: Job) -> None:
+        size = job.size or 0
+        held = await self._budget.take(min(size, _LARGE_BYTES)) if size > _SMALL_BYTES else 0
+        try:
+            content = await self._store.content(job.where, job.size)
+        except AbsentError:
+            self._found(job, rules.LOG_MISSING, Status.MISSING)
+        except StoreError as error:
+            self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, error=error)
+        else:
+            self._read(job, content)
+        finally:
+            if held:
+                await self._budget.give(held)
+        progress = self._ledger.progress
+        progress.objects_done += 1
+        progress.bytes_done += size
+
+    def _read(self, job: Job, content: Content) -> None:
+        rule = judge_content(job.sha256, content)
+        self._ledger.bytes_hashed += content.size
+        if rule is not None:
+            self._found(job, rule, Status.ALTERED, content=content)
+            return
+        if self._dated and job.modified is not None and job.modified > job.ended + REWRITE_SLACK:
+            self._found(job, rules.LOG_REWRITTEN, Status.NOTICE)
+            return
+        job.chain.logs.valid += 1
+        self._ledger.checked(job.where, None, digest=False)
+
+    def _found(
+        self, job: Job, rule: str, status: Status, *, content: Content | None = None, error: StoreError | None = None
+    ) -> None:
+        job.chain.logs.add(status)
+        chain = job.chain.chain
+        detail = error.detail if error else content.flaw.value if content and content.flaw else None
+        if rule == rules.LOG_REWRITTEN and job.modified is not None:
+            detail = f"{job.modified:%Y-%m-%dT%H:%M:%SZ}"
+        self._ledger.add(
+            Finding(
+                rule,
+                status,
+                chain.account,
+                chain.region,
+                chain.trail or None,
+                job.where,
+                cause=error.cause if error else None,
+                expected=job.sha256 if rule == rules.LOG_ALTERED else None,
+                actual=content.sha256 if content and rule == rules.LOG_ALTERED else None,
+                detail=detail,
+            )
+        )
+        self._ledger.checked(job.where, status, digest=False)

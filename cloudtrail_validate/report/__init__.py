@@ -1,0 +1,153 @@
+"""The report: one typed value that every format renders."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from cloudtrail_validate.model import Cause, Kind, Status
+from cloudtrail_validate.verdict import ExitCode, Tally, Verdict, decide
+
+__all__ = [
+    "SCHEMA",
+    "ChainRecord",
+    "CountsRecord",
+    "ExitCode",
+    "FindingRecord",
+    "GapRecord",
+    "PublicKeyRecord",
+    "Report",
+    "RequestEcho",
+    "Run",
+    "Summary",
+    "Tally",
+    "Tool",
+    "Verdict",
+    "decide",
+    "from_json",
+]
+
+SCHEMA: Literal["ctvalidate.report/1"] = "ctvalidate.report/1"
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who wrote the report."""
+
+    name: str
+    version: str
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When it ran and as whom; `caller_arn` is null where STS did not say."""
+
+    started: datetime
+    finished: datetime
+    caller_arn: str | None
+
+
+class RequestEcho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was asked, as understood. `source` is `s3://bucket/prefix` or `file:///…`; empty lists mean "all"."""
+
+    trail_arn: str | None
+    start: datetime
+    end: datetime
+    source: str
+    regions: tuple[str, ...]
+    accounts: tuple[str, ...]
+
+
+class CountsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Objects by outcome."""
+
+    valid: int = 0
+    altered: int = 0
+    missing: int = 0
+    extra: int = 0
+    unverifiable: int = 0
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Totals over all chains.
+
+    `window_seconds` is the length of the window; `covered_seconds` the part of it that proven digests cover in every
+    account and region that was expected to have them.
+    """
+
+    digests: CountsRecord
+    logs: CountsRecord
+    log_bytes_hashed: int
+    window_seconds: int
+    covered_seconds: int
+
+
+class GapRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hours that nobody can vouch for, and how many log files lie in them."""
+
+    rule: str
+    start: datetime
+    end: datetime
+    undigested_logs: int
+
+
+class ChainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One chain: account x region x trail x kind."""
+
+    account: str
+    region: str
+    trail: str
+    home_region: str
+    organization_id: str | None
+    kind: Kind
+    digests: CountsRecord
+    logs: CountsRecord
+    covered: tuple[tuple[datetime, datetime], ...]
+    gaps: tuple[GapRecord, ...]
+
+
+class FindingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One finding. `key` is null for a gap; `start`/`end` are the hours it concerns, where it concerns hours."""
+
+    rule: str
+    status: Status
+    account: str | None
+    region: str | None
+    trail: str | None
+    bucket: str | None
+    key: str | None
+    start: datetime | None
+    end: datetime | None
+    cause: Cause | None
+    expected: str | None
+    actual: str | None
+    message: str
+
+
+class PublicKeyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key that proved a signature; `source` is `aws` (ListPublicKeys) or `file`."""
+
+    fingerprint: str
+    region: str
+    source: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole answer, as published (`ctvalidate schema`)."""
+
+    schema: Literal["ctvalidate.report/1"] = SCHEMA
+    verdict: Verdict
+    exit_code: int
+    tool: Tool
+    run: Run
+    request: RequestEcho
+    summary: Summary
+    chains: tuple[ChainRecord, ...]
+    findings: tuple[FindingRecord, ...]
+    public_keys: tuple[PublicKeyRecord, ...]
+    findings_truncated: bool
+
+
+def from_json(data: bytes | str) -> Report:
+    """Read a report back. Raises `msgspec.ValidationError` (a ValueError) where it is not one."""
+    return msgspec.json.decode(data, type=Report)

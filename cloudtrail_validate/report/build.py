@@ -1,0 +1,120 @@
+"""From what a run found to the report that every format renders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from importlib.metadata import version
+
+from cloudtrail_validate.coverage import seconds
+from cloudtrail_validate.engine import Outcome, chains_in_order
+from cloudtrail_validate.model import ChainReport, Counts, Finding
+from cloudtrail_validate.report import (
+    ChainRecord,
+    CountsRecord,
+    FindingRecord,
+    GapRecord,
+    PublicKeyRecord,
+    Report,
+    RequestEcho,
+    Run,
+    Summary,
+    Tool,
+)
+from cloudtrail_validate.report.sentences import describe
+from cloudtrail_validate.verdict import decide
+
+
+def build(outcome: Outcome, request: RequestEcho, run: Run, tolerate: Iterable[str] = ()) -> Report:
+    """Write the report of a finished (or interrupted) run."""
+    ledger = outcome.ledger
+    chains = chains_in_order(outcome.chains)
+    verdict, code = decide(ledger.tally, digests=outcome.digests, tolerated=tolerate)
+    digests, logs = Counts(), Counts()
+    for chain in chains:
+        digests.merge(chain.digests)
+        logs.merge(chain.logs)
+    return Report(
+        verdict=verdict,
+        exit_code=int(code),
+        tool=Tool(name="ctvalidate", version=version("ctvalidate")),
+        run=run,
+        request=request,
+        summary=Summary(
+            digests=_counts(digests),
+            logs=_counts(logs),
+            log_bytes_hashed=ledger.bytes_hashed,
+            window_seconds=outcome.window.seconds,
+            covered_seconds=seconds(outcome.covered()),
+        ),
+        chains=tuple(_chain(chain) for chain in chains),
+        findings=tuple(record(finding) for finding in ledger.findings()),
+        public_keys=tuple(
+            PublicKeyRecord(fingerprint=fingerprint, region=region, source=source)
+            for region, fingerprint, source in sorted(
+                (k.region or "", k.fingerprint, k.source) for k in ledger.keys_used
+            )
+        ),
+        findings_truncated=ledger.truncated,
+    )
+
+
+def record(finding: Finding) -> FindingRecord:
+    """One finding as published, with its sentence."""
+    start, end = finding.interval or (None, None)
+    return FindingRecord(
+        rule=finding.rule,
+        status=finding.status,
+        account=finding.account,
+        region=finding.region,
+        trail=finding.trail,
+        bucket=(finding.where.bucket or None) if finding.where else None,
+        key=finding.where.key if finding.where else None,
+        start=_second(start),
+        end=_second(end),
+        cause=finding.cause,
+        expected=finding.expected,
+        actual=finding.actual,
+        message=describe(finding),
+    )
+
+
+def _chain(report: ChainReport) -> ChainRecord:
+    chain = report.chain
+    return ChainRecord(
+        account=chain.account,
+        region=chain.region,
+        trail=chain.trail,
+        home_region=chain.home_region,
+        organization_id=chain.organization_id,
+        kind=chain.kind,
+        digests=_counts(report.digests),
+        logs=_counts(report.logs),
+        covered=tuple(
+            (interval.start.replace(microsecond=0), interval.end.replace(microsecond=0)) for interval in report.covered
+        ),
+        gaps=tuple(
+            GapRecord(
+                rule=gap.rule,
+                start=gap.interval.start.replace(microsecond=0),
+                end=gap.interval.end.replace(microsecond=0),
+                undigested_logs=gap.undigested_logs,
+            )
+            for gap in report.gaps
+        ),
+    )
+
+
+def _counts(counts: Counts) -> CountsRecord:
+    return CountsRecord(
+        valid=counts.valid,
+        altered=counts.altered,
+        missing=counts.missing,
+        extra=counts.extra,
+        unverifiable=counts.unverifiable,
+    )
+
+
+def _second(moment: datetime | None) -> datetime | None:
+    """Times are published to the second."""
+    return moment.replace(microsecond=0) if moment else None

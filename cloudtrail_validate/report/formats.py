@@ -1,0 +1,34 @@
+"""The formats: each a pure function from a report to text, found by name or by a file's ending, loaded when used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Final
+
+from cloudtrail_validate.report import Report
+
+Renderer = Callable[[Report], str]
+TABLE: Final = "table"
+FORMATS: Final[Mapping[str, tuple[str, str]]] = {
+    "json": (".json", "cloudtrail_validate.report.json:render"),
+}
+"""Machine-readable formats: name to file ending and renderer. The table needs a console and is no document."""
+
+
+def renderer(name: str) -> Renderer:
+    """The renderer of a format. Raises KeyError for an unknown name."""
+    module, _, function = FORMATS[name][1].partition(":")
+    found: Renderer = getattr(import_module(module), function)
+    return found
+
+
+def by_ending(path: str) -> str | None:
+    """The format that a file's name asks for; the longest ending wins."""
+    fitting = [(len(ending), name) for name, (ending, _) in FORMATS.items() if path.lower().endswith(ending)]
+    return max(fitting)[1] if fitting else None
+
+
+def endings() -> str:
+    """All endings, for messages."""
+    return ", ".join(ending for ending, _ in FORMATS.values())

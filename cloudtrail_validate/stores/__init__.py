@@ -1,0 +1,93 @@
+"""Where objects lie: the protocol that every store keeps, and what can go wrong in one.
+
+A store answers with values or raises one of the errors below; nothing else gets out of it. One conformance test runs on all
+of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cloudtrail_validate.content import Content, Inflater
+from cloudtrail_validate.model import Cause, Locator
+
+
+class StoreError(Exception):
+    """Something is there (or may be) and could not be read. `detail` is one line for people."""
+
+    def __init__(self, cause: Cause, detail: str, *, code: str = "") -> None:
+        super().__init__(f"{cause}: {detail}")
+        self.cause = cause
+        self.detail = detail
+        self.code = code
+
+
+class AbsentError(Exception):
+    """There is no such object."""
+
+
+class BucketAbsentError(AbsentError):
+    """There is no such bucket or folder at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One line of a listing: key, size in bytes, time of the last write."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """One level of a listing: names of the folders under a prefix, and the objects that lie right in it."""
+
+    folders: tuple[str, ...]
+    objects: tuple[ObjectInfo, ...]
+
+
+class Lister(Protocol):
+    """Lists keys in ascending order of their UTF-8 bytes."""
+
+    def scan(
+        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
+    ) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Every object under `prefix` (which ends in a slash) with `after <= key < before`, in batches."""
+        ...
+
+    async def children(self, bucket: str, prefix: str) -> Children:
+        """The folders and objects right under `prefix`."""
+        ...
+
+    async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
+        """The object with exactly this key, slashes at its end included."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads objects, whole, without ever holding more of one than a bounded piece beyond what the inflater keeps."""
+
+    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+        """A digest's content in the inflater that took it, and its metadata (None: this store cannot know it)."""
+        ...
+
+    async def content(self, where: Locator, size: int | None) -> Content:
+        """What a log's content is. `size` is what the listing said, in bytes, where it was listed."""
+        ...
+
+
+class Store(Lister, Reader, Protocol):
+    """A place that holds CloudTrail's files.
+
+    `dated` is true where an object's time of last write is evidence of its delivery (S3; not a local copy).
+    """
+
+    dated: bool
+
+    async def close(self) -> None:
+        """Let go of connections and threads."""
+        ...

@@ -1,0 +1,169 @@
+"""A local copy of a bucket's tree: `DIR/KEY`, as `aws s3 sync` leaves it.
+
+One folder stands for whatever bucket a digest names. Copy tools lose two things: the digests' signatures (S3 user metadata;
+a sidecar `KEY.metadata.json` brings them back where there is one) and sometimes the gzip layer (Content-Encoding), so
+inflated files are accepted. A file's mtime says nothing of its delivery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from cloudtrail_validate import digest
+from cloudtrail_validate.content import Content, Inflater
+from cloudtrail_validate.model import Cause, Locator
+from cloudtrail_validate.stores import AbsentError, BucketAbsentError, Children, ObjectInfo, StoreError
+
+SIDECAR: Final = ".metadata.json"
+_SIDECAR_BYTES: Final = 64 * 1024  # S3 itself allows 2 kB of user metadata
+_PIECE_BYTES: Final = 1024 * 1024
+_PAGE: Final = 1000
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP})
+T = TypeVar("T")
+
+
+class Local:
+    """A folder, read on as many threads as there are cores: inflating and hashing release the GIL."""
+
+    dated = False
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._threads = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="ctvalidate-local")
+
+    async def scan(
+        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
+    ) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Files under a prefix in the order in which S3 would list them."""
+        walk = self._walk(prefix, after, before)
+        while batch := await self._call(lambda: _take(walk, _PAGE)):
+            yield batch
+
+    async def children(self, bucket: str, prefix: str) -> Children:
+        """One level of the tree."""
+
+        def look() -> Children:
+            entries = self._entries(prefix)
+            folders = tuple(name for name, info in entries if info is None)
+            return Children(folders, tuple(info for _, info in entries if info is not None))
+
+        return await self._call(look)
+
+    async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
+        """The file of exactly this key."""
+        path = self._path(key)
+        return await self._call(lambda: _info(key, path.lstat()) if os.path.lexists(path) else None)
+
+    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+        """A digest, and what its sidecar says where it has one."""
+
+        def read() -> tuple[Inflater, Mapping[str, str] | None]:
+            path = self._path(where.key)
+            inflater = Inflater(accept_plain=True, keep=True, limit=digest.MAX_DIGEST_BYTES)
+            _feed(path, inflater)
+            return inflater, _sidecar(path)
+
+        return await self._call(read)
+
+    async def content(self, where: Locator, size: int | None) -> Content:
+        """A log, gzip or inflated."""
+
+        def read() -> Content:
+            inflater = Inflater(accept_plain=True)
+            _feed(self._path(where.key), inflater)
+            return inflater.finish()
+
+        return await self._call(read)
+
+    async def close(self) -> None:
+        """Stop the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except OSError as error:
+            raise _failure(error) from error
+
+    def _path(self, key: str) -> Path:
+        """The file of a key. Keys that a file system cannot hold, or that would leave the folder, are of no file."""
+        parts = key.split("/")
+        if "\0" in key or any(part in ("", ".", "..") for part in parts):
+            raise AbsentError(f"no file can have the key {key!r}")
+        return self._root.joinpath(*parts)
+
+    def _entries(self, prefix: str) -> list[tuple[str, ObjectInfo | None]]:
+        """Names in one folder in S3's order; None stands for a folder. Symbolic links to folders are not followed."""
+        folder = self._root if not prefix else self._path(prefix.rstrip("/"))
+        try:
+            with os.scandir(folder) as listing:
+                entries = [(entry.name, entry.is_dir(follow_symlinks=False), entry) for entry in listing]
+        except (FileNotFoundError, NotADirectoryError):
+            if not prefix:
+                raise BucketAbsentError(f"no such folder: {folder}") from None
+            return []
+        names = {name for name, _, _ in entries}
+        out: list[tuple[str, ObjectInfo | None]] = []
+        for name, is_folder, entry in sorted(entries, key=lambda item: os.fsencode(item[0] + "/" * item[1])):
+            if is_folder:
+                out.append((name, None))
+            elif not (name.endswith(SIDECAR) and name.removesuffix(SIDECAR) in names):
+                out.append((name, _info(prefix + name, entry.stat(follow_symlinks=False))))
+        return out
+
+    def _walk(self, prefix: str, after: str, before: str | None) -> Iterator[ObjectInfo]:
+        for name, info in self._entries(prefix):
+            key = prefix + name + ("/" if info is None else "")
+            if before is not None and key >= before:
+                return
+            if info is not None:
+                if key >= after:
+                    yield info
+            elif key >= after or after.startswith(key):
+                yield from self._walk(key, after, before)
+
+
+def _take(walk: Iterator[ObjectInfo], number: int) -> list[ObjectInfo]:
+    return [info for info, _ in zip(walk, range(number), strict=False)]
+
+
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _feed(path: Path, inflater: Inflater) -> None:
+    """Read a regular file piece by piece; a pipe, device or folder in its place is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123  # a descriptor, not a path
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise StoreError(Cause.ACCESS_DENIED, "is not a regular file")
+        while piece := file.read(_PIECE_BYTES):
+            inflater.feed(piece)
+
+
+def _sidecar(path: Path) -> Mapping[str, str] | None:
+    """The metadata that a sidecar holds, None without one; one that is no JSON object of strings holds nothing."""
+    try:
+        with path.with_name(path.name + SIDECAR).open("rb") as file:
+            return msgspec.json.decode(file.read(_SIDECAR_BYTES), type=dict[str, str])
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, RecursionError, OSError):
+        return {}
+
+
+def _failure(error: OSError) -> StoreError | AbsentError:
+    text = f"{os.strerror(error.errno)}" if error.errno else str(error)
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL):
+        return AbsentError(text)
+    return StoreError(Cause.ACCESS_DENIED if error.errno in _REFUSED else Cause.NETWORK, text)

@@ -1,0 +1,231 @@
+"""S3: obstore (Rust) for the hot path, boto3 for every key that obstore cannot address.
+
+obstore refuses keys with empty, `.` or `..` segments and control characters, and its listing raises on the page that holds
+one. Such a listing or key is done again through boto3, so that a planted object can slow the run but not hide from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from cloudtrail_validate import digest
+from cloudtrail_validate.content import Content, Inflater, digest_of
+from cloudtrail_validate.model import Cause, Locator
+from cloudtrail_validate.stores import Children, ObjectInfo, StoreError
+from cloudtrail_validate.stores.exact import ExactS3
+from cloudtrail_validate.stores.failures import UnaddressableError, from_obstore
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+    from cloudtrail_validate.aws import Aws
+
+PAGE: Final = 1000  # keys a listing request, S3's own maximum
+_INLINE_BYTES: Final = (
+    64 * 1024
+)  # compressed; smaller ones inflate on the event loop in ~0.1 ms, larger ones in a thread
+_WHOLE_BYTES: Final = 4 * 1024 * 1024  # compressed; larger ones are streamed
+_PIECE_BYTES: Final = 1024 * 1024  # what a streamed object is read in
+_UNADDRESSABLE: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
+_OBSTORE_ERRORS: Final = (BaseError, ValueError, OSError)
+_TRANSIENT: Final = frozenset({Cause.NETWORK, Cause.THROTTLED})
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request may take and how often it is tried again. Times in seconds."""
+
+    connect: float = 10.0
+    read: float = 20.0  # without a byte arriving
+    retries: int = 5  # of a request, 0.1 s to 3 s apart
+    give_up: float = 30.0  # no retry of a request begins later than this
+    transfers: int = 3  # of an object whose transfer broke off
+
+
+class S3:
+    """All buckets that one set of credentials reaches."""
+
+    dated = True
+
+    def __init__(self, aws: Aws, *, concurrency: int = 256, patience: Patience | None = None) -> None:
+        self._aws = aws
+        self._concurrency = concurrency
+        self._patience = patience or Patience()
+        self._stores: dict[str, S3Store] = {}
+        self._opening: dict[str, asyncio.Lock] = {}
+        self._exact: dict[str, ExactS3] = {}
+        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="ctvalidate-s3")
+        self._inflating = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ctvalidate-inflate")
+
+    async def scan(
+        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
+    ) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Keys under a prefix, by obstore; from the page that obstore cannot read on, by boto3."""
+        resume = after
+        if not _UNADDRESSABLE.search(prefix[:-1]) and not _UNADDRESSABLE.search(after.rstrip("/")):
+            store = await self._store(bucket)
+            try:
+                async for batch in obstore.list(store, prefix[:-1], offset=after or None, chunk_size=PAGE):
+                    page = [ObjectInfo(item["path"], item["size"], item["last_modified"]) for item in batch]
+                    if before is not None and page and page[-1].key >= before:
+                        yield [item for item in page if item.key < before]
+                        return
+                    yield page
+                    resume = page[-1].key if page else resume
+            except _OBSTORE_ERRORS as error:
+                failure = from_obstore(error)
+                if not isinstance(failure, UnaddressableError):
+                    raise failure from error
+            else:
+                return
+        exact = await self._exact_bucket(bucket)
+        async for items in exact.scan(prefix, resume, before):
+            yield items
+
+    async def children(self, bucket: str, prefix: str) -> Children:
+        """One level, by obstore, or by boto3 where a name in it is out of obstore's reach."""
+        if not _UNADDRESSABLE.search(prefix[:-1]) or not prefix:
+            store = await self._store(bucket)
+            try:
+                level = await obstore.list_with_delimiter_async(store, prefix[:-1] or None)
+            except _OBSTORE_ERRORS as error:
+                failure = from_obstore(error)
+                if not isinstance(failure, UnaddressableError):
+                    raise failure from error
+            else:
+                return Children(
+                    tuple(folder.rpartition("/")[2] for folder in level["common_prefixes"]),
+                    tuple(
+                        ObjectInfo(item["path"], item["size"], item["last_modified"])
+                        for item in level["objects"]
+                        if item["path"] != prefix[:-1]
+                    ),
+                )
+        exact = await self._exact_bucket(bucket)
+        return await exact.children(prefix)
+
+    async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
+        """What boto3 lists under exactly this key."""
+        return await (await self._exact_bucket(bucket)).info(key)
+
+    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+        """A digest and its user metadata."""
+        return await self._insist(lambda: self._digest(where))
+
+    async def content(self, where: Locator, size: int | None) -> Content:
+        """A log's content: small ones whole, large ones as a stream, inflated where it does not hold up the loop."""
+        return await self._insist(lambda: self._content(where, size))
+
+    async def close(self) -> None:
+        """Stop the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._inflating.shutdown(wait=False, cancel_futures=True)
+
+    async def _content(self, where: Locator, size: int | None) -> Content:
+        store = self._stores.get(where.bucket) or await self._store(where.bucket)
+        try:
+            answer = await obstore.get_async(store, where.key)
+            if (answer.meta["size"] if size is None else size) > _WHOLE_BYTES:
+                return (await self._stream(answer, Inflater())).finish()
+            data = bytes(await answer.bytes_async())
+        except _OBSTORE_ERRORS as error:
+            failure = from_obstore(error)
+            if not isinstance(failure, UnaddressableError):
+                raise failure from error
+            exact = await self._exact_bucket(where.bucket)
+            return (await exact.get(where, Inflater))[0].finish()
+        if len(data) <= _INLINE_BYTES:
+            return digest_of(data)
+        return await asyncio.get_running_loop().run_in_executor(self._inflating, digest_of, data)
+
+    async def _digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+        store = self._stores.get(where.bucket) or await self._store(where.bucket)
+        try:
+            answer = await obstore.get_async(store, where.key)
+            inflater = digest.inflater()
+            if answer.meta["size"] <= _INLINE_BYTES:
+                inflater.feed(bytes(await answer.bytes_async()))
+            else:
+                await self._stream(answer, inflater)
+        except _OBSTORE_ERRORS as error:
+            failure = from_obstore(error)
+            if not isinstance(failure, UnaddressableError):
+                raise failure from error
+            exact = await self._exact_bucket(where.bucket)
+            return await exact.get(where, digest.inflater)
+        return inflater, {str(name): str(value) for name, value in answer.attributes.items()}
+
+    async def _stream(self, answer: obstore.GetResult, inflater: Inflater) -> Inflater:
+        loop = asyncio.get_running_loop()
+        async for piece in answer.stream(min_chunk_size=_PIECE_BYTES):
+            await loop.run_in_executor(self._inflating, inflater.feed, bytes(piece))
+        return inflater
+
+    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try a whole object again where its transfer broke off; obstore itself retries only the request."""
+        for tries in range(1, self._patience.transfers):
+            try:
+                return await attempt()
+            except StoreError as error:
+                if error.cause is not Cause.NETWORK:
+                    raise
+                await asyncio.sleep(0.05 * 4**tries)
+        return await attempt()
+
+    async def _store(self, bucket: str) -> S3Store:
+        """The obstore client of a bucket, opened once, in the bucket's own region."""
+        async with self._opening.setdefault(bucket, asyncio.Lock()):
+            if bucket not in self._stores:
+                loop = asyncio.get_running_loop()
+                self._stores[bucket] = await loop.run_in_executor(self._threads, self._open, bucket)
+        return self._stores[bucket]
+
+    def _open(self, bucket: str) -> S3Store:
+        access = self._aws.bucket(bucket)
+        patience = self._patience
+        options: ClientConfig = {
+            "allow_http": True,
+            "connect_timeout": timedelta(seconds=patience.connect),
+            "read_timeout": timedelta(seconds=patience.read),
+            "timeout": timedelta(hours=1),  # a large log on a slow line; `read_timeout` catches what has stalled
+            "pool_max_idle_per_host": str(self._concurrency),
+            "user_agent": self._aws.user_agent,
+        }
+        if access.ca_bundle:
+            options["root_certificate"] = access.ca_bundle
+        retry: RetryConfig = {
+            "max_retries": patience.retries,
+            "retry_timeout": timedelta(seconds=patience.give_up),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=3),
+                "base": 2,
+            },
+        }
+        return S3Store(
+            bucket,
+            region=access.region,
+            endpoint=access.endpoint,
+            virtual_hosted_style_request=access.virtual_hosted,
+            credential_provider=self._aws.credential_provider(),
+            client_options=options,
+            retry_config=retry,
+        )
+
+    async def _exact_bucket(self, bucket: str) -> ExactS3:
+        if bucket not in self._exact:
+            loop = asyncio.get_running_loop()
+            client = await loop.run_in_executor(self._threads, self._aws.s3_client, bucket)
+            self._exact.setdefault(bucket, ExactS3(bucket, client, self._threads))
+        return self._exact[bucket]

@@ -1,0 +1,209 @@
+"""The AWS operations that moto lacks or answers too simply, as functions of a state that a test can set."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
+
+from tests.servers.aws_calls import REQUEST_ID, Answer, Call, error
+from tests.servers.clients import session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+JSON_TYPE: Final = "application/x-amz-json-1.1"
+REGIONS_PER_PAGE: Final = 20  # account:ListRegions, where the caller names no MaxResults
+_Item = TypeVar("_Item")
+
+# The regions that every account has from the start: those in which a multi-region trail writes without any opt-in.
+DEFAULT_REGIONS: Final = frozenset(
+    {
+        "us-east-1",
+        "us-east-2",
+        "us-west-1",
+        "us-west-2",
+        "ap-south-1",
+        "ap-northeast-1",
+        "ap-northeast-2",
+        "ap-northeast-3",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ca-central-1",
+        "eu-central-1",
+        "eu-west-1",
+        "eu-west-2",
+        "eu-west-3",
+        "eu-north-1",
+        "sa-east-1",
+    }
+)
+
+
+@cache
+def all_regions() -> tuple[str, ...]:
+    """Every region of the standard partition that botocore knows, sorted."""
+    return tuple(sorted({*session().get_available_regions("ec2"), *DEFAULT_REGIONS}))
+
+
+class PublicKey(TypedDict):
+    """One key of ListPublicKeys. `Value` is DER, sent as it is; times are aware; nothing is checked."""
+
+    Value: bytes
+    ValidityStartTime: datetime
+    ValidityEndTime: datetime
+    Fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigestDelivery:
+    """What GetTrailStatus says of a trail's digests: when the last one was delivered (aware), and what hindered it."""
+
+    time: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class AwsState:
+    """What a test sets and reads. All of it goes back to these defaults with `reset`."""
+
+    public_keys: dict[str, list[PublicKey]] = field(default_factory=dict)
+    """Keys by region, in the order in which they are listed."""
+    page_size: int = 2
+    """Keys on one page of ListPublicKeys: small, so that whoever forgets NextToken loses keys."""
+    digest_delivery: dict[tuple[str, str], DigestDelivery] = field(default_factory=dict)
+    """By (trail name, region)."""
+    denied: set[str] = field(default_factory=set)
+    """Actions as a policy names them, `cloudtrail:DescribeTrails`, `s3:ListBucket`: they answer AccessDenied."""
+    enabled_regions: set[str] = field(default_factory=lambda: set(DEFAULT_REGIONS))
+    """In all others every service but S3 answers that it does not know the credentials."""
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often each (permission, region) was asked for, denied or not."""
+
+
+def list_public_keys(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:
+    """CloudTrail ListPublicKeys (API reference): the region's keys whose validity overlaps the time range.
+
+    A bound that is not given is the current time. InvalidTimeRangeException where the range runs backwards,
+    InvalidTokenException where NextToken is not from the same request.
+    """
+    now = time.time()
+    start, end = float(request.get("StartTime", now)), float(request.get("EndTime", now))
+    if start > end:
+        return error(call, 400, "InvalidTimeRangeException", "The start time is after the end time.")
+    keys = [
+        key
+        for key in state.public_keys.get(call.region, [])
+        if key["ValidityStartTime"].timestamp() <= end and key["ValidityEndTime"].timestamp() >= start
+    ]
+    page = _page(keys, state.page_size, request)
+    if page is None:
+        return error(call, 400, "InvalidTokenException", "The token is invalid.")
+    items, token = page
+    listed = [
+        {
+            "Value": base64.b64encode(key["Value"]).decode(),
+            "ValidityStartTime": key["ValidityStartTime"].timestamp(),
+            "ValidityEndTime": key["ValidityEndTime"].timestamp(),
+            "Fingerprint": key["Fingerprint"],
+        }
+        for key in items
+    ]
+    return _json({"PublicKeyList": listed, **token})
+
+
+def trail_status(
+    state: AwsState, call: Call, request: Mapping[str, Any], answer: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """moto's GetTrailStatus with the digest fields of the trail in the call's region added."""
+    name = str(request.get("Name", "")).rpartition("/")[2]
+    delivery = state.digest_delivery.get((name, call.region), DigestDelivery())
+    more: dict[str, Any] = {}
+    if delivery.time is not None:
+        more["LatestDigestDeliveryTime"] = delivery.time.timestamp()
+    if delivery.error is not None:
+        more["LatestDigestDeliveryError"] = delivery.error
+    return {**answer, **more}
+
+
+def described_trails(request: Mapping[str, Any], answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """moto's DescribeTrails cut down to the `trailNameList` (names or ARNs) that it leaves unread."""
+    wanted = request.get("trailNameList")
+    if not wanted:
+        return answer
+    trails = [trail for trail in answer["trailList"] if {trail["Name"], trail["TrailARN"]} & set(wanted)]
+    return {**answer, "trailList": trails}
+
+
+def list_regions(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:
+    """Account Management ListRegions: every region with its opt-in status, paged."""
+    enabled = {
+        region: "ENABLED_BY_DEFAULT" if region in DEFAULT_REGIONS else "ENABLED" for region in state.enabled_regions
+    }
+    statuses = {region: enabled.get(region, "DISABLED") for region in all_regions()}
+    wanted = request.get("RegionOptStatusContains") or set(statuses.values())
+    regions = [
+        {"RegionName": region, "RegionOptStatus": status} for region, status in statuses.items() if status in wanted
+    ]
+    page = _page(regions, int(request.get("MaxResults", REGIONS_PER_PAGE)), request)
+    if page is None:
+        return error(call, 400, "ValidationException", "NextToken is invalid.")
+    items, token = page
+    return _json({"Regions": items, **token})
+
+
+def describe_regions(state: AwsState, call: Call) -> Answer:
+    """EC2 DescribeRegions: the enabled regions, or with AllRegions all; the only filter is `opt-in-status`."""
+    wanted = _opt_in_filter(call.parameters)
+    if wanted is None:
+        return error(call, 400, "InvalidParameterValue", "The filter is invalid: this server knows opt-in-status only")
+    every = call.parameters.get("AllRegions", "").lower() == "true"
+    items = []
+    for region in all_regions():
+        status = "opt-in-not-required" if region in DEFAULT_REGIONS else "opted-in"
+        if region not in state.enabled_regions:
+            status = "not-opted-in"
+        if (every or status != "not-opted-in") and (not wanted or status in wanted):
+            items.append(
+                f"<item><regionName>{region}</regionName><regionEndpoint>ec2.{region}.amazonaws.com</regionEndpoint>"
+                f"<optInStatus>{status}</optInStatus></item>"
+            )
+    text = (
+        '<DescribeRegionsResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        f"<requestId>{REQUEST_ID}</requestId><regionInfo>{''.join(items)}</regionInfo></DescribeRegionsResponse>"
+    )
+    return Answer(200, text.encode(), "text/xml")
+
+
+def _opt_in_filter(parameters: Mapping[str, str]) -> set[str] | None:
+    """The values of the opt-in-status filter; None where there is another filter or a list of names."""
+    names = [value for name, value in parameters.items() if name.startswith("Filter.") and name.endswith(".Name")]
+    if any(name != "opt-in-status" for name in names) or any(name.startswith("RegionName.") for name in parameters):
+        return None
+    return {value for name, value in parameters.items() if name.startswith("Filter.") and ".Value." in name}
+
+
+def _page(
+    items: Sequence[_Item], size: int, request: Mapping[str, Any]
+) -> tuple[Sequence[_Item], Mapping[str, str]] | None:
+    """One page and, unless it is the last, the token of the next; None for a token that belongs to another request."""
+    rest = {name: value for name, value in request.items() if name not in ("NextToken", "MaxResults")}
+    seal = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
+    offset = 0
+    if token := request.get("NextToken"):
+        number, _, of = str(token).partition("-")
+        if of != seal or not number.isdigit():
+            return None
+        offset = int(number)
+    last = offset + size
+    return items[offset:last], {"NextToken": f"{last}-{seal}"} if last < len(items) else {}
+
+
+def _json(value: Mapping[str, Any]) -> Answer:
+    return Answer(200, json.dumps(value).encode(), JSON_TYPE)
