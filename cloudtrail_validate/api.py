@@ -17,6 +17,7 @@ from cloudtrail_validate.keys import AwsKeys, KeySource, read_key_file
 from cloudtrail_validate.layout import base_of, parse_trail_arn
 from cloudtrail_validate.ledger import Ledger, Listener, Progress
 from cloudtrail_validate.model import Cause
+from cloudtrail_validate.pace import Pace
 from cloudtrail_validate.report import Report, RequestEcho, Run
 from cloudtrail_validate.report.build import build
 from cloudtrail_validate.request import Request, now_utc
@@ -66,11 +67,15 @@ def run(
     patience: Patience | None = None,
     on_start: Callable[[Engine], None] | None = None,
 ) -> Result:
-    """As `validate`, for those who need more of the run. `on_start` is given the engine, on its loop."""
-    started = now or now_utc()
-    request.check(started)
-    work = _validate(request, Ledger(progress or Progress(), listener), started, patience, on_start)
-    return _run_loop(work)
+    """As `validate`, for those who need more of the run.
+
+    `now` is the time at which the question is asked: it ends the default window and decides what is late. `on_start` is
+    given the engine, on its loop.
+    """
+    asked = now or now_utc()
+    request.check(asked)
+    ledger = Ledger(progress or Progress(), listener)
+    return _run_loop(_validate(request, ledger, asked, patience, on_start))
 
 
 async def _validate(
@@ -80,18 +85,19 @@ async def _validate(
     patience: Patience | None,
     on_start: Callable[[Engine], None] | None,
 ) -> Result:
-    window = request.window(now)
+    begun, window = now_utc(), request.window(now)
     keys: KeySource | None = read_key_file(request.public_keys) if request.public_keys else None
-    aws = await asyncio.to_thread(_identity, request) if request.source is None or keys is None else None
+    aws = await asyncio.to_thread(_identity, request, patience) if request.source is None or keys is None else None
     if keys is None:
         keys = AwsKeys(_made(aws), window, now)
+    pace = Pace(request.concurrency, rate=request.max_rate)
     store: Store
     if request.source is not None:
         store, target = Local(request.source), _local_target(request)
     else:
-        store = S3(_made(aws), concurrency=request.concurrency, patience=patience)
+        store = S3(_made(aws), pace=pace, patience=patience)
         target = await asyncio.to_thread(locate, request, _made(aws), window)
-    engine = Engine(store, keys, ledger, concurrency=request.concurrency)
+    engine = Engine(store, keys, ledger, pace)
     if on_start is not None:
         on_start(engine)
     caller = asyncio.create_task(asyncio.to_thread(aws.caller_arn)) if aws and request.source is None else None
@@ -113,17 +119,21 @@ async def _validate(
         regions=request.regions,
         accounts=request.accounts,
     )
-    finished = max(now, now_utc()).replace(microsecond=0)
-    ran = Run(started=now.replace(microsecond=0), finished=finished, caller_arn=await caller if caller else None)
+    who = await caller if caller else None
+    ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     return Result(build(outcome, echo, ran, request.tolerate), outcome)
 
 
-def _identity(request: Request) -> Aws:
+def _identity(request: Request, patience: Patience | None) -> Aws:
+    waits = patience or Patience()
     return Aws(
         profile=request.profile,
         endpoint_url=request.endpoint_url,
         role_arn=request.role_arn,
         external_id=request.external_id,
+        connect=waits.connect,
+        read=waits.read,
+        attempts=waits.retries + 1,
     )
 
 

@@ -6,6 +6,7 @@ to obstore, so that both reach the same place in the same way.
 
 from __future__ import annotations
 
+import ssl
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,7 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
 )
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from botocore.utils import is_valid_endpoint_url
 from obstore.auth.boto3 import Boto3CredentialProvider
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 CREDENTIAL_TTL: Final = timedelta(minutes=10)  # botocore refreshes with 10 minutes left, obstore asks again with 5
 FALLBACK_REGION: Final = "us-east-1"
+AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
+"""What a boto3 call may raise; the last where a middlebox answers in AWS's place."""
 
 
 class ConfigurationError(Exception):
@@ -48,7 +52,10 @@ class Access:
 
 
 class Aws:
-    """One identity's way into AWS. Thread-safe."""
+    """One identity's way into AWS. Thread-safe.
+
+    `connect` and `read` are seconds of silence after which a request fails, `attempts` how often it is made.
+    """
 
     def __init__(
         self,
@@ -57,6 +64,9 @@ class Aws:
         endpoint_url: str | None = None,
         role_arn: str | None = None,
         external_id: str | None = None,
+        connect: float = 10.0,
+        read: float = 30.0,
+        attempts: int = 5,
     ) -> None:
         if endpoint_url is not None and not is_valid_endpoint_url(endpoint_url):
             raise ConfigurationError(
@@ -64,6 +74,12 @@ class Aws:
             )
         self.user_agent = f"ctvalidate/{version('ctvalidate')}"
         self._endpoint_url = endpoint_url
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=32,
+            connect_timeout=connect,
+            read_timeout=read,
+        )
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._regions: dict[str, str] = {}
@@ -75,8 +91,11 @@ class Aws:
             self._session = boto3.Session(botocore_session=session)
             self.region = self._session.region_name or FALLBACK_REGION
             found = self._session.get_credentials()
-        except (BotoCoreError, ClientError) as error:
-            raise ConfigurationError(f"AWS configuration: {error}") from error
+            if found is not None:
+                found.get_frozen_credentials()  # where a role or a login stands in the way, it is now that this shows
+        except AWS_ERRORS as error:
+            need = f"--role-arn: cannot assume {role_arn} (allow sts:AssumeRole)" if role_arn else "AWS configuration"
+            raise ConfigurationError(f"{need}: {error}") from error
         if found is None:
             raise ConfigurationError(
                 "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run where a role provides them"
@@ -92,12 +111,7 @@ class Aws:
                         service,
                         region_name=region or self.region,
                         endpoint_url=self._endpoint_url,
-                        config=Config(
-                            retries={"mode": "standard", "total_max_attempts": 5},
-                            max_pool_connections=32,
-                            connect_timeout=10,
-                            read_timeout=30,
-                        ),
+                        config=self._config,
                     )
                 except (BotoCoreError, ValueError) as error:
                     raise ConfigurationError(f"AWS configuration: {error}") from error
@@ -117,7 +131,7 @@ class Aws:
                 answer = self.client("s3").head_bucket(Bucket=bucket)
             except ClientError as error:
                 answer = error.response
-            except BotoCoreError:
+            except (BotoCoreError, ResponseParserError):
                 answer = {}
             headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             known = self._regions.setdefault(bucket, headers.get("x-amz-bucket-region") or self.region)
@@ -140,11 +154,16 @@ class Aws:
         """The same credentials for obstore, refreshed by botocore."""
         return Boto3CredentialProvider(self._session._session, ttl=CREDENTIAL_TTL)  # boto3 hides it
 
+    def regions(self, service: str) -> tuple[str, ...]:
+        """Every region in which botocore knows the service, of the partition of the session's region."""
+        partition = self._session.get_partition_for_region(self.region)
+        return tuple(self._session.get_available_regions(service, partition_name=partition))
+
     def caller_arn(self) -> str | None:
         """Who is running this, as STS says, or None where it does not."""
         try:
             return str(self.client("sts").get_caller_identity()["Arn"])
-        except (ClientError, BotoCoreError, ConfigurationError, KeyError):
+        except (*AWS_ERRORS, ConfigurationError, KeyError):
             return None
 
     def _ca_bundle(self) -> str | None:
@@ -152,9 +171,11 @@ class Aws:
         if not path:
             return None
         try:
-            return Path(str(path)).read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
+            text = Path(str(path)).read_bytes().decode("ascii", "ignore")  # bundles bear names in UTF-8 as comments
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+        except (OSError, ValueError) as error:
             raise ConfigurationError(f"AWS_CA_BUNDLE: expected a readable PEM file, got {path!r}: {error}") from error
+        return text
 
 
 def _assume(session: botocore.session.Session, role_arn: str, external_id: str | None) -> None:

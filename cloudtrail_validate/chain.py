@@ -104,7 +104,8 @@ class Prover:
         status = next((s for s in _SEVERITY if any(finding.status is s for finding in findings)), None)
         state = State.PROVEN if proven else State.UNREADABLE if status is Status.UNVERIFIABLE else State.UNPROVEN
         previous = evidence.previous.where if evidence.previous else None
-        link = Link(evidence.where, evidence.interval, state, evidence.starting, previous, status)
+        interval = evidence.says if proven and evidence.says else evidence.interval
+        link = Link(evidence.where, interval, state, evidence.starting, previous, status)
         return link, tuple(findings)
 
 

@@ -86,7 +86,7 @@ class Placed:
     """When a log file may have been delivered: every time span that its evidence allows.
 
     `moments` are the points (name's minute, LastModified) that decide whether it belongs to a window; `spans` the same
-    with their uncertainty.
+    with their uncertainty, and a date folder's whole day where nothing better is known.
     """
 
     moments: tuple[datetime, ...]
@@ -94,8 +94,10 @@ class Placed:
 
     def belongs(self, window: Interval) -> bool:
         """Whether any of its times lies in the window."""
-        return any(window.contains(moment) for moment in self.moments) or (
-            not self.moments and any(span.overlaps(window) for span in self.spans)
+        return any(window.contains(moment) for moment in self.moments) or any(
+            span.overlaps(window)
+            for span in self.spans
+            if span.start < span.end and not any(span.contains(moment) for moment in self.moments)
         )
 
     def clipped(self, window: Interval) -> Placed:
@@ -120,8 +122,6 @@ def place(minute: datetime | None, modified: datetime | None, day: Interval | No
         spans.append(Interval(minute - NAME_SLACK, minute + NAME_SLACK))
     if minute is None and day is not None:
         spans.append(day)
-        if modified is None or not day.contains(modified):
-            moments.append(day.start)
     return Placed(tuple(moments), tuple(spans))
 
 

@@ -29,7 +29,6 @@ from cloudtrail_validate.model import HOUR, Cause, ChainId, Finding, Interval, L
 from cloudtrail_validate.signature import ALGORITHM, HASH_ALGORITHM, RegionKeys, load_key, parse_signature, verify
 
 MAX_DIGEST_BYTES: Final = 64 * 1024 * 1024  # inflated; ~100,000 logs an hour at ~600 bytes a reference
-_SHAPE_BYTES: Final = 8 * 1024 * 1024  # an unsigned digest larger than this is not expanded to be told malformed
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
@@ -95,15 +94,17 @@ class Claim:
 class Evidence:
     """Everything one digest says for itself: the element that chains are made of.
 
-    `interval` is what the content says, or the hour before the stamp in the key where there is no content to go by.
-    `signature` is lower-case hex as found beside the object. `previous` is None in a starting digest and in a digest that
-    could not be parsed (`own` is UNUSABLE then).
+    `interval` is the hour before the stamp in the key. `says` are the hours that the content names (None where it could
+    not be parsed): they count only once the content is proven, or an edit of the times could move its own finding out of
+    the window. `signature` is hex as found beside the object. `previous` is None in a starting digest and in a digest
+    that could not be parsed (`own` is UNUSABLE then).
     """
 
     where: Locator
     chain: ChainId
     interval: Interval
     own: Own
+    says: Interval | None = None
     sha256: str = ""
     signature: str | None = None
     fingerprint: str = ""
@@ -134,9 +135,13 @@ class Fetched:
     metadata: Mapping[str, str] | None = None
 
 
-def inflater() -> Inflater:
-    """The inflater for a digest: keeps the content, up to `MAX_DIGEST_BYTES`."""
-    return Inflater(keep=True, limit=MAX_DIGEST_BYTES)
+def inflater(size: int | None = None) -> Inflater:
+    """The inflater for a digest of `size` compressed bytes: keeps the content, as much as a digest of that size can have.
+
+    Half of a digest's bytes are random hex, so it shrinks 4 to 8 times; one that inflates 100 times is none.
+    """
+    limit = MAX_DIGEST_BYTES if size is None else min(MAX_DIGEST_BYTES, 1024 * 1024 + 100 * size)
+    return Inflater(keep=True, limit=limit)
 
 
 def string_to_sign(end_text: str, where: Locator, sha256: str, previous: Claim | None) -> bytes:
@@ -187,12 +192,13 @@ def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogRefe
 
     findings = []
     if fetched.flaw is Flaw.TRAILING:
-        findings.append(_finding(rules.DIGEST_TRAILING_DATA, chain, where, interval))
+        findings.append(_finding(rules.DIGEST_TRAILING_DATA, chain, where, stamped))
     evidence = Evidence(
         where,
         chain,
-        interval,
+        stamped,
         Own.UNUSABLE,
+        says=interval,
         sha256=fetched.sha256,
         signature=_metadata(fetched.metadata, "signature"),
         fingerprint=document.fingerprint,
@@ -200,17 +206,15 @@ def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogRefe
         previous=previous,
     )
     own, finding = _signature(evidence, document, fetched.metadata, keys)
-    # 2. again: the references are expanded only for a signed digest, or one too small to hurt
-    references: tuple[LogReference, ...] = ()
-    if own is Own.VALID or len(fetched.content) <= _SHAPE_BYTES:
-        try:
-            references = _REFERENCES.decode(document.logs)
-        except (msgspec.DecodeError, RecursionError) as error:
-            return broken(rules.DIGEST_MALFORMED, f"logFiles: {error}")
+    # 2. again: whatever the signature said, a successor may yet prove the content, and then its logs count
+    try:
+        references = _REFERENCES.decode(document.logs)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return broken(rules.DIGEST_MALFORMED, f"logFiles: {error}")
     if finding is None and any(log.hash_algorithm != HASH_ALGORITHM for log in references):
         other = next(log.hash_algorithm for log in references if log.hash_algorithm != HASH_ALGORITHM)
         finding = _finding(
-            rules.DIGEST_ALGORITHM_UNSUPPORTED, chain, where, interval, expected=HASH_ALGORITHM, actual=other
+            rules.DIGEST_ALGORITHM_UNSUPPORTED, chain, where, stamped, expected=HASH_ALGORITHM, actual=other
         )
     if finding is not None:
         findings.append(finding)

@@ -16,12 +16,15 @@ from cloudtrail_validate.keys import KeySource
 from cloudtrail_validate.ledger import Ledger
 from cloudtrail_validate.logs import LogChecker
 from cloudtrail_validate.model import ChainReport, Finding, Interval, Kind, Locator, Status
+from cloudtrail_validate.pace import Budget, Pace
 from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.site import Scope, Site, SiteAudit, Tools
 from cloudtrail_validate.stores import Store
 
-SITES_AT_ONCE: Final = 64  # each holds at most ~20,000 references; enough to keep every request slot busy
+SITES_AT_ONCE: Final = 64  # enough to keep every request slot busy when each has only a few digests to read
+REFERENCES_IN_MEMORY: Final = 40_000  # of all sites together, ~0.5 kB each; each site may keep a few besides
 _log = logging.getLogger("cloudtrail_validate")
+_log.addHandler(logging.NullHandler())  # without it, Python prints what nobody asked for to standard error
 
 
 @dataclass(slots=True)
@@ -35,8 +38,9 @@ class Outcome:
 
     @property
     def digests(self) -> int:
-        """Digests looked at, whatever came of them."""
-        return sum(chain.digests.total for chain in self.chains)
+        """Digests looked at, whatever came of them; where some could not be looked at, it is not that there are none."""
+        unread = self.ledger.tally.numbers[rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE]
+        return max(unread, sum(chain.digests.total for chain in self.chains))
 
     def covered(self) -> Span:
         """The part of the window that proven digests cover in every account and region that was to have them."""
@@ -52,11 +56,11 @@ class Outcome:
 class Engine:
     """Runs one validation. `stop` ends it early; what was found until then is in the outcome."""
 
-    def __init__(self, store: Store, keys: KeySource, ledger: Ledger, *, concurrency: int) -> None:
+    def __init__(self, store: Store, keys: KeySource, ledger: Ledger, pace: Pace) -> None:
         self._store = store
         self._source = keys
         self._ledger = ledger
-        self._concurrency = concurrency
+        self._pace = pace
         self._keys: dict[str, asyncio.Task[RegionKeys]] = {}
         self._stopping = asyncio.Event()
 
@@ -72,9 +76,8 @@ class Engine:
         for unlisted in plan.unlisted:
             self._ledger.add(_cannot_look(target, unlisted, window))
         progress.phase = "validating"
-        slots = asyncio.Semaphore(self._concurrency)
-        checker = LogChecker(self._store, self._ledger, slots, self._concurrency, dated=self._store.dated)
-        tools = Tools(self._store, self._ledger, checker, slots, self._region_keys)
+        checker = LogChecker(self._store, self._ledger, self._pace)
+        tools = Tools(self._store, self._ledger, checker, self._pace, Budget(REFERENCES_IN_MEMORY), self._region_keys)
         outcome = Outcome([], self._ledger, window)
         work = asyncio.create_task(self._all(plan, Scope(window, now, target.selects), tools, outcome))
         stopping = asyncio.create_task(self._stopping.wait())

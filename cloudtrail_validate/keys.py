@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from dateutil.parser import isoparse
 
-from cloudtrail_validate.aws import ConfigurationError
+from cloudtrail_validate.aws import AWS_ERRORS, ConfigurationError
 from cloudtrail_validate.model import EPOCH, Interval, isoformat, utc
 from cloudtrail_validate.signature import PublicKey, RegionKeys, fingerprint_of, index_keys, load_key
 from cloudtrail_validate.stores import StoreError
@@ -61,7 +61,7 @@ class AwsKeys:
         """CloudTrail's own answer for a region. One that the caller has not enabled answers with an error."""
         try:
             keys = list_public_keys(self._aws.client("cloudtrail", region), region, self._start, self._end)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             failure = from_botocore(error)
             cause = failure.cause if isinstance(failure, StoreError) else None
             detail = f"cloudtrail:ListPublicKeys in {region}: {failure}"
@@ -89,6 +89,7 @@ def list_public_keys(client: Any, region: str, start: datetime, end: datetime) -
                 "aws",
             )
             for item in page.get("PublicKeyList", ())
+            if item.keys() >= {"Fingerprint", "Value", "ValidityStartTime", "ValidityEndTime"}
         ]
         token = page.get("NextToken")
         if not token or token in seen:
@@ -119,7 +120,7 @@ def read_key_file(path: Path) -> FileKeys:
         entries = msgspec.json.decode(data, type=_File).keys
     except OSError as error:
         raise ConfigurationError(f"--public-keys: cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(
             f"--public-keys: {path}: expected what `ctvalidate keys export` or `aws cloudtrail list-public-keys` writes: "
             f"{error}"
@@ -150,7 +151,7 @@ def _checked(path: Path, entry: _Entry) -> PublicKey:
     try:
         der = base64.b64decode(entry.value, validate=True)
         start, end = _moment(entry.start), _moment(entry.end)
-    except (binascii.Error, ValueError, OverflowError) as error:
+    except (binascii.Error, ValueError, OverflowError, OSError) as error:
         raise ConfigurationError(f"--public-keys: {path}: key {name[:64]!r}: {error}") from error
     if fingerprint_of(der) != name:
         raise ConfigurationError(

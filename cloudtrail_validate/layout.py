@@ -31,10 +31,14 @@ _LOG_NAME = re.compile(
     r"(?P<account>[0-9]{12})_CloudTrail(?:-[A-Za-z]+)?_(?P<region>[a-z0-9-]+)_(?P<stamp>[0-9]{8}T[0-9]{4}Z)"
     r"_[A-Za-z0-9]{1,64}\.json(?:\.gz)?"
 )
+# Greedy: a prefix may itself look like a folder (`111122223333/CloudTrail`), and the last `AWSLogs/` is CloudTrail's own.
 _FOLDER = re.compile(
-    r"(?P<base>.*?)(?P<account>[0-9]{12})/(?P<kind>CloudTrail[A-Za-z-]*)/(?P<region>[^/]+)/", re.DOTALL
+    r"(?P<base>(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?)(?P<account>[0-9]{12})/(?P<kind>CloudTrail[A-Za-z-]*)"
+    r"/(?P<region>[^/]+)/",
+    re.DOTALL,
 )
 _BASE_ORGANIZATION = re.compile(r"(?:.*/)?AWSLogs/(?P<organization>o-[a-z0-9]{10,32})/", re.DOTALL)
+_YEARS = range(2000, 9000)  # CloudTrail began in 2013; sums with a time at either end of datetime's range overflow
 _DAY = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{2})/(?P<day>[0-9]{2})/[^/]*", re.DOTALL)
 
 
@@ -107,7 +111,7 @@ def folder_day(key: str) -> Interval | None:
     if match is None:
         return None
     start = _stamp(match["year"] + match["month"] + match["day"], "%Y%m%d")
-    return Interval(start, start + timedelta(days=1)) if start and start.year < 9999 else None
+    return Interval(start, start + timedelta(days=1)) if start else None
 
 
 def day_path(moment: datetime) -> str:
@@ -155,6 +159,7 @@ def parse_trail_arn(arn: str) -> TrailArn | None:
 
 def _stamp(text: str, pattern: str) -> datetime | None:
     try:
-        return datetime.strptime(text, pattern).replace(tzinfo=UTC)
+        moment = datetime.strptime(text, pattern).replace(tzinfo=UTC)
     except ValueError:
         return None
+    return moment if moment.year in _YEARS else None

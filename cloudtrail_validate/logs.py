@@ -17,7 +17,8 @@ from cloudtrail_validate import rules
 from cloudtrail_validate.content import Content, Flaw
 from cloudtrail_validate.ledger import Ledger
 from cloudtrail_validate.model import ChainReport, Finding, Locator, Status
-from cloudtrail_validate.stores import AbsentError, Reader, StoreError
+from cloudtrail_validate.pace import Budget, Pace
+from cloudtrail_validate.stores import AbsentError, Store, StoreError
 
 REWRITE_SLACK: Final = timedelta(minutes=5)  # a log is written at the latest when its digest's hour ends
 _SMALL_BYTES: Final = 64 * 1024  # compressed; below, the number of workers bounds the bytes well enough
@@ -30,7 +31,7 @@ _QUEUED: Final = 20_000  # jobs that may wait, ~0.6 kB each
 class Job:
     """One log to read. `size` and `modified` are what the listing said, None where it was not listed.
 
-    `ended` is the end of the digest that names it; `chain` the record in which its outcome is counted.
+    `ended` is the end of the digest that names it (for a late log: when that digest itself was written); `chain` the record in which its outcome is counted.
     """
 
     where: Locator
@@ -50,47 +51,22 @@ def judge_content(sha256: str, content: Content) -> str | None:
     return rules.LOG_TRAILING_DATA if content.flaw is not None else None
 
 
-class ByteBudget:
-    """Bounds the bytes of larger objects in flight."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._free = limit
-        self._change = asyncio.Condition()
-
-    async def take(self, amount: int) -> int:
-        """Wait for room. Returns what to give back."""
-        amount = min(amount, self._limit)
-        async with self._change:
-            await self._change.wait_for(lambda: self._free >= amount)
-            self._free -= amount
-        return amount
-
-    async def give(self, amount: int) -> None:
-        """Make room again."""
-        async with self._change:
-            self._free += amount
-            self._change.notify_all()
-
-
 class LogChecker:
     """Reads logs and says what they are. `start`, then `put` as often as needed, then `finish`."""
 
-    def __init__(self, store: Reader, ledger: Ledger, slots: asyncio.Semaphore, workers: int, *, dated: bool) -> None:
+    def __init__(self, store: Store, ledger: Ledger, pace: Pace) -> None:
         self._store = store
         self._ledger = ledger
-        self._slots = slots
-        self._workers = workers
-        self._dated = dated
+        self._pace = pace
         self._queue: deque[Job] = deque()
         self._arrived = asyncio.Condition()
         self._closed = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._budget = ByteBudget(BYTES_IN_FLIGHT)
+        self._budget = Budget(BYTES_IN_FLIGHT)
 
     def start(self) -> None:
         """Start the workers."""
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._store.workers or self._pace.limit)]
 
     async def put(self, jobs: Sequence[Job]) -> None:
         """Hand in logs to read; waits while too many are queued."""
@@ -119,12 +95,12 @@ class LogChecker:
 
     async def _work(self) -> None:
         queue = self._queue
+        check = self._check if self._store.batch == 1 else self._check_batch
         while True:
             while queue:
-                job = queue.popleft()
-                async with self._slots:
-                    await self._check(job)
-                if len(queue) == _QUEUED // 2:
+                full = len(queue) >= _QUEUED
+                await check(queue.popleft())
+                if full or len(queue) == _QUEUED // 2:
                     async with self._arrived:
                         self._arrived.notify_all()
             async with self._arrived:
@@ -134,22 +110,38 @@ class LogChecker:
                 await self._arrived.wait_for(lambda: bool(queue) or self._closed)
 
     async def _check(self, job: Job) -> None:
+        """Read one log within the run's pace."""
         size = job.size or 0
         held = await self._budget.take(min(size, _LARGE_BYTES)) if size > _SMALL_BYTES else 0
         try:
-            content = await self._store.content(job.where, job.size)
-        except AbsentError:
-            self._found(job, rules.LOG_MISSING, Status.MISSING)
-        except StoreError as error:
-            self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, error=error)
+            async with self._pace:
+                answer = await self._store.content(job.where, job.size)
+        except (AbsentError, StoreError) as error:
+            self._account(job, error)
         else:
-            self._read(job, content)
+            self._account(job, answer)
         finally:
             if held:
                 await self._budget.give(held)
+
+    async def _check_batch(self, job: Job) -> None:
+        """Read several logs in one go, leaving enough for the other workers."""
+        number = min(self._store.batch, 1 + len(self._queue) // len(self._tasks))
+        jobs = [job, *(self._queue.popleft() for _ in range(min(number - 1, len(self._queue))))]
+        for one, answer in zip(jobs, await self._store.contents([one.where for one in jobs]), strict=True):
+            self._account(one, answer)
+
+    def _account(self, job: Job, answer: Content | AbsentError | StoreError) -> None:
+        """Count a log and report what is wrong with it."""
+        if isinstance(answer, AbsentError):
+            self._found(job, rules.LOG_MISSING, Status.MISSING)
+        elif isinstance(answer, StoreError):
+            self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, error=answer)
+        else:
+            self._read(job, answer)
         progress = self._ledger.progress
         progress.objects_done += 1
-        progress.bytes_done += size
+        progress.bytes_done += job.size or 0
 
     def _read(self, job: Job, content: Content) -> None:
         rule = judge_content(job.sha256, content)
@@ -157,7 +149,7 @@ class LogChecker:
         if rule is not None:
             self._found(job, rule, Status.ALTERED, content=content)
             return
-        if self._dated and job.modified is not None and job.modified > job.ended + REWRITE_SLACK:
+        if self._store.dated and job.modified is not None and job.modified > job.ended + REWRITE_SLACK:
             self._found(job, rules.LOG_REWRITTEN, Status.NOTICE)
             return
         job.chain.logs.valid += 1

@@ -66,13 +66,13 @@ class Interval(NamedTuple):
 
 
 class Locator(NamedTuple):
-    """Where an S3 object lies."""
+    """Where an S3 object lies. The bucket is empty for a file of a local copy, whose bucket nobody knows."""
 
     bucket: str
     key: str
 
     def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
+        return f"s3://{self.bucket}/{self.key}" if self.bucket else self.key
 
 
 @dataclass(frozen=True, slots=True, order=True)

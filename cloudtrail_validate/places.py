@@ -1,9 +1,8 @@
-"""Match the logs that digests name with the logs that are listed, hour by hour backwards, in bounded memory.
+"""Match the logs that digests name with the logs that are listed, in order of time and in bounded memory.
 
-A log folder is listed in ranges that follow the digest walk, newest first. What a digest names and its range lists becomes
-a job at once; what a range lists and nobody names stays unclaimed; what is named and not listed waits for the next older
-range (a name's minute may lie in the neighbouring hour) and is then read without having been listed, since only a read
-can tell a missing object from a listing that lied.
+A log folder is listed once, forwards, beside the digests: what a digest names and the listing shows becomes a job at once;
+what is listed and nobody names (yet) stays unclaimed; what is named and was passed over by the listing is read all the
+same, since only a read can tell a missing object from a listing that lied.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from cloudtrail_validate.coverage import NAME_SLACK
 from cloudtrail_validate.layout import Folder, day_path, log_bound
 from cloudtrail_validate.logs import Job
 from cloudtrail_validate.model import ChainReport, Interval, Locator
-from cloudtrail_validate.stores import AbsentError, ObjectInfo, Store, StoreError
+from cloudtrail_validate.stores import AbsentError, Lister, ObjectInfo, StoreError
 
 MANY_A_DAY: Final = (
     10_000  # logs; below, whole days are listed (10 requests at most); above, the window's edges exactly
@@ -52,7 +51,7 @@ def is_marker(info: ObjectInfo) -> bool:
 class LogPlace:
     """One folder of log files of one kind."""
 
-    def __init__(self, store: Store, folder: Folder, kind: str, window: Interval, *, crowded: bool) -> None:
+    def __init__(self, store: Lister, folder: Folder, kind: str, window: Interval, *, crowded: bool) -> None:
         self.folder = folder
         self.kind = kind
         self.path = folder.path(kind)
@@ -63,26 +62,22 @@ class LogPlace:
         self._crowded = crowded
         self._waiting: dict[str, Reference] = {}
         self._recent: tuple[dict[str, str], dict[str, str]] = ({}, {})
-        self._high = self._top()
+        self._pages = self._list()
+        self._passed = ""
 
-    async def advance(self, since: datetime | None, references: Iterable[Reference]) -> AsyncIterator[Sequence[Job]]:
-        """List down to `since` (None: to the beginning of the window) and yield the logs to read as they are found."""
+    async def advance(self, until: datetime | None, references: Iterable[Reference]) -> AsyncIterator[Sequence[Job]]:
+        """Take references in and list up to `until` (None: to the end), yielding the logs to read as they are found."""
         yield self._claim(references)
-        low = (
-            self._bottom() if since is None else min(self._high, log_bound(self.folder, self.kind, since - NAME_SLACK))
-        )
-        for after, before in self._ranges(low, last=since is None):
-            if self.failure is not None:
+        bound = None if until is None else log_bound(self.folder, self.kind, until + NAME_SLACK)
+        while bound is None or self._passed < bound:
+            page = await anext(self._pages, None)
+            if page is None:
+                bound = None
                 break
-            try:
-                async for page in self._store.scan(self.folder.bucket, self.path, after=after, before=before):
-                    yield self._match(page)
-            except AbsentError:
-                break
-            except StoreError as error:
-                self.failure = error
-        self._high = low
-        passed = [key for key in self._waiting if since is None or self.failure is not None or key >= low]
+            if page:
+                self._passed = max(self._passed, page[-1].key)
+            yield self._match(page)
+        passed = [key for key in self._waiting if bound is None or key <= self._passed]
         yield [job for key in passed for job in self._waiting.pop(key).jobs(None)]
 
     async def oddities(self) -> None:
@@ -93,11 +88,6 @@ class LogPlace:
             return
         except StoreError as error:
             self.failure = error
-
-    def claim(self, keys: Iterable[str]) -> None:
-        """Drop keys that a digest read later references."""
-        for key in keys:
-            self.unclaimed.pop(key, None)
 
     def _claim(self, references: Iterable[Reference]) -> list[Job]:
         """Turn references into jobs where the log was listed already; a log named twice is read once."""
@@ -129,24 +119,26 @@ class LogPlace:
                 self.unclaimed[info.key] = info
         return jobs
 
-    def _top(self) -> str:
-        end = self._window.end + NAME_SLACK
-        return log_bound(self.folder, self.kind, end) if self._crowded else f"{self.path}{day_path(end)}0"
+    async def _list(self) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """The pages of the window, in order. A listing that fails ends, and is noted."""
+        for after, before in self._ranges():
+            try:
+                async for page in self._store.scan(self.folder.bucket, self.path, after=after, before=before):
+                    yield page
+            except AbsentError:
+                return
+            except StoreError as error:
+                self.failure = error
+                return
 
-    def _bottom(self) -> str:
-        start = self._window.start - NAME_SLACK
-        return log_bound(self.folder, self.kind, start) if self._crowded else f"{self.path}{day_path(start)}/"
-
-    def _ranges(self, low: str, *, last: bool) -> list[tuple[str, str]]:
-        """The next range, and with the last one what lies beside the log names in the days at the window's edges."""
-        ranges = [(low, self._high)] if low < self._high else []
-        if last and self._crowded:
-            start, end = self._window.start - NAME_SLACK, self._window.end + NAME_SLACK
-            first_day, last_day = (f"{self.path}{day_path(moment)}" for moment in (start, end))
-            after_names = log_bound(self.folder, self.kind, end)[: -len("T0000")] + "U"
-            before_names = log_bound(self.folder, self.kind, start)[: -len("T0000")]
-            ranges += [(f"{first_day}/", before_names), (after_names, f"{last_day}0")]
-        return ranges
+    def _ranges(self) -> list[tuple[str, str]]:
+        """Key ranges to list: the days of the window; in a crowded folder only its minutes, and what lies beside names."""
+        start, end = self._window.start - NAME_SLACK, self._window.end + NAME_SLACK
+        first, last = (f"{self.path}{day_path(moment)}" for moment in (start, end))
+        if not self._crowded:
+            return [(f"{first}/", f"{last}0")]
+        low, high = (log_bound(self.folder, self.kind, moment) for moment in (start, end))
+        return [(f"{first}/", low[: -len("T0000")]), (low, high), (high[: -len("T0000")] + "U", f"{last}0")]
 
     async def _odd_level(self, path: str, names: tuple[re.Pattern[str], ...]) -> None:
         level = await self._store.children(self.folder.bucket, path)

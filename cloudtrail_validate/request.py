@@ -33,7 +33,7 @@ class Request:
 
     At least one of `trail_arn`, `bucket` and `source` says what to validate. `end` None means now. Empty `regions` and
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
-    the number of requests in flight.
+    the number of requests in flight, `max_rate` the most requests a second.
     """
 
     start: datetime
@@ -51,6 +51,7 @@ class Request:
     external_id: str | None = None
     tolerate: frozenset[str] = field(default_factory=frozenset)
     concurrency: int = DEFAULT_CONCURRENCY
+    max_rate: float | None = None
 
     def window(self, now: datetime) -> Interval:
         """The window as understood, UTC."""
@@ -78,6 +79,8 @@ class Request:
             raise RequestError(f"--source: expected a folder that holds AWSLogs/, got {str(self.source)!r}")
         if not 1 <= self.concurrency <= 4096:
             raise RequestError(f"--concurrency: expected 1 to 4096, got {self.concurrency}")
+        if self.max_rate is not None and not 0 < self.max_rate <= 1_000_000:
+            raise RequestError(f"--max-rate: expected requests a second, more than 0, got {self.max_rate:g}")
         window = self.window(now)
         if window.start >= window.end:
             raise RequestError(

@@ -8,9 +8,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from cloudtrail_validate.aws import Aws, ConfigurationError
+from cloudtrail_validate.aws import AWS_ERRORS, Aws, ConfigurationError
 from cloudtrail_validate.discover import Target
 from cloudtrail_validate.layout import parse_trail_arn
 from cloudtrail_validate.model import Interval, utc
@@ -91,7 +91,7 @@ def _describe(client: Any, arn: str, *, required: bool) -> _Trail | None:
                     )
         except ClientError as error:
             refusals.append(f"{name}: {error.response.get('Error', {}).get('Code', 'refused')}")
-        except BotoCoreError as error:
+        except AWS_ERRORS as error:
             refusals.append(f"{name}: {error}")
     if not required:
         return None
@@ -104,7 +104,7 @@ def _try(ask: Callable[[], T], default: T) -> T:
     """An answer that helps but is not needed: a refusal is no finding."""
     try:
         return ask()
-    except (ClientError, BotoCoreError, ConfigurationError, KeyError):
+    except (*AWS_ERRORS, ConfigurationError, KeyError):
         return default
 
 

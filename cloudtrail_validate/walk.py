@@ -1,4 +1,4 @@
-"""Walk the digests of one folder from the newest to the oldest: find them by listing and by following links, prove them.
+"""Read the digests of one site from the newest to the oldest and prove them.
 
 Listing alone would miss a chain that came from another bucket or prefix; walking alone would stop at the first lost link.
 So everything listed is read, and every predecessor that a proven digest names and no listing showed is asked for.
@@ -8,75 +8,74 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from cloudtrail_validate import digest
 from cloudtrail_validate.chain import Link, Prover, State
 from cloudtrail_validate.digest import Evidence, Fetched, LogReference, Own
-from cloudtrail_validate.layout import DIGEST_KIND, Folder, day_path, folder_of, parse_digest_key
+from cloudtrail_validate.finder import Entry, list_digests
+from cloudtrail_validate.layout import Folder, folder_of, parse_digest_key
 from cloudtrail_validate.ledger import Ledger
-from cloudtrail_validate.model import HOUR, ChainId, Interval, Locator, Status
+from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator, Status
+from cloudtrail_validate.pace import Budget, Pace
 from cloudtrail_validate.signature import RegionKeys
-from cloudtrail_validate.stores import AbsentError, ObjectInfo, Store, StoreError
+from cloudtrail_validate.stores import AbsentError, Store, StoreError
 
-BATCH_BYTES: Final = 1_500_000  # compressed digests read at once, ~70 bytes a log: about 20,000 references in memory
-BATCH_DIGESTS: Final = 1_000
 BYTES_PER_REFERENCE: Final = 70  # compressed: 32 random bytes of hash, 12 of name, little else
+REFERENCES_AT_ONCE: Final = 10_000  # read in one batch, ~0.5 kB each in memory
+REFERENCES_KEPT: Final = 2_000  # of a site; with more, the digests that name logs are read again when their turn comes
+_DIGESTS_AT_ONCE: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Entry:
-    """A digest to read: end time from its key, place, chain, compressed size in bytes (0 where it was not listed)."""
-
-    end: datetime
-    where: Locator
-    chain: ChainId = field(compare=False)
-    size: int = field(compare=False, default=0)
-    modified: datetime | None = field(compare=False, default=None)
+def references_in(size: int) -> int:
+    """About how many logs a digest of this compressed size names."""
+    return max(0, size - 300) // BYTES_PER_REFERENCE
 
 
 @dataclass(frozen=True, slots=True)
-class Proved:
-    """A digest that has been read: its link, its chain, and the logs it names (none unless it is proven)."""
+class Named:
+    """A proven digest that names logs: where to read them again, or the references themselves."""
 
-    chain: ChainId
-    link: Link
-    logs: tuple[LogReference, ...]
+    entry: Entry
+    interval: Interval
+    sha256: str
+    logs: tuple[LogReference, ...] | None
+    number: int
 
-
-@dataclass(slots=True)
-class Listing:
-    """What one folder lists of digests: entries by chain in order of time, and objects that bear no digest name."""
-
-    chains: dict[ChainId, list[Entry]] = field(default_factory=dict)
-    strays: list[ObjectInfo] = field(default_factory=list)
-
-
-async def list_digests(store: Store, folder: Folder, days: Interval | None) -> Listing:
-    """List a folder's digests whose date folder lies in `days`, or all of them."""
-    path = folder.path(DIGEST_KIND)
-    after = path + day_path(days.start) if days else ""
-    before = path + day_path(days.end + timedelta(days=1)) if days else None
-    listing = Listing()
-    async for batch in store.scan(folder.bucket, path, after=after, before=before):
-        for info in batch:
-            name = parse_digest_key(folder, info.key)
-            if name is not None:
-                entry = Entry(name.end, Locator(folder.bucket, info.key), name.chain, info.size, info.modified)
-                listing.chains.setdefault(name.chain, []).append(entry)
-            elif info.size or not _is_marker(info.key):
-                listing.strays.append(info)
-    for entries in listing.chains.values():
-        entries.sort()
-    return listing
+    @property
+    def written(self) -> datetime:
+        """When its logs had been delivered at the latest: a backfill digest is written hours after the hour it is of."""
+        if self.entry.chain.kind is Kind.BACKFILL and self.entry.modified is not None:
+            return max(self.interval.end, self.entry.modified)
+        return self.interval.end
 
 
-def _is_marker(key: str) -> bool:
-    """CreateTrail and UpdateTrail leave zero-byte objects in the place of folders."""
-    return not key.endswith(".gz")
+class DigestReader:
+    """Fetches and checks single digests, within the run's bounds."""
+
+    def __init__(self, store: Store, pace: Pace, keys: RegionKeys, ledger: Ledger) -> None:
+        self._store = store
+        self._pace = pace
+        self._keys = keys
+        self._ledger = ledger
+
+    async def read(self, entry: Entry) -> tuple[Evidence | None, tuple[LogReference, ...]]:
+        """One digest's evidence and the logs it names. None: it is not there."""
+        async with self._pace:
+            try:
+                inflater, metadata = await self._store.digest(entry.where)
+            except AbsentError:
+                return None, ()
+            except StoreError as error:
+                return digest.unreadable(entry.where, entry.chain, entry.end, error.cause, error.detail), ()
+        content = inflater.finish()
+        fetched = Fetched(entry.where, entry.chain, entry.end, inflater.kept(), content.sha256, content.flaw, metadata)
+        evidence, logs = digest.observe(fetched, self._keys)
+        if evidence.own is Own.VALID:
+            self._ledger.keys_used.add(self._keys.keys[evidence.fingerprint])
+        return evidence, logs
 
 
 class DigestWalk:
@@ -85,25 +84,29 @@ class DigestWalk:
     def __init__(
         self,
         store: Store,
+        reader: DigestReader,
         keys: RegionKeys,
         ledger: Ledger,
         *,
-        bucket: str,
-        slots: asyncio.Semaphore,
+        budget: Budget,
         window: Interval,
+        bucketless: bool,
     ) -> None:
         self._store = store
-        self._bucket = bucket
+        self._reader = reader
         self._keys = keys
         self._ledger = ledger
-        self._slots = slots
+        self._budget = budget
         self._window = window
+        self._bucketless = bucketless
         self._queue: list[Entry] = []
         self._seen: set[Locator] = set()
         self._listed: set[tuple[Folder, ChainId]] = set()
         self._provers: dict[ChainId, Prover] = {}
         self._quiet: set[ChainId] = set()
+        self._kept = 0
         self.links: dict[ChainId, list[Link]] = {}
+        self.named: list[Named] = []
 
     def add(self, entries: list[Entry], *, quiet: bool = False) -> None:
         """Put digests into the walk. `quiet` chains are read for what they reference and report nothing."""
@@ -116,93 +119,87 @@ class DigestWalk:
         """Note that a chain's digests in a folder have been listed."""
         self._listed.add((folder, chain))
 
-    async def batches(self) -> AsyncIterator[list[Proved]]:
-        """Digests in batches, newest first, until none is left."""
+    async def run(self) -> None:
+        """Read them all."""
         while self._queue:
-            batch = self._take()
-            fetched = await asyncio.gather(*(self._fetch(entry) for entry in batch))
-            proved = []
-            for entry, (evidence, logs) in zip(batch, fetched, strict=True):
-                proved.append(self._prove(entry, evidence, logs))
-            await self._follow(proved)
-            yield proved
+            batch, expected = self._take()
+            held = await self._budget.take(expected)
+            try:
+                for entry, (evidence, logs) in zip(
+                    batch, await asyncio.gather(*(self._reader.read(entry) for entry in batch)), strict=True
+                ):
+                    link = self._prove(entry, evidence, logs)
+                    self._ledger.progress.objects_done += 1
+                    if link.previous is not None and link.state is State.PROVEN:
+                        await self._follow(link, link.previous, entry.chain)
+            finally:
+                await self._budget.give(held)
 
-    def _place(self, where: Locator) -> Locator:
-        """Where an object lies for this store: in a local copy one folder stands for every bucket."""
-        return where if self._bucket else Locator("", where.key)
-
-    def _take(self) -> list[Entry]:
+    def _take(self) -> tuple[list[Entry], int]:
+        """The newest digests that may be read at once, and how many references they may bring."""
         batch: list[Entry] = []
-        size = 0
-        while self._queue and len(batch) < BATCH_DIGESTS and (not batch or size + self._queue[-1].size <= BATCH_BYTES):
-            entry = self._queue.pop()
-            size += entry.size
-            batch.append(entry)
-        return batch
+        expected = 0
+        while self._queue and len(batch) < _DIGESTS_AT_ONCE:
+            number = references_in(self._queue[-1].size)
+            if batch and expected + number > REFERENCES_AT_ONCE:
+                break
+            expected += number
+            batch.append(self._queue.pop())
+        return batch, expected
 
     def _offer(self, entry: Entry) -> None:
-        if self._place(entry.where) not in self._seen:
-            self._seen.add(self._place(entry.where))
+        where = self._place(entry.where)
+        if where not in self._seen:
+            self._seen.add(where)
             insort(self._queue, entry)
             self._ledger.progress.objects_known += 1
 
-    async def _fetch(self, entry: Entry) -> tuple[Evidence | None, tuple[LogReference, ...]]:
-        """Read one digest. None: it is not there."""
-        async with self._slots:
-            try:
-                inflater, metadata = await self._store.digest(entry.where)
-            except AbsentError:
-                return None, ()
-            except StoreError as error:
-                return digest.unreadable(entry.where, entry.chain, entry.end, error.cause, error.detail), ()
-            finally:
-                self._ledger.progress.objects_done += 1
-        content = inflater.finish()
-        fetched = Fetched(entry.where, entry.chain, entry.end, inflater.kept(), content.sha256, content.flaw, metadata)
-        evidence, logs = digest.observe(fetched, self._keys)
-        if evidence.own is Own.VALID:
-            self._ledger.keys_used.add(self._keys.keys[evidence.fingerprint])
-        return evidence, logs
+    def _place(self, where: Locator) -> Locator:
+        """Where an object lies for this store: in a local copy one folder stands for every bucket."""
+        return Locator("", where.key) if self._bucketless else where
 
-    def _prove(self, entry: Entry, evidence: Evidence | None, logs: tuple[LogReference, ...]) -> Proved:
+    def _prove(self, entry: Entry, evidence: Evidence | None, logs: tuple[LogReference, ...]) -> Link:
+        reported = entry.chain not in self._quiet
         if evidence is None:
             link = Link(entry.where, Interval(entry.end - HOUR, entry.end), State.MISSING)
         else:
-            prover = self._provers.setdefault(entry.chain, Prover(self._keys))
-            link, findings = prover.step(evidence)
-            if entry.chain not in self._quiet and link.concerns(self._window):
+            link, findings = self._provers.setdefault(entry.chain, Prover(self._keys)).step(evidence)
+            if reported and link.concerns(self._window):
                 for finding in findings:
                     self._ledger.add(finding)
+            if logs and link.state is State.PROVEN:
+                self._name(entry, link, evidence.sha256, logs)
         self.links.setdefault(entry.chain, []).append(link)
-        if entry.chain not in self._quiet and link.concerns(self._window):
+        if reported and link.concerns(self._window):
             status = Status.MISSING if link.state is State.MISSING else link.status
-            self._ledger.checked(entry.where, status, digest=True)
-        return Proved(entry.chain, link, logs if link.state is State.PROVEN else ())
+            self._ledger.checked(link.where, status, digest=True)
+        return link
 
-    async def _follow(self, proved: list[Proved]) -> None:
-        """Put predecessors that no listing showed into the walk: in another folder all of the chain, here just them."""
-        for item in proved:
-            previous, link = item.link.previous, item.link
-            if previous is None or self._place(previous) in self._seen or link.state is not State.PROVEN:
-                continue
-            if link.interval.start <= self._window.start:
-                continue
-            place = folder_of(*self._place(previous))
-            name = parse_digest_key(place[0], previous.key) if place else None
-            end = name.end if name else link.interval.start
-            if end <= self._window.start:
-                continue
-            if place and name and (place[0], name.chain) not in self._listed:
-                await self._list_elsewhere(place[0], item.chain, name.chain)
-            self._offer(Entry(min(end, link.interval.end), previous, item.chain))
+    def _name(self, entry: Entry, link: Link, sha256: str, logs: tuple[LogReference, ...]) -> None:
+        keep = self._kept + len(logs) <= REFERENCES_KEPT
+        self._kept += len(logs) if keep else 0
+        self.named.append(Named(entry, link.interval, sha256, logs if keep else None, len(logs)))
+
+    async def _follow(self, link: Link, previous: Locator, chain: ChainId) -> None:
+        """Put a predecessor that no listing showed into the walk: from another folder, all of the chain there."""
+        if self._place(previous) in self._seen or link.interval.start <= self._window.start:
+            return
+        place = folder_of(*self._place(previous))
+        name = parse_digest_key(place[0], previous.key) if place else None
+        end = name.end if name else link.interval.start
+        if end <= self._window.start:
+            return
+        if place and name and (place[0], name.chain) not in self._listed:
+            self._listed.add((place[0], name.chain))
+            await self._list_elsewhere(place[0], chain, name.chain)
+        self._offer(Entry(min(end, link.interval.end), self._place(previous), chain))
 
     async def _list_elsewhere(self, folder: Folder, chain: ChainId, named: ChainId) -> None:
         """A chain that came from another bucket or prefix: its digests there, as far as they may be listed."""
-        self._listed.add((folder, named))
         try:
             listing = await list_digests(self._store, folder, self._window)
         except (AbsentError, StoreError):
             return  # the predecessor itself is read next, and says what is wrong
         for entry in listing.chains.get(named, ()):
             if self._window.start < entry.end <= self._window.end:
-                self._offer(Entry(entry.end, entry.where, chain, entry.size, entry.modified))
+                self._offer(replace(entry, chain=chain))

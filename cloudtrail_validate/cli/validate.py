@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import os
 import signal
 import sys
 from datetime import datetime
@@ -17,6 +17,7 @@ from cloudtrail_validate.model import Locator, Status
 from cloudtrail_validate.report import formats
 from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request, RequestError, now_utc, parse_span, parse_time
 from cloudtrail_validate.text import printable
+from cloudtrail_validate.verdict import ExitCode
 
 if TYPE_CHECKING:
     from cloudtrail_validate.api import Result
@@ -61,6 +62,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Requests in flight.  [default: 256]"
 )
+@click.option("--max-rate", type=float, metavar="N", help="Most requests a second.  [default: no bound]")
 @click.option("--verbose", is_flag=True, help="List every digest and log, not only findings.")
 @click.option("--no-progress", is_flag=True, help="No progress bar, even on a terminal.")
 def command(**options: Any) -> int:
@@ -108,9 +110,9 @@ def execute(request: Request, now: datetime, listener: Objects | None, *, quiet:
         with ProgressBar(progress, enabled=not quiet and listener is None):
             return run(request, progress=progress, listener=listener, now=now, on_start=_stop_on_signals)
     except (RequestError, ConfigurationError) as error:
-        raise _Refusal(printable(str(error)), 2) from error
+        raise _Refusal(printable(str(error)), ExitCode.USAGE) from error
     except AccessError as error:
-        raise _Refusal(printable(str(error)), 3) from error
+        raise _Refusal(printable(str(error)), ExitCode.UNPROVEN) from error
 
 
 def render(result: Result, format_: str, outputs: tuple[Path, ...]) -> None:
@@ -124,6 +126,14 @@ def render(result: Result, format_: str, outputs: tuple[Path, ...]) -> None:
                 click.echo(f"ctvalidate: --output: cannot write {path}: {error.strerror}", err=True)
     if result.interrupted:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
+    try:
+        _print(result, format_)
+    except BrokenPipeError:
+        # `| head` has seen enough; the exit code is still the verdict's. The interpreter must not complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(result: Result, format_: str) -> None:
     if format_ != formats.TABLE:
         sys.stdout.buffer.write(formats.renderer(format_)(result.report).encode())
         sys.stdout.buffer.flush()
@@ -132,7 +142,12 @@ def render(result: Result, format_: str, outputs: tuple[Path, ...]) -> None:
 
     from cloudtrail_validate.report.table import render as render_table
 
-    render_table(result.report, Console(), tally=result.outcome.ledger.tally)
+    class Pipe(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "changed"
+            raise BrokenPipeError
+
+    render_table(result.report, Pipe(), tally=result.outcome.ledger.tally)
+    sys.stdout.flush()
 
 
 class Objects:
@@ -153,9 +168,9 @@ class Objects:
 class _Refusal(click.ClickException):
     """Nothing was validated: one line, and the contract's exit code."""
 
-    def __init__(self, message: str, code: int) -> None:
+    def __init__(self, message: str, code: ExitCode) -> None:
         super().__init__(message)
-        self.exit_code = code
+        setattr(self, "exit_code", int(code))  # noqa: B010  # a class variable in click's annotations
 
     def show(self, file: Any = None) -> None:  # noqa: ARG002  # click's signature
         """One line on standard error."""
@@ -174,6 +189,8 @@ def _check_outputs(format_: str, outputs: tuple[Path, ...]) -> None:
 
 def _stop_on_signals(engine: Engine) -> None:
     """Let the first signal end the run in order; a second one ends the process."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:

@@ -66,15 +66,15 @@ def record(finding: Finding) -> FindingRecord:
         rule=finding.rule,
         status=finding.status,
         account=finding.account,
-        region=finding.region,
+        region=_utf8(finding.region),
         trail=finding.trail,
         bucket=(finding.where.bucket or None) if finding.where else None,
-        key=finding.where.key if finding.where else None,
+        key=_utf8(finding.where.key) if finding.where else None,
         start=_second(start),
         end=_second(end),
         cause=finding.cause,
-        expected=finding.expected,
-        actual=finding.actual,
+        expected=_utf8(finding.expected),
+        actual=_utf8(finding.actual),
         message=describe(finding),
     )
 
@@ -83,7 +83,7 @@ def _chain(report: ChainReport) -> ChainRecord:
     chain = report.chain
     return ChainRecord(
         account=chain.account,
-        region=chain.region,
+        region=_utf8(chain.region) or "",
         trail=chain.trail,
         home_region=chain.home_region,
         organization_id=chain.organization_id,
@@ -113,6 +113,11 @@ def _counts(counts: Counts) -> CountsRecord:
         extra=counts.extra,
         unverifiable=counts.unverifiable,
     )
+
+
+def _utf8(text: str | None) -> str | None:
+    r"""Text that every format can encode: a file name that is no UTF-8 keeps its odd bytes as `\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8") if text is not None else None
 
 
 def _second(moment: datetime | None) -> datetime | None:

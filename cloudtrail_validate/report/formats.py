@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cloudtrail_validate.report import Report
+if TYPE_CHECKING:
+    from cloudtrail_validate.report import Report
 
-Renderer = Callable[[Report], str]
+Renderer = Callable[["Report"], str]
 TABLE: Final = "table"
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "json": (".json", "cloudtrail_validate.report.json:render"),

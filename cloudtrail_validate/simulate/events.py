@@ -188,30 +188,17 @@ def _user(account: str) -> Mapping[str, Any]:
 
 
 def _kinds(account: str, region: str) -> Iterator[dict[str, Any]]:
+    """What each kind of event has beside the common fields."""
+    yield from _reads(account, region)
+    yield from _changes(account, region)
+
+
+def _reads(account: str, region: str) -> Iterator[dict[str, Any]]:
     key_arn = f"arn:aws:kms:{region}:{account}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     yield {
         "source": "ec2",
         "name": "DescribeInstances",
         "requestParameters": {"instancesSet": {}, "filterSet": {}, "maxResults": 100},
-    }
-    yield {
-        "source": "ec2",
-        "name": "StartInstances",
-        "readOnly": False,
-        "userIdentity": _user(account),
-        "requestParameters": {"instancesSet": {"items": [{"instanceId": "i-%(token)s"}]}},
-        "responseElements": {
-            "requestId": "%(request)s",
-            "instancesSet": {
-                "items": [
-                    {
-                        "instanceId": "i-%(token)s",
-                        "currentState": {"code": 0, "name": "pending"},
-                        "previousState": {"code": 80, "name": "stopped"},
-                    }
-                ]
-            },
-        },
     }
     yield {
         "source": "sts",
@@ -249,6 +236,35 @@ def _kinds(account: str, region: str) -> Iterator[dict[str, Any]]:
         "errorMessage": f"User: arn:aws:iam::{account}:user/operator is not authorized to perform this action",
         "requestParameters": {"secretId": "example/database"},
     }
+    if region == "us-east-1":  # where CloudTrail records the global services
+        yield {
+            "source": "iam",
+            "name": "ListAttachedRolePolicies",
+            "userIdentity": _user(account),
+            "requestParameters": {"roleName": "Deployment"},
+        }
+
+
+def _changes(account: str, region: str) -> Iterator[dict[str, Any]]:
+    yield {
+        "source": "ec2",
+        "name": "StartInstances",
+        "readOnly": False,
+        "userIdentity": _user(account),
+        "requestParameters": {"instancesSet": {"items": [{"instanceId": "i-%(token)s"}]}},
+        "responseElements": {
+            "requestId": "%(request)s",
+            "instancesSet": {
+                "items": [
+                    {
+                        "instanceId": "i-%(token)s",
+                        "currentState": {"code": 0, "name": "pending"},
+                        "previousState": {"code": 80, "name": "stopped"},
+                    }
+                ]
+            },
+        },
+    }
     yield {
         "source": "lambda",
         "name": "UpdateFunctionCode20150331v2",
@@ -267,10 +283,3 @@ def _kinds(account: str, region: str) -> Iterator[dict[str, Any]]:
         "readOnly": False,
         "requestParameters": {"logGroupName": "/aws/lambda/nightly-report", "logStreamName": "%(token)s"},
     }
-    if region == "us-east-1":  # where CloudTrail records the global services
-        yield {
-            "source": "iam",
-            "name": "ListAttachedRolePolicies",
-            "userIdentity": _user(account),
-            "requestParameters": {"roleName": "Deployment"},
-        }

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.model import Interval, Status, isoformat
@@ -83,13 +83,7 @@ class Manifest:
 
     def as_json(self) -> str:
         """The manifest as JSON, times as `2026-01-01T00:00:00Z`."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, default=_plain) + "\n"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return isoformat(value)
-    raise TypeError(f"expected a time, not {type(value).__name__}")
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, default=isoformat) + "\n"
 
 
 STATUS = {

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from cloudtrail_validate.simulate.sinks import Sink
     from cloudtrail_validate.simulate.spec import TrailSpec
 
-PENDING_SPAN = 20 * 60  # seconds after the newest digest in which pending logs arrive
+PENDING_SPAN = 10 * 60  # seconds after the newest digest in which pending logs arrive
+PENDING_WINDOW = timedelta(minutes=30)  # by which the window goes on, so that they lie in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class _Run:
         self.ring = ring
         self._plans = tuple(plans)
         self._key_unknown = key_unknown
-        tail = HOUR if any(plan.pending or plan.planted_pending for plan in self._plans) else timedelta(0)
+        tail = PENDING_WINDOW if any(plan.pending or plan.planted_pending for plan in self._plans) else timedelta(0)
         self._window = Interval(spec.base, spec.end + tail)
         self._planted: list[Planted] = []
         self._counts = dict.fromkeys(Role, 0)

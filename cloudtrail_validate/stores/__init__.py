@@ -6,7 +6,7 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -79,15 +79,30 @@ class Reader(Protocol):
         """What a log's content is. `size` is what the listing said, in bytes, where it was listed."""
         ...
 
+    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+        """What several logs' contents are, or why they could not be read, in their order."""
+        ...
+
 
 class Store(Lister, Reader, Protocol):
     """A place that holds CloudTrail's files.
 
-    `dated` is true where an object's time of last write is evidence of its delivery (S3; not a local copy).
+    `dated` is true where an object's time of last write is evidence of its delivery (S3; not a local copy). `batch` is the
+    number of logs that are best asked for at once, `workers` how many such questions at a time (None: as the pace allows).
     """
 
     dated: bool
+    batch: int
+    workers: int | None
 
     async def close(self) -> None:
         """Let go of connections and threads."""
         ...
+
+
+async def outcome(reading: Awaitable[Content]) -> Content | AbsentError | StoreError:
+    """The errors of a store as values."""
+    try:
+        return await reading
+    except (AbsentError, StoreError) as error:
+        return error

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from cloudtrail_validate.aws import AWS_ERRORS
 from cloudtrail_validate.content import Inflater
 from cloudtrail_validate.model import Locator
 from cloudtrail_validate.stores import Children, ObjectInfo
@@ -30,16 +29,12 @@ class ExactS3:
         self._client = client
         self._threads = threads
 
-    async def scan(self, prefix: str, after: str, before: str | None) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Every key under a prefix, with `after <= key < before`."""
+    async def scan(self, prefix: str, after: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Every key under a prefix that sorts behind `after`."""
         token: str | None = None
         while True:
             page = await self._page(prefix, after, token)
-            items = [ObjectInfo(o["Key"], o["Size"], o["LastModified"]) for o in page.get("Contents", ())]
-            if before is not None and items and items[-1].key >= before:
-                yield [item for item in items if item.key < before]
-                return
-            yield items
+            yield [ObjectInfo(o["Key"], o["Size"], o["LastModified"]) for o in page.get("Contents", ())]
             token = page.get("NextContinuationToken")
             if not page.get("IsTruncated") or token is None:
                 return
@@ -96,5 +91,5 @@ class ExactS3:
     async def _call(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except (ClientError, BotoCoreError, OSError) as error:
+        except (*AWS_ERRORS, OSError) as error:
             raise from_botocore(error) from error

@@ -6,6 +6,8 @@ import re
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.parsers import ResponseParserError
+from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
 from cloudtrail_validate.model import Cause
 from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
@@ -47,17 +49,18 @@ def from_obstore(error: Exception) -> Failure:
         status = _STATUS.search(text)
         if isinstance(error, FileNotFoundError):
             return AbsentError(_brief(text))
-        return _by_code(status[1] if status else "", _brief(text))
+        refused = isinstance(error, (PermissionDeniedError, UnauthenticatedError))
+        return _by_code(status[1] if status else "403" if refused else "", _brief(text))
     message = _MESSAGE.search(text)
     return _by_code(code[1], message[1] if message else code[1])
 
 
-def from_botocore(error: ClientError | BotoCoreError | OSError) -> StoreError | AbsentError:
+def from_botocore(error: ClientError | BotoCoreError | ResponseParserError | OSError) -> StoreError | AbsentError:
     """Sort an exception of boto3."""
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         return _by_code(str(answer.get("Code", "")), str(answer.get("Message", "")) or str(error))
-    if isinstance(error, (HTTPClientError, OSError)):
+    if isinstance(error, (HTTPClientError, ResponseParserError, OSError)):
         return StoreError(Cause.NETWORK, _brief(str(error)))
     return StoreError(Cause.ACCESS_DENIED, _brief(str(error)), code=type(error).__name__)
 

@@ -7,6 +7,8 @@ one. Such a listing or key is done again through boto3, so that a planted object
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,8 @@ from obstore.store import S3Store
 from cloudtrail_validate import digest
 from cloudtrail_validate.content import Content, Inflater, digest_of
 from cloudtrail_validate.model import Cause, Locator
-from cloudtrail_validate.stores import Children, ObjectInfo, StoreError
+from cloudtrail_validate.pace import Pace
+from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, StoreError, outcome
 from cloudtrail_validate.stores.exact import ExactS3
 from cloudtrail_validate.stores.failures import UnaddressableError, from_obstore
 
@@ -38,63 +41,81 @@ _WHOLE_BYTES: Final = 4 * 1024 * 1024  # compressed; larger ones are streamed
 _PIECE_BYTES: Final = 1024 * 1024  # what a streamed object is read in
 _UNADDRESSABLE: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
 _OBSTORE_ERRORS: Final = (BaseError, ValueError, OSError)
+_FIRST_PAUSE: Final = 0.1  # seconds
+_LONGEST_PAUSE: Final = 3.0  # seconds
 _TRANSIENT: Final = frozenset({Cause.NETWORK, Cause.THROTTLED})
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a request may take and how often it is tried again. Times in seconds."""
+    """How long a request may take and how often it is tried again. Times in seconds.
+
+    Retries are ours, not obstore's, so that a SlowDown is seen at once and slows the whole run, not one request.
+    """
 
     connect: float = 10.0
     read: float = 20.0  # without a byte arriving
-    retries: int = 5  # of a request, 0.1 s to 3 s apart
-    give_up: float = 30.0  # no retry of a request begins later than this
-    transfers: int = 3  # of an object whose transfer broke off
+    retries: int = 5  # of a request or transfer that broke off, 0.1 s to 3 s apart
+    give_up: float = 30.0  # no retry begins later than this
 
 
 class S3:
     """All buckets that one set of credentials reaches."""
 
     dated = True
+    batch = 1
+    workers: int | None = None
 
-    def __init__(self, aws: Aws, *, concurrency: int = 256, patience: Patience | None = None) -> None:
+    def __init__(self, aws: Aws, *, pace: Pace, patience: Patience | None = None) -> None:
         self._aws = aws
-        self._concurrency = concurrency
+        self._pace = pace
         self._patience = patience or Patience()
         self._stores: dict[str, S3Store] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._exact: dict[str, ExactS3] = {}
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="ctvalidate-s3")
-        self._inflating = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ctvalidate-inflate")
+        self._inflating = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="ctvalidate-inflate")
 
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Keys under a prefix, by obstore; from the page that obstore cannot read on, by boto3."""
-        resume = after
-        if not _UNADDRESSABLE.search(prefix[:-1]) and not _UNADDRESSABLE.search(after.rstrip("/")):
-            store = await self._store(bucket)
+        """Keys under a prefix, by obstore; from the page that obstore cannot read on, by boto3.
+
+        A listing whose transfer broke off goes on behind the last whole page.
+        """
+        start, tries = _just_before(after), _Tries(self._patience, self._pace)
+        fast = not _UNADDRESSABLE.search(prefix[:-1]) and not _UNADDRESSABLE.search(start)
+        while True:
+            exact = None if fast else await self._exact_bucket(bucket)
             try:
-                async for batch in obstore.list(store, prefix[:-1], offset=after or None, chunk_size=PAGE):
-                    page = [ObjectInfo(item["path"], item["size"], item["last_modified"]) for item in batch]
+                async for page in exact.scan(prefix, start) if exact else self._pages(bucket, prefix, start):
+                    # obstore drops a slash at a key's end: such a key may be `after` itself
+                    yield [item for item in page if f"{item.key}/" >= after and (before is None or item.key < before)]
                     if before is not None and page and page[-1].key >= before:
-                        yield [item for item in page if item.key < before]
                         return
-                    yield page
-                    resume = page[-1].key if page else resume
-            except _OBSTORE_ERRORS as error:
-                failure = from_obstore(error)
-                if not isinstance(failure, UnaddressableError):
-                    raise failure from error
+                    start = page[-1].key if page else start
+                    tries.reset()
+            except UnaddressableError:
+                fast = False
+            except StoreError as error:
+                await tries.again_after(error)
             else:
                 return
-        exact = await self._exact_bucket(bucket)
-        async for items in exact.scan(prefix, resume, before):
-            yield items
+
+    async def _pages(self, bucket: str, prefix: str, start: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+        store = await self._store(bucket)
+        try:
+            async for batch in obstore.list(store, prefix[:-1], offset=start or None, chunk_size=PAGE):
+                yield [ObjectInfo(item["path"], item["size"], item["last_modified"]) for item in batch]
+        except _OBSTORE_ERRORS as error:
+            raise from_obstore(error) from error
 
     async def children(self, bucket: str, prefix: str) -> Children:
         """One level, by obstore, or by boto3 where a name in it is out of obstore's reach."""
+        return await self._insist(lambda: self._children(bucket, prefix))
+
+    async def _children(self, bucket: str, prefix: str) -> Children:
         if not _UNADDRESSABLE.search(prefix[:-1]) or not prefix:
             store = await self._store(bucket)
             try:
@@ -127,6 +148,10 @@ class S3:
         """A log's content: small ones whole, large ones as a stream, inflated where it does not hold up the loop."""
         return await self._insist(lambda: self._content(where, size))
 
+    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+        """Several logs at once."""
+        return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
+
     async def close(self) -> None:
         """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -153,7 +178,7 @@ class S3:
         store = self._stores.get(where.bucket) or await self._store(where.bucket)
         try:
             answer = await obstore.get_async(store, where.key)
-            inflater = digest.inflater()
+            inflater = digest.inflater(answer.meta["size"])
             if answer.meta["size"] <= _INLINE_BYTES:
                 inflater.feed(bytes(await answer.bytes_async()))
             else:
@@ -173,15 +198,17 @@ class S3:
         return inflater
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try a whole object again where its transfer broke off; obstore itself retries only the request."""
-        for tries in range(1, self._patience.transfers):
+        """Try a whole request again where it failed for a passing reason."""
+        try:
+            return await attempt()
+        except StoreError as error:
+            tries = _Tries(self._patience, self._pace)
+            await tries.again_after(error)
+        while True:
             try:
                 return await attempt()
             except StoreError as error:
-                if error.cause is not Cause.NETWORK:
-                    raise
-                await asyncio.sleep(0.05 * 4**tries)
-        return await attempt()
+                await tries.again_after(error)
 
     async def _store(self, bucket: str) -> S3Store:
         """The obstore client of a bucket, opened once, in the bucket's own region."""
@@ -199,20 +226,12 @@ class S3:
             "connect_timeout": timedelta(seconds=patience.connect),
             "read_timeout": timedelta(seconds=patience.read),
             "timeout": timedelta(hours=1),  # a large log on a slow line; `read_timeout` catches what has stalled
-            "pool_max_idle_per_host": str(self._concurrency),
+            "pool_max_idle_per_host": str(self._pace.limit),
             "user_agent": self._aws.user_agent,
         }
         if access.ca_bundle:
             options["root_certificate"] = access.ca_bundle
-        retry: RetryConfig = {
-            "max_retries": patience.retries,
-            "retry_timeout": timedelta(seconds=patience.give_up),
-            "backoff": {
-                "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=3),
-                "base": 2,
-            },
-        }
+        retry: RetryConfig = {"max_retries": 0}
         return S3Store(
             bucket,
             region=access.region,
@@ -229,3 +248,39 @@ class S3:
             client = await loop.run_in_executor(self._threads, self._aws.s3_client, bucket)
             self._exact.setdefault(bucket, ExactS3(bucket, client, self._threads))
         return self._exact[bucket]
+
+
+def _just_before(after: str) -> str:
+    """A key that sorts shortly before `after`: S3 lists from behind the key it is given, and `after` is wanted too."""
+    if not after or after.endswith("/"):
+        return after.rstrip("/")
+    return after[:-1] + chr(max(1, ord(after[-1]) - 1)) + "~"
+
+
+class _Tries:
+    """Decides whether a failed request is tried again, and waits: exponential backoff with jitter."""
+
+    def __init__(self, patience: Patience, pace: Pace) -> None:
+        self._patience = patience
+        self._pace = pace
+        self._failures = 0
+        self._begun = 0.0
+
+    def reset(self) -> None:
+        """Something succeeded: what follows is another request."""
+        self._failures = 0
+
+    async def again_after(self, error: StoreError) -> None:
+        """Wait before the next try, or raise the error where another try cannot help."""
+        if error.cause not in _TRANSIENT:
+            raise error
+        now = asyncio.get_running_loop().time()
+        if not self._failures:
+            self._begun = now
+        self._failures += 1
+        if error.cause is Cause.THROTTLED:
+            self._pace.slow_down()
+        if self._failures > self._patience.retries or now - self._begun > self._patience.give_up:
+            raise error
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._failures - 1))
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret

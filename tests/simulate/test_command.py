@@ -3,35 +3,23 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from click.testing import CliRunner, Result
-from moto.server import ThreadedMotoServer
 
 from cloudtrail_validate.cli.simulate import command
 
 from .helpers import SIDECAR, chain, intervals, read
 
+if TYPE_CHECKING:
+    from tests.servers.aws import AwsServer
+
 
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(command, arguments, catch_exceptions=False)
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 def test_a_folder_its_keys_and_the_command_to_validate_it(tmp_path: Path) -> None:
@@ -66,7 +54,7 @@ def test_every_option_reaches_the_trail(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "m.json").read_text())
     assert manifest["trail_arn"] == "arn:aws:cloudtrail:eu-west-1:111122223333:trail/audit_1"
     assert (manifest["bucket"], manifest["organization_id"]) == ("amzn-s3-demo-bucket", "o-a1b2c3d4e5")
-    assert (manifest["start"], manifest["end"]) == ("2026-03-07T00:01:21Z", "2026-03-07T21:01:21Z")
+    assert (manifest["start"], manifest["end"]) == ("2026-03-07T00:01:21Z", "2026-03-07T20:31:21Z")
     rules = [planted["rule"] for planted in manifest["planted"]]
     assert {rule: rules.count(rule) for rule in rules} == {
         "gap-restart": 4,
@@ -153,8 +141,10 @@ def test_hostile_names_reach_no_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in result.stderr
 
 
-def test_a_bucket(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_a_bucket(tmp_path: Path, aws: AwsServer, monkeypatch: pytest.MonkeyPatch, region: str) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     missing = invoke("s3://amzn-s3-demo-simulated/logs/", "--hours", "2")
     assert missing.exit_code == 2
     assert "NoSuchBucket" in missing.stderr
@@ -166,7 +156,7 @@ def test_a_bucket(tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
         *("--public-keys", "ctvalidate-keys.json"),
     ]
     assert (tmp_path / "ctvalidate-keys.json").exists()
-    listed = boto3.client("s3", endpoint_url=endpoint).list_objects_v2(Bucket="amzn-s3-demo-simulated")["Contents"]
+    listed = aws.client("s3").list_objects_v2(Bucket="amzn-s3-demo-simulated")["Contents"]
     assert len(listed) == 2 + 3 + 2 * 4
     assert all(item["Key"].startswith("logs/AWSLogs/111122223333/CloudTrail") for item in listed)
     again = invoke("s3://amzn-s3-demo-simulated/logs", "--hours", "2", "--create-bucket")

@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from cloudtrail_validate.simulate import Delivery, FolderSink, Role, S3Sink, TrailSpec, simulate
 
@@ -19,6 +15,8 @@ from .helpers import SIDECAR, run, same_keys, tree
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from tests.servers.aws import AwsServer
 
 WHEN = datetime(2026, 3, 7, 12, 34, 56, tzinfo=UTC)
 BUCKET = "doc-example-bucket"
@@ -28,32 +26,11 @@ def log(key: str, body: bytes = b"body") -> Delivery:
     return Delivery(key, body, WHEN, Role.LOG)
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def client(endpoint: str) -> Iterator[S3Client]:
-    made = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
-        aws_secret_access_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        config=Config(max_pool_connections=8),
-    )
+def client(aws: AwsServer) -> S3Client:
+    made = aws.client("s3")
     made.create_bucket(Bucket=BUCKET)
-    yield made
-    for page in made.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
-        for item in page.get("Contents", []):
-            made.delete_object(Bucket=BUCKET, Key=item["Key"])
-    made.delete_bucket(Bucket=BUCKET)
-    made.close()
+    return made
 
 
 def test_a_folder_keeps_bytes_times_and_metadata(tmp_path: Path) -> None:

@@ -344,7 +344,7 @@ def test_pending_logs_behind_a_lost_tail_are_undigested(tmp_path: Path) -> None:
     found = Counter(finding.rule for finding in simulation.manifest.expected())
     assert found == {"gap-tail": 1, "log-undigested": 3 * 4 + 1}
     (gap,) = (finding for finding in simulation.manifest.expected() if finding.rule == "gap-tail")
-    assert gap.end == START + timedelta(hours=13)
+    assert gap.end == START + timedelta(hours=12, minutes=30)
 
 
 def test_everything_at_once_keeps_apart(tmp_path: Path) -> None:

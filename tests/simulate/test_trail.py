@@ -271,7 +271,7 @@ def test_pending_logs_follow_the_newest_digest(tmp_path: Path) -> None:
     for finding in found:
         assert finding.key is not None
         assert end < arrival(tmp_path / finding.key) < end + timedelta(minutes=30)
-    assert simulation.manifest.window == (MARCH, MARCH + timedelta(hours=3))
+    assert simulation.manifest.window == (MARCH, MARCH + timedelta(hours=2, minutes=30))
     assert simulation.manifest.as_of == MARCH + timedelta(hours=3)
 
 

@@ -1,0 +1,14 @@
+"""Benchmarks that anyone can run again: `python -m benchmarks.NAME`, from a checkout with the test extra installed.
+
+Each compares processes that do the same work, in interleaved rounds on the same computer, checks that every one of them
+did the whole work, and prints medians and ratios. Ratios carry from one computer to another; seconds do not.
+
+    trail            aws-cli and ctvalidate on one trail, and a bare loop that only fetches, inflates and hashes
+    local            a local copy on all cores, against bare inflating and hashing
+    large            large logs from S3, against what one core inflates and hashes
+    memory           peak memory and time as the number of logs grows
+    organization     many accounts and regions with hardly anything in them
+    startup          how long a command takes that does nothing
+    first_finding    how soon an altered log is named
+    server           the S3 and CloudTrail responder behind all of them
+"""

@@ -1,0 +1,179 @@
+"""The least that validation could cost: fetch, inflate, hash, and nothing else. Each way is a process of its own.
+
+    python -m benchmarks.bare s3 ENDPOINT TASKS         obstore on uvloop, every log of the responder's bucket
+    python -m benchmarks.bare core ENDPOINT             the same logs held in memory, one thread
+    python -m benchmarks.bare threads|processes FOLDER  the logs of a local copy, on all cores
+
+What is printed is one line of JSON (`Bare`). Starting, importing and listing are not measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.harness import ROOT, Sample, WorkError, environment, run
+from benchmarks.plan import BUCKET
+
+_CHUNK: Final = 64  # files that a process is given at a time
+
+
+class Bare(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bare loop did: objects, their inflated bytes, wall and CPU time in seconds."""
+
+    objects: int
+    inflated: int
+    seconds: float
+    cpu: float
+
+
+def bare(way: str, where: str, *more: str) -> tuple[Sample, Bare]:
+    """Run a bare loop in a process of its own. Raises `WorkError` where it fails."""
+    sample = run([sys.executable, "-m", "benchmarks.bare", way, where, *more], environment())
+    if sample.code:
+        raise WorkError(f"bare {way}: {sample.words()}")
+    done = msgspec.json.decode(sample.output, type=Bare)
+    return Sample(done.seconds, done.cpu, sample.peak, 0, sample.output, b""), done
+
+
+def hash_member(data: bytes) -> int:
+    """Inflate and hash one log. Returns its inflated size in bytes."""
+    from isal import igzip  # noqa: PLC0415  # `bare` above is called by processes that are to stay small
+
+    content = igzip.decompress(data)
+    hashlib.sha256(content).hexdigest()
+    return len(content)
+
+
+def hash_file(path: str) -> int:
+    """Read, inflate and hash one file."""
+    return hash_member(Path(path).read_bytes())
+
+
+def measured(objects: int, work: Callable[[], int]) -> Bare:
+    """Time some work that returns the bytes it inflated."""
+    before, began = _cpu(), time.perf_counter()
+    inflated = work()
+    return Bare(objects=objects, inflated=inflated, seconds=time.perf_counter() - began, cpu=_cpu() - before)
+
+
+def _cpu() -> float:
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
+
+
+async def _from_s3(endpoint: str, tasks: int) -> Bare:
+    import obstore  # noqa: PLC0415  # as above
+
+    store = _store(endpoint, tasks)
+    keys = await _log_keys(endpoint)
+    waiting = iter(keys)
+    total = 0
+
+    async def work() -> None:
+        nonlocal total
+        for key in waiting:
+            answer = await obstore.get_async(store, key)
+            total += hash_member(bytes(await answer.bytes_async()))
+
+    before, began = _cpu(), time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(tasks)))
+    return Bare(objects=len(keys), inflated=total, seconds=time.perf_counter() - began, cpu=_cpu() - before)
+
+
+async def _in_memory(endpoint: str) -> list[bytes]:
+    import obstore  # noqa: PLC0415  # as above
+
+    store = _store(endpoint, 1)
+    return [bytes(await (await obstore.get_async(store, key)).bytes_async()) for key in await _log_keys(endpoint)]
+
+
+async def _log_keys(endpoint: str) -> list[str]:
+    import obstore  # noqa: PLC0415  # as above
+
+    pages = obstore.list(_store(endpoint, 1), "AWSLogs", chunk_size=1000)
+    return [item["path"] async for page in pages for item in page if "/CloudTrail/" in item["path"]]
+
+
+def _store(endpoint: str, tasks: int):  # type: ignore[no-untyped-def]  # noqa: ANN202  # its type is obstore's, imported late
+    from obstore.store import S3Store  # noqa: PLC0415  # as above
+
+    return S3Store(
+        BUCKET,
+        endpoint=endpoint,
+        region="us-east-1",
+        skip_signature=False,
+        access_key_id="AKIAIOSFODNN7EXAMPLE",
+        secret_access_key="EXAMPLE",  # noqa: S106  # of no account
+        client_options={
+            "allow_http": True,
+            "pool_max_idle_per_host": str(tasks),
+            "timeout": timedelta(hours=1),
+        },
+    )
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*.json.gz") if "CloudTrail" in path.parts)
+
+
+def _on_threads(paths: Sequence[str]) -> Bare:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return measured(len(paths), lambda: sum(pool.map(hash_file, paths)))
+
+
+def _on_processes(paths: Sequence[str]) -> Bare:
+    """The CPU time of the processes counts once they have ended, so their ending is measured too."""
+
+    def work() -> int:
+        total = sum(_chunks(pool, paths))
+        pool.close()
+        pool.join()
+        return total
+
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        sum(pool.map(hash_file, paths[: 2 * _CHUNK], 1))  # all have started and imported
+        return measured(len(paths), work)
+
+
+def _chunks(pool: multiprocessing.pool.Pool, paths: Sequence[str]) -> Iterator[int]:
+    return pool.imap_unordered(hash_file, paths, _CHUNK)
+
+
+def _one_core(held: Sequence[bytes]) -> Bare:
+    return measured(len(held), lambda: sum(map(hash_member, held)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the loop that the command line names."""
+    import uvloop  # noqa: PLC0415  # as above
+
+    match list(sys.argv[1:] if arguments is None else arguments):
+        case ["s3", endpoint, tasks]:
+            done = uvloop.run(_from_s3(endpoint, int(tasks)))
+        case ["core", endpoint]:
+            done = _one_core(uvloop.run(_in_memory(endpoint)))
+        case ["threads", folder]:
+            done = _on_threads(_files(Path(folder)))
+        case ["processes", folder]:
+            done = _on_processes(_files(Path(folder)))
+        case _:
+            sys.exit(__doc__)
+    print(msgspec.json.encode(done).decode())
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()

@@ -1,0 +1,128 @@
+"""What lies in the log folders and no digest names: which of it is extra, which is waiting, which nobody can vouch for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from cloudtrail_validate.chain import Judgement, Link, State
+from cloudtrail_validate.coverage import Placed, Zones, difference, judge_unreferenced, place, union
+from cloudtrail_validate.finder import list_digests
+from cloudtrail_validate.layout import Folder, folder_day, log_minute
+from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator
+from cloudtrail_validate.places import LogPlace
+from cloudtrail_validate.stores import AbsentError, ObjectInfo, Store, StoreError
+from cloudtrail_validate.walk import DigestWalk
+
+BACKFILL_REACH: Final = timedelta(days=35)  # CloudTrail retries a misconfigured bucket for up to 30 days
+_BESIDE: Final = 2 * HOUR  # digests next to the window may name logs that were delivered on its edge
+
+
+class Leftovers:
+    """The unreferenced files of one site. `find`, then `judge`; `failures` are folders that could not be listed."""
+
+    def __init__(
+        self,
+        store: Store,
+        window: Interval,
+        folders: Sequence[Folder],
+        places: Iterable[LogPlace],
+        strays: Sequence[ObjectInfo],
+    ) -> None:
+        self._store = store
+        self._window = window
+        self._folders = folders
+        self._places = tuple(places)
+        self._strays = strays
+        self.failures: list[tuple[Locator, StoreError]] = []
+
+    async def find(self, late: DigestWalk) -> dict[Locator, Placed]:
+        """Log files of the window that no digest names, each with its possible times.
+
+        `late` is an unused walk: digests outside the window are read through it only if there is something left to name.
+        """
+        for known in self._places:
+            await known.oddities()
+            if known.failure is not None:
+                self.failures.append((Locator(known.folder.bucket, known.path), known.failure))
+        left = self._unclaimed()
+        if left:
+            await self._read_outside(late)
+            for named in late.named:
+                for log in named.logs or ():
+                    left.pop(log.where if self._folders[0].bucket else Locator("", log.s3_object), None)
+        return await self._as_named(left)
+
+    def judge(
+        self,
+        left: Mapping[Locator, Placed],
+        links: Mapping[ChainId, Sequence[Link]],
+        standard: Mapping[ChainId, Judgement],
+        *,
+        excused: bool,
+    ) -> Iterator[tuple[Locator, str]]:
+        """The rule for each file, in order of place."""
+        zones = _zones(links, standard)
+        for where, placed in sorted(left.items()):
+            named = log_minute(where.key) is not None
+            yield where, judge_unreferenced(placed.clipped(self._window), zones, named=named, excused=excused)
+
+    def _unclaimed(self) -> dict[Locator, Placed]:
+        bucket = self._folders[0].bucket
+        listed = [(known.folder.bucket, info) for known in self._places for info in known.unclaimed.values()]
+        out: dict[Locator, Placed] = {}
+        for holder, info in listed + [(bucket, info) for info in self._strays]:
+            modified = info.modified if self._store.dated else None
+            placed = place(log_minute(info.key), modified, folder_day(info.key))
+            if placed.belongs(self._window):
+                out[Locator(holder, info.key)] = placed
+        return out
+
+    async def _read_outside(self, late: DigestWalk) -> None:
+        """Later backfill digests, and the hours next to the window, of any trail in the folders."""
+        around = Interval(self._window.start - _BESIDE, self._window.end + BACKFILL_REACH)
+        near = Interval(around.start, self._window.end + _BESIDE)
+        for folder in self._folders:
+            try:
+                listing = await list_digests(self._store, folder, around)
+            except (AbsentError, StoreError):
+                continue
+            for chain, entries in listing.chains.items():
+                wanted = around if chain.kind is Kind.BACKFILL else near
+                late.add([entry for entry in entries if wanted.contains(entry.end)], quiet=True)
+        await late.run()
+
+    async def _as_named(self, left: dict[Locator, Placed]) -> dict[Locator, Placed]:
+        """The same under their exact keys: a fast listing drops slashes at a key's end."""
+        out: dict[Locator, Placed] = {}
+        for where, placed in left.items():
+            if log_minute(where.key) is None and self._store.dated:
+                exact = await self._exact(where)
+                if exact is not None:
+                    out[exact] = placed
+            else:
+                out[where] = placed
+        return out
+
+    async def _exact(self, where: Locator) -> Locator | None:
+        """The object's own key, or None for a zero-byte marker."""
+        try:
+            if await self._store.exact(*where) is not None:
+                return where
+            info = await self._store.exact(where.bucket, where.key + "/")
+        except StoreError:
+            return where
+        if info is None:
+            return where
+        return Locator(where.bucket, info.key) if info.size else None
+
+
+def _zones(links: Mapping[ChainId, Sequence[Link]], standard: Mapping[ChainId, Judgement]) -> Zones:
+    """Hours in which every log must be named: proven, and no chain of the folder has lost its digest of them."""
+    proven = union(link.interval for chain in standard for link in links.get(chain, ()) if link.state is State.PROVEN)
+    unreadable = [link.interval for held in links.values() for link in held if link.state is State.UNREADABLE]
+    lost = [interval for judgement in standard.values() for interval in judgement.lost]
+    gaps = union(gap.interval for judgement in standard.values() for gap in judgement.gaps)
+    newest = max((item.newest for item in standard.values() if item.newest is not None), default=None)
+    return Zones(difference(proven, union([*lost, *unreadable])), gaps, newest)

@@ -1,0 +1,140 @@
+"""Hand every log that proven digests name to the checker, in order of time, and keep what no digest names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+
+from cloudtrail_validate import rules
+from cloudtrail_validate.digest import LogReference
+from cloudtrail_validate.layout import LOG_KIND, Folder, folder_of
+from cloudtrail_validate.ledger import Ledger
+from cloudtrail_validate.logs import LogChecker
+from cloudtrail_validate.model import EPOCH, ChainReport, Finding, Interval, Kind, Status
+from cloudtrail_validate.pace import Budget
+from cloudtrail_validate.places import MANY_A_DAY, LogPlace, Reference
+from cloudtrail_validate.stores import Lister
+from cloudtrail_validate.walk import REFERENCES_AT_ONCE, DigestReader, Named
+
+
+class LogMatcher:
+    """Matches the digests of one site with its log folders. `run` once; `places` then hold what nobody named."""
+
+    def __init__(
+        self,
+        store: Lister,
+        reader: DigestReader,
+        checker: LogChecker,
+        ledger: Ledger,
+        *,
+        budget: Budget,
+        window: Interval,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._reader = reader
+        self._checker = checker
+        self._budget = budget
+        self._window = window
+        self._crowded = False
+        self.places: dict[tuple[Folder, str], LogPlace] = {}
+
+    async def run(
+        self, folders: Sequence[Folder], named: Iterable[Named], report_of: Callable[[Named], ChainReport | None]
+    ) -> None:
+        """Match. `folders` are listed in any case; `report_of` gives the record to count in, None for "not to be read"."""
+        ordered = sorted(
+            named, key=lambda item: (item.entry.chain.kind is Kind.STANDARD, item.interval.end, item.entry)
+        )
+        days = max(1.0, self._window.seconds / 86_400)
+        self._crowded = sum(item.number for item in ordered) / days > MANY_A_DAY
+        for folder in folders:
+            self._place(folder, LOG_KIND)
+        home = folders[0] if folders else None
+        for batch in _batches(ordered):
+            held = await self._budget.take(sum(item.number for item in batch))
+            try:
+                references: list[Reference] = []
+                for item in batch:
+                    report, written = report_of(item), item.written
+                    references += [
+                        Reference(log.where, log.hash_value, report, written) for log in await self._logs_of(item)
+                    ]
+                await self._advance(_until(batch), references, home)
+            finally:
+                await self._budget.give(held)
+        await self._advance(None, (), home)
+
+    async def _logs_of(self, item: Named) -> tuple[LogReference, ...]:
+        """The references, read again where they were not kept: of the same bytes that were proven, or none."""
+        if item.logs is not None:
+            return item.logs
+        evidence, logs = await self._reader.read(item.entry)
+        if evidence is not None and evidence.sha256 == item.sha256:
+            return logs
+        chain = item.entry.chain
+        self._ledger.add(
+            Finding(
+                rules.DIGEST_UNREADABLE,
+                Status.UNVERIFIABLE,
+                chain.account,
+                chain.region,
+                chain.trail,
+                item.entry.where,
+                item.interval,
+                detail="it was read and proven, and is not the same any more: run again",
+            )
+        )
+        return ()
+
+    async def _advance(self, until: datetime | None, references: Iterable[Reference], home: Folder | None) -> None:
+        by_place: dict[LogPlace, list[Reference]] = {place: [] for place in self.places.values()}
+        elsewhere: list[Reference] = []
+        for reference in references:
+            place = self._home_of(reference, home)
+            if place is None:
+                elsewhere.append(reference)
+            else:
+                by_place.setdefault(place, []).append(reference)
+        await self._checker.put([job for reference in elsewhere for job in reference.jobs(None)])
+        for place, own in by_place.items():
+            async for jobs in place.advance(until, own):
+                await self._checker.put(jobs)
+
+    def _home_of(self, reference: Reference, home: Folder | None) -> LogPlace | None:
+        """The log folder that a reference points into, if it is one of this site's account and region."""
+        bucket = reference.where.bucket if home is None or home.bucket else ""
+        found = folder_of(bucket, reference.where.key)
+        if found is None or home is None or (found[0].account, found[0].region) != (home.account, home.region):
+            return None
+        return self._place(*found)
+
+    def _place(self, folder: Folder, kind: str) -> LogPlace:
+        known = self.places.get((folder, kind))
+        if known is None:
+            known = LogPlace(self._store, folder, kind, self._window, crowded=self._crowded)
+            self.places[folder, kind] = known
+        return known
+
+
+def _batches(ordered: Sequence[Named]) -> Iterator[list[Named]]:
+    """Digests in order, as many at once as their references allow; backfill digests all come first."""
+    batch: list[Named] = []
+    number = 0
+    for item in ordered:
+        if batch and (
+            number + item.number > REFERENCES_AT_ONCE or batch[-1].entry.chain.kind is not item.entry.chain.kind
+        ):
+            yield batch
+            batch, number = [], 0
+        batch.append(item)
+        number += item.number
+    if batch:
+        yield batch
+
+
+def _until(batch: Sequence[Named]) -> datetime:
+    """How far the listing must have come for a batch: nowhere yet for backfill digests, whose logs are of any hour."""
+    if batch[-1].entry.chain.kind is Kind.BACKFILL:
+        return EPOCH
+    return batch[-1].interval.end

@@ -1,0 +1,112 @@
+"""How much may be under way at once: requests, and what they hold in memory.
+
+`Pace` bounds requests in flight and, where asked, requests a second. When S3 answers SlowDown it halves what is in flight
+and then creeps back up, so that a run that shares an account gives way instead of pushing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Final
+
+_LEAST: Final = 4  # in flight, however often S3 says SlowDown
+_COOLING: Final = 0.5  # seconds in which further SlowDown answers belong to the same congestion
+
+
+class Pace:
+    """A gate for requests: `async with pace:` around each. Lives on one event loop."""
+
+    def __init__(self, limit: int, *, rate: float | None = None) -> None:
+        self.limit = limit
+        self.in_flight = 0
+        self._most = limit
+        self._interval = 1 / rate if rate else 0.0
+        self._next = 0.0
+        self._cooled = 0.0
+        self._successes = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self.in_flight >= self.limit or self._waiting:
+            await self._wait()
+        else:
+            self.in_flight += 1
+        if self._interval:
+            await self._space_out()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.in_flight -= 1
+        if self.limit < self._most:
+            self._recover()
+        self._wake()
+
+    def slow_down(self) -> None:
+        """S3 said SlowDown: halve what is in flight, once for each wave of such answers."""
+        now = asyncio.get_running_loop().time()
+        if now < self._cooled:
+            return
+        self._cooled = now + _COOLING
+        self._successes = 0
+        self.limit = max(min(_LEAST, self._most), self.limit // 2)
+
+    def _recover(self) -> None:
+        """One more in flight for every `limit` requests that passed: additive increase."""
+        self._successes += 1
+        if self._successes >= self.limit:
+            self._successes = 0
+            self.limit += 1
+
+    async def _wait(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.in_flight -= 1
+                self._wake()
+            raise
+
+    def _wake(self) -> None:
+        while self._waiting and self.in_flight < self.limit:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.in_flight += 1
+                turn.set_result(None)
+
+    async def _space_out(self) -> None:
+        now = asyncio.get_running_loop().time()
+        turn = max(now, self._next)
+        self._next = turn + self._interval
+        if turn > now:
+            await asyncio.sleep(turn - now)
+
+
+class Budget:
+    """Bounds what is held at once, in whatever unit. One that asks for more than there is gets all of it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = limit
+        self._change = asyncio.Condition()
+
+    async def take(self, amount: int) -> int:
+        """Wait for room. Returns what to give back."""
+        amount = min(amount, self._limit)
+        if amount <= 0:
+            return 0
+        async with self._change:
+            await self._change.wait_for(lambda: self._free >= amount)
+            self._free -= amount
+        return amount
+
+    async def give(self, amount: int) -> None:
+        """Make room again."""
+        if amount > 0:
+            async with self._change:
+                self._free += amount
+                self._change.notify_all()

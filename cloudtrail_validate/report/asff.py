@@ -1,0 +1,131 @@
+"""The findings in the AWS Security Finding Format, ready for Security Hub's BatchImportFindings (100 a call).
+
+Security Hub's default product takes findings only from the account and in the region that they name. So all findings of
+a report name one account and region, where whoever ran it can import them: the caller's account, else the trail's, else
+the finding's own; the trail's home region, else the finding's. The chain's account and region are in `ProductFields`,
+its region in the resource as well. Limits of length: Security Hub API reference, AwsSecurityFinding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cloudtrail_validate.layout import parse_trail_arn
+from cloudtrail_validate.model import Status, isoformat
+from cloudtrail_validate.report import FindingRecord, Report
+from cloudtrail_validate.report.references import (
+    account_of,
+    identities,
+    object_arn,
+    partition,
+    region_of,
+    severity,
+    title,
+    to_json,
+)
+from cloudtrail_validate.rules import RULES
+from cloudtrail_validate.text import printable
+
+_TITLE, _DESCRIPTION, _ADVICE, _FIELD = 256, 1_024, 512, 2_048  # characters, as Security Hub counts them
+_REGION: Final = 16  # characters of a resource's region
+_NO_ACCOUNT: Final = "000000000000"  # where neither caller, trail nor finding names one: to be filled in before import
+_PARTITIONS: Final = frozenset({"aws", "aws-cn", "aws-us-gov"})
+_TYPES: Final = {
+    Status.ALTERED: "TTPs/Defense Evasion",
+    Status.MISSING: "TTPs/Defense Evasion",
+    Status.EXTRA: "TTPs/Defense Evasion",
+    Status.UNVERIFIABLE: "Software and Configuration Checks/AWS Security Best Practices",
+    Status.UNCOVERED: "Software and Configuration Checks/AWS Security Best Practices",
+    Status.NOTICE: "Software and Configuration Checks/AWS Security Best Practices",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """Where the findings of a report are imported."""
+
+    account: str | None
+    region: str | None
+
+
+def render(report: Report) -> str:
+    """A JSON array of findings with a closing newline; empty where nothing was found."""
+    trail = parse_trail_arn(report.request.trail_arn or "")
+    caller = account_of(":".join((report.run.caller_arn or "").split(":")[4:5]))
+    home = _Home(caller or (trail.account if trail else None), trail.region if trail else None)
+    ids = identities(report.findings)
+    findings = [_finding(finding, ids[i], home, report) for i, finding in enumerate(report.findings)]
+    return to_json(findings) + "\n"
+
+
+def cut(text: str, limit: int) -> str:
+    """`text`, printable, in at most `limit` characters: the middle of a longer one goes, keys differ at their ends."""
+    text = printable(text)
+    if len(text) <= limit:
+        return text
+    half = (limit - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def _finding(finding: FindingRecord, identity: str, home: _Home, report: Report) -> dict[str, Any]:
+    account = home.account or account_of(finding.account) or _NO_ACCOUNT
+    region = home.region or region_of(finding.region) or "us-east-1"
+    now = isoformat(report.run.finished)
+    rule = RULES.get(finding.rule)
+    out: dict[str, Any] = {
+        "SchemaVersion": "2018-10-08",
+        "Id": f"ctvalidate/{identity}",
+        "ProductArn": f"arn:{partition(region)}:securityhub:{region}:{account}:product/{account}/default",
+        "GeneratorId": cut(f"ctvalidate/{finding.rule}", 512),
+        "AwsAccountId": account,
+        "Types": [f"{_TYPES[finding.status]}/{cut(finding.rule, _TITLE)}"],
+        "FirstObservedAt": now,
+        "LastObservedAt": now,
+        "CreatedAt": now,
+        "UpdatedAt": now,
+        "Severity": {"Label": severity(finding.status).upper(), "Original": str(finding.status)},
+        "Title": cut(f"CloudTrail: {title(finding.rule)}", _TITLE),
+        "Description": cut(finding.message, _DESCRIPTION) or "-",
+        "ProductFields": _fields(finding, report),
+        "Resources": [_resource(finding, report)],
+        "Workflow": {"Status": "NEW"},
+        "RecordState": "ACTIVE",
+    }
+    if rule is not None:
+        out["Remediation"] = {"Recommendation": {"Text": cut(rule.next_steps[0], _ADVICE)}}
+    return out
+
+
+def _fields(finding: FindingRecord, report: Report) -> dict[str, str]:
+    facts = {
+        "Status": finding.status,
+        "Account": finding.account,
+        "Region": finding.region,
+        "Trail": finding.trail,
+        "Bucket": finding.bucket,
+        "Key": finding.key,
+        "Start": isoformat(finding.start) if finding.start else None,
+        "End": isoformat(finding.end) if finding.end else None,
+        "Cause": finding.cause,
+        "Expected": finding.expected,
+        "Actual": finding.actual,
+        "Version": report.tool.version,
+    }
+    return {f"ctvalidate/{name}": cut(str(value), _FIELD) for name, value in facts.items() if value and value.strip()}
+
+
+def _resource(finding: FindingRecord, report: Report) -> dict[str, Any]:
+    arn, region = object_arn(finding), region_of(finding.region)
+    of = partition(region)
+    if arn is None and report.request.trail_arn and finding.key is None:
+        kind, name = "AwsCloudTrailTrail", cut(report.request.trail_arn, 512)
+    else:
+        kind, name = ("AwsS3Object", arn) if arn else ("Other", cut(finding.key or _place(finding), 512))
+    resource: dict[str, Any] = {"Type": kind, "Id": name}
+    resource |= {"Partition": of} if of in _PARTITIONS else {}
+    return resource | ({"Region": region} if region and len(region) <= _REGION else {})
+
+
+def _place(finding: FindingRecord) -> str:
+    return "/".join(name for name in (finding.account, finding.region, finding.trail) if name) or "cloudtrail"

@@ -1,0 +1,80 @@
+"""What a vector does to single objects after delivery."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, MutableMapping
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from cloudtrail_validate.model import Interval
+from cloudtrail_validate.simulate import Delivery, Role
+from cloudtrail_validate.simulate.digests import SIGNATURE, signed
+from cloudtrail_validate.simulate.events import compress
+from tests.scenarios import vector as v
+from tests.scenarios.keys import signer
+
+Objects = MutableMapping[str, Delivery]
+
+
+def apply(edit: v.AnyEdit, objects: Objects, name: Callable[[str], str], late: datetime) -> None:
+    """Do one edit to the objects of a bucket. `late` is when something is written that has no time of its own.
+
+    Raises KeyError where the object is not there and ValueError where the edit changes nothing: a vector that tests nothing.
+    """
+    key = name(edit.key)
+    match edit:
+        case v.Delete():
+            del objects[key]
+            return
+        case v.Put():
+            body = compress(edit.text.encode()) if edit.gzip else edit.text.encode()
+            objects[key] = Delivery(key, body, edit.at or late, Role.LOG, metadata=edit.metadata)
+            return
+        case v.Copy():
+            objects[key] = replace(objects[name(edit.source)], key=key)
+            return
+    before = objects[key]
+    objects[key] = _changed(edit, before)
+    if objects[key] == before:
+        raise ValueError(f"expected an edit that changes something: {edit}")
+
+
+def _changed(edit: v.AnyEdit, old: Delivery) -> Delivery:
+    match edit:
+        case v.Append():
+            return replace(old, body=old.body + (compress(edit.text.encode()) if edit.gzip else edit.text.encode()))
+        case v.Truncate():
+            return replace(old, body=old.body[: edit.bytes])
+        case v.Flip():
+            body = bytearray(old.body)
+            body[edit.byte] ^= 0xFF
+            return replace(old, body=bytes(body))
+        case v.Replace():
+            content = gzip.decompress(old.body)
+            return replace(old, body=compress(content.replace(edit.old.encode(), edit.new.encode())))
+        case v.Inflate():
+            return replace(old, body=gzip.decompress(old.body))
+        case v.Metadata():
+            merged = {**(old.metadata or {}), **edit.set}
+            return replace(old, metadata={name: value for name, value in merged.items() if value is not None})
+        case v.Unreadable():
+            return replace(old, unreadable=True)
+        case v.Written():
+            return replace(old, delivered=edit.at)
+        case v.Sign():
+            return _signed_again(edit, old)
+        case v.Delete() | v.Put() | v.Copy():
+            raise TypeError("expected an edit of what is there")
+        case _:
+            assert_never(edit)
+
+
+def _signed_again(edit: v.Sign, old: Delivery) -> Delivery:
+    record = {**json.loads(gzip.decompress(old.body)), **edit.set}
+    interval = Interval(old.delivered, old.delivered)  # not part of what is signed
+    digest = signed(record, signer(record["digestPublicKeyFingerprint"]), interval=interval, delivered=old.delivered)
+    metadata = {**(old.metadata or {}), SIGNATURE: digest.signature}
+    return replace(old, body=compress(digest.content), metadata=metadata)

@@ -1,0 +1,131 @@
+"""Puts a vector's objects into a store and validates them there: a folder, moto, or rclone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moto.s3.models import s3_backends
+
+from cloudtrail_validate import Report, Request, run
+from cloudtrail_validate.simulate import Delivery, FolderSink, Role, S3Sink
+from tests.scenarios import keys
+from tests.servers.aws_extra import DigestDelivery
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from tests.scenarios.vector import Aws, StoreCase
+    from tests.scenarios.world import World
+    from tests.servers.aws import AwsServer
+    from tests.servers.rclone import RcloneServer
+
+MOTO_ACCOUNT = "123456789012"
+_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a vector was put: what the request says of it."""
+
+    source: Path | None = None
+    bucket: str | None = None
+
+
+def in_folder(world: World, folder: Path, *, sidecars: bool) -> Place:
+    """Write every bucket into one folder, as one copy of them all."""
+    sink = FolderSink(folder, sidecars=sidecars)
+    for objects in world.buckets.values():
+        for delivery in objects.values():
+            sink.put(delivery)
+    return Place(source=folder)
+
+
+def in_moto(world: World, aws: AwsServer, case: StoreCase) -> Place:
+    """Upload every bucket. moto takes each object for written now; unless that is wanted, its clock is put right."""
+    client = aws.client("s3")
+    _upload(world.buckets, client)
+    if case.times == "delivered":
+        for bucket, objects in world.buckets.items():
+            stored = s3_backends[MOTO_ACCOUNT]["aws"].buckets[bucket].keys
+            for delivery in objects.values():
+                stored[delivery.key].last_modified = delivery.delivered.replace(tzinfo=None)
+    _control_plane(world, aws, world.vector.aws)
+    return Place(bucket=world.spec.bucket)
+
+
+def in_rclone(world: World, server: RcloneServer, case: StoreCase) -> Place:
+    """Upload every bucket. Like rclone's own copies, objects bear their time in the metadata `mtime`."""
+    buckets: Mapping[str, Mapping[str, Delivery]] = world.buckets
+    if case.times == "delivered":
+        buckets = {
+            bucket: {
+                key: _with_mtime(delivery) for key, delivery in objects.items() if delivery.role is not Role.MARKER
+            }
+            for bucket, objects in buckets.items()
+        }
+    _upload(buckets, server.client())
+    return Place(bucket=world.spec.bucket)
+
+
+def _with_mtime(delivery: Delivery) -> Delivery:
+    return replace(delivery, metadata={**(delivery.metadata or {}), "mtime": str(delivery.delivered.timestamp())})
+
+
+def _upload(buckets: Mapping[str, Mapping[str, Delivery]], client: S3Client) -> None:
+    for bucket, objects in buckets.items():
+        client.create_bucket(Bucket=bucket)
+        with S3Sink(bucket, client, threads=_THREADS) as sink:
+            for delivery in objects.values():
+                sink.put(delivery)
+
+
+def _control_plane(world: World, aws: AwsServer, says: Aws | None) -> None:
+    """Trails as CreateTrail makes them, and what GetTrailStatus tells of the main one."""
+    if says is None:
+        return
+    client = aws.client("cloudtrail", world.spec.home)
+    for trail in says.trails:
+        client.create_trail(
+            Name=trail.name,
+            S3BucketName=trail.bucket,
+            S3KeyPrefix=trail.prefix,
+            EnableLogFileValidation=trail.validation,
+            IsMultiRegionTrail=trail.multi_region,
+        )
+    for region, time in says.delivered.items():
+        aws.digest_delivery[world.spec.trail_name, region] = DigestDelivery(time)
+    aws.denied |= set(says.denied)
+    if says.enabled_regions is not None:
+        aws.enabled_regions = set(says.enabled_regions)
+
+
+def ask(world: World, place: Place, key_file: Path) -> Report:
+    """Validate, with the keys that the vector grants: `key_file` is where they go if they come from a file."""
+    asked = world.vector.run
+    by_trail = asked.by != "bucket"
+    by_place = asked.by != "trail" or place.source is not None
+    request = Request(
+        start=asked.start or world.start,
+        end=asked.end or world.end,
+        trail_arn=world.spec.trail_arn if by_trail else None,
+        bucket=place.bucket if by_place else None,
+        prefix=(world.spec.prefix or None) if by_place else None,
+        source=place.source,
+        public_keys=key_file if world.vector.keys.source == "file" else None,
+        regions=asked.regions,
+        accounts=asked.accounts,
+        tolerate=asked.tolerate,
+    )
+    return run(request, now=asked.now or world.now).report
+
+
+def provide_keys(world: World, key_file: Path, aws: AwsServer | None) -> None:
+    """Put the keys where the vector says they come from."""
+    answer = keys.listed(world.vector.keys, world.published, world.spec)
+    if aws is not None and world.vector.keys.source == "aws":
+        keys.publish(aws, answer)
+    else:
+        key_file.write_text(answer.as_json())

@@ -1,0 +1,187 @@
+"""What every store answers alike: a local copy, S3 as moto serves it, and S3 that checks signatures (rclone)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cloudtrail_validate.content import Flaw
+from cloudtrail_validate.stores import AbsentError
+from tests.stores.kit import gz, noise, sha256
+
+if TYPE_CHECKING:
+    from tests.stores.kit import Place
+
+TREE = ("a/1", "a/b-c", "a/b/1", "a/b/2", "a/b0", "a/c.gz", "a/c/d/e", "a/z", "ab/1", "b")
+UNDER_A = [key for key in TREE if key.startswith("a/")]
+
+
+class TestScan:
+    def test_is_in_the_order_of_bytes(self, place: Place) -> None:
+        names = ("Z", "a", "b!", "b/c", "b0", "z", "é", "～", "\U0001f600")
+        keys = [f"logs/{name}" for name in names]
+        place.fill(keys)
+        found = place.keys("logs/")
+        assert found == sorted(keys, key=str.encode)
+
+    @pytest.mark.parametrize(
+        ("after", "before"),
+        [
+            ("", None),
+            ("a/b", None),
+            ("a/b/", None),
+            ("a/b/1", None),
+            ("a/b/1", "a/b/2"),
+            ("a/b/10", "a/c.gz"),
+            ("a/b0", "a/c/"),
+            ("a/c.gz", "a/c/d/e"),
+            ("a/c/", "a/zz"),
+            ("", "a/b/"),
+            ("", "a/b"),
+            ("a/z", "b"),
+            ("a/z0", None),
+            ("a/c", "a/c"),
+            ("a/c/d", "a/c/d/f"),
+        ],
+    )
+    def test_takes_what_is_from_after_to_before(self, place: Place, after: str, before: str | None) -> None:
+        place.fill(TREE)
+        expected = [key for key in UNDER_A if after <= key and (before is None or key < before)]
+        assert place.keys("a/", after, before) == expected
+
+    def test_says_size_and_time(self, place: Place) -> None:
+        place.put("a/x", b"12345", None)
+        ((info,),) = place.pages("a/")
+        assert (info.key, info.size) == ("a/x", 5)
+        assert abs(datetime.now(UTC) - info.modified) < timedelta(minutes=1)
+
+    def test_goes_on_past_a_thousand_keys(self, place: Place) -> None:
+        keys = [f"a/{number // 100:02d}/{number:04d}" for number in range(2_003)]
+        place.fill(keys)
+        pages = place.pages("a/")
+        assert [info.key for page in pages for info in page] == keys
+        assert len(pages) >= 3
+        assert max(map(len, pages)) <= 1_000
+        assert place.keys("a/", keys[999], keys[2_001]) == keys[999:2_001]
+
+    @pytest.mark.parametrize("prefix", ["none/", "a/none/", "a/1/"])
+    def test_of_what_is_not_there_is_empty(self, place: Place, prefix: str) -> None:
+        place.fill(TREE)
+        assert place.keys(prefix) == []
+
+
+class TestChildren:
+    def test_are_one_level(self, place: Place) -> None:
+        place.fill(TREE)
+        level = place.children("a/")
+        assert level.folders == ("b", "c")
+        assert [info.key for info in level.objects] == ["a/1", "a/b-c", "a/b0", "a/c.gz", "a/z"]
+
+    def test_of_the_root(self, place: Place) -> None:
+        place.fill(TREE)
+        level = place.children("")
+        assert level.folders == ("a", "ab")
+        assert [(info.key, info.size) for info in level.objects] == [("b", len("content of b"))]
+
+    def test_go_on_past_a_thousand(self, place: Place) -> None:
+        names = [f"{number:04d}" for number in range(1_002)]
+        place.fill([f"a/{name}/x" for name in names])
+        assert place.children("a/").folders == tuple(names)
+
+    @pytest.mark.parametrize("prefix", ["none/", "a/1/"])
+    def test_of_what_is_not_there_are_none(self, place: Place, prefix: str) -> None:
+        place.fill(TREE)
+        level = place.children(prefix)
+        assert (level.folders, level.objects) == ((), ())
+
+
+class TestExact:
+    def test_is_the_object_of_that_key_only(self, place: Place) -> None:
+        place.fill(TREE)
+        found = place.exact("a/c.gz")
+        assert found is not None
+        assert (found.key, found.size) == ("a/c.gz", len("content of a/c.gz"))
+        for key in ("a/c", "a/c/d", "a/c.g", "a/c.gz0", "none"):
+            assert place.exact(key) is None
+
+
+class TestContent:
+    # Inflated bytes. Noise is as long compressed: small, over the 64 KiB that inflate in a thread, and streamed.
+    @pytest.mark.parametrize("size", [0, 1, 700, 100_000, 5_000_000])
+    @pytest.mark.parametrize("listed", [True, False])
+    def test_of_any_size(self, place: Place, size: int, listed: bool) -> None:
+        data = noise(size)
+        body = gz(data)
+        place.put("logs/x.json.gz", body, None)
+        content = place.content("logs/x.json.gz", len(body) if listed else None)
+        assert (content.sha256, content.size, content.flaw) == (sha256(data), size, None)
+
+    @pytest.mark.parametrize(("size", "said"), [(100, 50_000_000), (5_000_000, 10)])
+    def test_does_not_believe_the_listing(self, place: Place, size: int, said: int) -> None:
+        data = noise(size)
+        place.put("x", gz(data), None)
+        content = place.content("x", said)
+        assert (content.sha256, content.flaw) == (sha256(data), None)
+
+    def test_that_inflates_a_thousandfold(self, place: Place) -> None:
+        data = bytes(20_000_000)
+        place.put("x", gz(data), None)
+        assert place.content("x").sha256 == sha256(data)
+
+    @pytest.mark.parametrize("size", [500, 5_000_000])
+    def test_tells_what_is_wrong_with_it(self, place: Place, size: int) -> None:
+        data = noise(size)
+        whole = gz(data)
+        place.put("cut", whole[:-9], None)
+        place.put("followed", whole + gz(b"more"), None)
+        place.put("damaged", whole[:-8] + b"\0" * 8, None)
+        assert place.content("cut").flaw is Flaw.TRUNCATED
+        followed = place.content("followed")
+        assert (followed.flaw, followed.sha256) == (Flaw.TRAILING, sha256(data))
+        assert place.content("damaged").flaw is Flaw.DAMAGED
+
+    @pytest.mark.parametrize("key", ["none", "a/none", "a/b", "a/1/x"])
+    def test_of_what_is_not_there(self, place: Place, key: str) -> None:
+        place.fill(TREE)
+        with pytest.raises(AbsentError):
+            place.content(key)
+        with pytest.raises(AbsentError):
+            place.digest(key)
+
+    @pytest.mark.parametrize(
+        "key",
+        ["a/with space + plus.gz", "a/100%.gz", "a/%2F%41.gz", "a/ü é ～ \U0001f600.gz", "a/=?&#;:@'\"<>[]{}|^`~.gz"],
+    )
+    def test_under_odd_keys(self, place: Place, key: str) -> None:
+        data = key.encode()
+        place.put(key, gz(data), {"signature": "ab"})
+        assert place.keys("a/") == [key]
+        assert [info.key for info in place.children("a/").objects] == [key]
+        assert place.content(key).sha256 == sha256(data)
+        assert place.digest(key)[0] == data
+        info = place.exact(key)
+        assert info is not None
+        assert info.key == key
+
+
+class TestDigest:
+    @pytest.mark.parametrize("size", [2, 100_000])
+    def test_comes_with_its_metadata(self, place: Place, size: int) -> None:
+        data = noise(size)
+        place.put("digest.json.gz", gz(data), {"signature": "ab" * 256, "signature-algorithm": "SHA256withRSA"})
+        kept, content, metadata = place.digest("digest.json.gz")
+        assert (kept, content.sha256, content.flaw) == (data, sha256(data), None)
+        assert metadata is not None
+        named = {name.lower(): value for name, value in metadata.items()}
+        assert (named["signature"], named["signature-algorithm"]) == ("ab" * 256, "SHA256withRSA")
+
+    def test_without_metadata(self, place: Place) -> None:
+        place.put("digest.json.gz", gz(b"{}"), None)
+        metadata = place.digest("digest.json.gz")[2]
+        if place.name == "local":
+            assert metadata is None  # whoever copied it may have lost it
+        else:
+            assert metadata is not None
+            assert "signature" not in {name.lower() for name in metadata}

@@ -1,0 +1,404 @@
+"""Everything in `examples/` is run as it stands there."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from botocore import xform_name
+
+from cloudtrail_validate.model import isoformat
+from cloudtrail_validate.simulate import FolderSink, S3Sink, Simulation, TrailSpec, simulate
+from tests.servers import faults
+from tests.servers.clients import session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.servers.aws import AwsServer
+    from tests.servers.proxy import FaultProxy
+
+ROOT: Final = Path(__file__).parent.parent
+EXAMPLES: Final = ROOT / "examples"
+PACKAGE: Final = ROOT / "cloudtrail_validate"
+BUCKET: Final = "amzn-s3-demo-bucket"
+SPEC: Final = TrailSpec(accounts=("123456789012",), bucket=BUCKET, hours=12, logs_per_hour=2)  # moto's own account
+TIMEOUT: Final = 180
+
+
+def shell(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run an example with the tool and the AWS CLI of this environment on its PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "COLUMNS": "100", **variables}
+    return subprocess.run(command, env=env, cwd=ROOT, text=True, capture_output=True, timeout=TIMEOUT, check=False)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The fenced blocks of a document that are in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def deliver(aws: AwsServer, spec: TrailSpec = SPEC, *, versioning: bool = False, **trail: Any) -> Simulation:
+    """A trail with its bucket and keys, as if moto's CloudTrail had written it."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=spec.bucket)
+    if versioning:
+        s3.put_bucket_versioning(Bucket=spec.bucket, VersioningConfiguration={"Status": "Enabled"})
+    simulation = simulate(spec, S3Sink(spec.bucket, s3, threads=4))
+    for key in simulation.keys:
+        start, end = key.valid
+        aws.public_keys.setdefault(key.region, []).append(
+            {"Value": key.der, "ValidityStartTime": start, "ValidityEndTime": end, "Fingerprint": key.fingerprint}
+        )
+    cloudtrail = aws.client("cloudtrail", spec.home)
+    cloudtrail.create_trail(Name=spec.trail_name, S3BucketName=spec.bucket, EnableLogFileValidation=True, **trail)
+    aws.calls.clear()
+    return simulation
+
+
+def question(simulation: Simulation) -> dict[str, str]:
+    """The variables by which the examples are told what to validate."""
+    manifest = simulation.manifest
+    return {
+        "TRAIL_ARN": manifest.trail_arn,
+        "BUCKET": manifest.bucket,
+        "START": isoformat(manifest.start),
+        "END": isoformat(manifest.end),
+    }
+
+
+def window(simulation: Simulation) -> list[str]:
+    """The simulation's window as options."""
+    asked = question(simulation)
+    return ["--start-time", asked["START"], "--end-time", asked["END"]]
+
+
+def keys_below(aws: AwsServer, kind: str) -> list[str]:
+    """Keys of the bucket's digests or logs, in order of time."""
+    listed = aws.client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return [item["Key"] for item in listed if f"/{kind}/" in item["Key"] and item["Key"].endswith(".gz")]
+
+
+# -- incident runbook ------------------------------------------------------------------------------------------------
+
+
+def runbook(tmp_path: Path, simulation: Simulation) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Run the runbook from its first block to its last, in one shell that stops at the first failure."""
+    case = tmp_path / "case"
+    script = "\n".join(blocks(EXAMPLES / "incident-runbook.md", "sh"))
+    variables = {**question(simulation), "CASE": str(case), "EXAMPLES": str(EXAMPLES)}
+    return shell("/bin/sh", "-euc", script, **variables), case
+
+
+def findings(report: Path) -> set[tuple[str, str]]:
+    """(rule, key) of what a report says beyond notices."""
+    document = json.loads(report.read_text(encoding="utf-8"))
+    return {(item["rule"], item["key"]) for item in document["findings"] if item["status"] != "notice"}
+
+
+def test_runbook_names_what_was_done_and_gets_the_genuine_record_back(aws: AwsServer, tmp_path: Path) -> None:
+    simulation = deliver(aws, versioning=True)
+    s3 = aws.client("s3")
+    logs, digests = keys_below(aws, "CloudTrail"), keys_below(aws, "CloudTrail-Digest")
+    s3.put_object(Bucket=BUCKET, Key=logs[1], Body=gzip.compress(b'{"Records":[]}'))
+    s3.delete_object(Bucket=BUCKET, Key=logs[4])
+    s3.put_object(Bucket=BUCKET, Key=digests[2], Body=gzip.compress(b"{}"))
+
+    done, case = runbook(tmp_path, simulation)
+
+    assert done.returncode == 0, done.stderr
+    accused = findings(case / "report.json")
+    assert {("log-altered", logs[1]), ("log-missing", logs[4]), ("digest-malformed", digests[2])} <= accused
+    assert json.loads((case / "report.json").read_text())["exit_code"] == 1
+    recovered = json.loads((case / "recovered.json").read_text())
+    assert (recovered["exit_code"], findings(case / "recovered.json")) == (0, set())
+    assert json.loads((case / "trail-status.json").read_text())["LatestDeliveryTime"] is not None
+    shell("/bin/sh", "-c", f"cd {shlex.quote(str(case))} && sha256sum --check --quiet SHA256SUMS").check_returncode()
+
+
+def test_runbook_does_not_clear_what_has_no_genuine_version(aws: AwsServer, tmp_path: Path) -> None:
+    simulation = deliver(aws)  # no versioning: what is deleted is gone
+    lost, model = keys_below(aws, "CloudTrail")[3:5]
+    planted = re.sub(r"_[A-Za-z0-9]{16}\.json", "_PlantedPlanted00.json", model)
+    s3 = aws.client("s3")
+    s3.delete_object(Bucket=BUCKET, Key=lost)
+    s3.put_object(Bucket=BUCKET, Key=planted, Body=gzip.compress(b'{"Records":[]}'))
+
+    done, case = runbook(tmp_path, simulation)
+
+    assert done.returncode == 0, done.stderr
+    expected = {("log-missing", lost), ("log-extra", planted)}
+    assert findings(case / "report.json") == findings(case / "recovered.json") == expected
+    assert json.loads((case / "recovered.json").read_text())["exit_code"] == 1
+
+
+# -- cron ------------------------------------------------------------------------------------------------------------
+
+
+def cron(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return shell(str(EXAMPLES / "cron" / "ctvalidate-cron.sh"), str(folder), *options)
+
+
+def local(tmp_path: Path, *tampers: str) -> list[str]:
+    """A simulated folder, as the options that validate it."""
+    simulation = simulate(SPEC, FolderSink(tmp_path / "trail"), tampers)
+    keys = tmp_path / "keys.json"
+    keys.write_text(simulation.keys.as_json())
+    return ["--source", str(tmp_path / "trail"), "--public-keys", str(keys), *window(simulation)]
+
+
+@pytest.mark.parametrize(
+    ("tampers", "code", "words"),
+    [((), 0, ""), (("log-altered",), 1, "EVIDENCE OF CHANGE"), (("gap-tail",), 3, "not everything could be proven")],
+)
+def test_cron_is_silent_only_about_success(tmp_path: Path, tampers: tuple[str, ...], code: int, words: str) -> None:
+    folder = tmp_path / "reports"
+    done = cron(folder, *local(tmp_path, *tampers))
+    assert done.returncode == code, done.stderr
+    assert words in done.stdout
+    assert bool(done.stdout) == bool(code)
+    (line,) = (folder / "runs.log").read_text().splitlines()
+    assert line.split()[1] == str(code)
+    (report,) = folder.glob("*.json")
+    assert json.loads(report.read_text())["exit_code"] == code
+
+
+def test_cron_tells_of_a_wrong_command_and_of_no_digest(tmp_path: Path) -> None:
+    wrong = cron(tmp_path / "wrong", "--trail-arn", "management-events", "--last", "26h")
+    assert wrong.returncode == 2
+    assert "--trail-arn: expected arn:aws:cloudtrail" in wrong.stdout
+    (tmp_path / "empty").mkdir()
+    keys = local(tmp_path)[3]
+    empty = cron(tmp_path / "none", "--source", str(tmp_path / "empty"), "--public-keys", keys, "--last", "26h")
+    assert empty.returncode in (2, 4)
+    assert "exit code" in empty.stdout
+
+
+def test_cron_does_not_run_twice_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    with subprocess.Popen(["flock", str(folder / "lock"), "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as held:
+        assert held.stdin is not None
+        assert held.stdout is not None
+        held.stdin.write(b"locked\n")
+        held.stdin.flush()
+        held.stdout.readline()  # cat answers: flock has the lock
+        done = cron(folder, "--last", "1h")
+        held.stdin.close()
+    assert (done.returncode, done.stdout) == (75, "")
+    assert not (folder / "runs.log").exists()
+
+
+def crontab() -> Iterator[tuple[str, str]]:
+    """(name, value) of the crontab's variables, and ("", command) of its jobs."""
+    for line in (EXAMPLES / "cron" / "crontab").read_text().splitlines():
+        if line.startswith("#") or not line:
+            continue
+        variable = re.fullmatch(r"([A-Z_]+)=(.*)", line)
+        if variable:
+            yield variable[1], variable[2]
+        else:
+            fields = line.split(maxsplit=5)
+            assert all(re.fullmatch(r"\*|\d{1,2}", field) for field in fields[:5]), line
+            yield "", fields[5]
+
+
+def test_crontab_lines_work_as_they_stand(aws: AwsServer, tmp_path: Path) -> None:
+    """The daily window lies within the trail; the weekly one begins before its first digest, which is exit code 3."""
+    last_hour = (datetime.now(UTC) - timedelta(minutes=31)).replace(minute=0, second=0, microsecond=0)
+    hours = 28
+    spec = TrailSpec(
+        accounts=SPEC.accounts, bucket=BUCKET, start=last_hour - timedelta(hours=hours), hours=hours, logs_per_hour=1
+    )
+    simulation = deliver(aws, spec)
+    variables = dict(item for item in crontab() if item[0])
+    variables |= {
+        "TRAIL_ARN": simulation.manifest.trail_arn,
+        "EXAMPLES": str(EXAMPLES),
+        "CTVALIDATE": str(Path(sys.executable).with_name("ctvalidate")),
+        "REPORTS": str(tmp_path / "reports"),
+    }
+    (tmp_path / "reports").mkdir()
+    daily, weekly = (shell("/bin/sh", "-c", job, **variables) for name, job in crontab() if not name)
+    assert (daily.returncode, daily.stdout) == (0, ""), daily.stdout + daily.stderr
+    assert weekly.returncode == 3, weekly.stdout + weekly.stderr
+    assert "gap-late-start" in weekly.stdout
+
+
+# -- permissions -----------------------------------------------------------------------------------------------------
+
+S3_PERMISSIONS: Final = {  # Service Authorization Reference: the permission's name is not the operation's
+    "head_bucket": "s3:ListBucket",
+    "list_objects_v2": "s3:ListBucket",
+    "get_object": "s3:GetObject",
+}
+BY_S3: Final = "kms:Decrypt"  # S3 asks KMS in the caller's name
+FREE: Final = "sts:GetCallerIdentity"  # needs no permission
+
+
+def policy_actions() -> set[str]:
+    policy = json.loads((EXAMPLES / "iam" / "policy.json").read_text())
+    assert policy["Version"] == "2012-10-17"
+    actions: set[str] = set()
+    for statement in policy["Statement"]:
+        assert statement["Effect"] == "Allow"
+        named = statement["Action"]
+        actions |= {named} if isinstance(named, str) else set(named)
+    return actions
+
+
+def actions_in_source() -> set[str]:
+    """What the tool's own boto3 calls need: services by `client("…")`, operations by attribute or paginator name."""
+    services, names = set(), set()
+    for path in PACKAGE.rglob("*.py"):
+        if "simulate" in path.relative_to(PACKAGE).as_posix():
+            continue  # it writes trails into buckets to try things on, with a developer's rights
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                first = node.args[0]
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    if node.func.attr == "client":
+                        services.add(first.value)
+                    elif node.func.attr == "get_paginator":
+                        names.add(first.value)
+    actions = set()
+    for service in services:
+        model = session().client(service, "us-east-1").meta.service_model  # type: ignore[call-overload]  # by name
+        for operation in model.operation_names:
+            method = xform_name(operation)
+            if method in names:
+                actions.add(S3_PERMISSIONS[method] if service == "s3" else f"{service}:{operation}")
+    return actions - {FREE}
+
+
+def test_policy_holds_exactly_what_the_source_calls() -> None:
+    assert policy_actions() == actions_in_source() | {BY_S3}
+
+
+def test_each_permission_is_explained() -> None:
+    table = re.findall(r"^\| `([a-z0-9]+:[A-Za-z]+)` \|", (EXAMPLES / "iam" / "README.md").read_text(), re.MULTILINE)
+    assert sorted(table) == sorted(policy_actions())
+
+
+def test_policy_holds_exactly_what_is_asked_of_aws(aws: AwsServer) -> None:
+    """One run that is allowed everything, and one that must take the second way where there is one."""
+    simulation = deliver(aws, IsMultiRegionTrail=True, IsOrganizationTrail=True)
+    asked: set[str] = set()
+    for denied in (set[str](), {"cloudtrail:DescribeTrails", "account:ListRegions"}):
+        aws.denied = denied
+        aws.calls.clear()
+        done = shell("ctvalidate", "--trail-arn", simulation.manifest.trail_arn, *window(simulation))
+        assert done.returncode == 3, done.stderr  # sixteen enabled regions have no digest
+        asked |= {permission for permission, _ in aws.calls}
+    assert asked - {FREE} == policy_actions() - {BY_S3}
+
+
+# -- another account, KMS --------------------------------------------------------------------------------------------
+
+
+def test_cross_account_role(aws: AwsServer) -> None:
+    folder = EXAMPLES / "cross-account"
+    created = shell(str(folder / "create-role.sh"))
+    assert created.returncode == 0, created.stderr
+    iam = aws.client("iam")
+    role = iam.get_role(RoleName="ctvalidate")["Role"]
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    external_id = statement["Condition"]["StringEquals"]["sts:ExternalId"]
+    script = (folder / "validate.sh").read_text()
+    assert f"EXTERNAL_ID:={external_id}" in script
+    policy = iam.get_role_policy(RoleName="ctvalidate", PolicyName="read-cloudtrail-files")["PolicyDocument"]
+    assert policy == json.loads((EXAMPLES / "iam" / "policy.json").read_text())
+
+    simulation = deliver(aws)
+    (command,) = blocks(folder / "README.md", "sh")
+    command = command.strip().replace("--last 24h", f"{shlex.join(window(simulation))} --format json")
+    done = shell("/bin/sh", "-c", command, **question(simulation))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["run"]["caller_arn"] == "arn:aws:sts::999999999999:assumed-role/ctvalidate/ctvalidate"
+    assert sum(number for (permission, _), number in aws.calls.items() if permission == "sts:AssumeRole") == 1
+
+
+def test_kms_refusal_is_named_and_is_no_tampering(
+    aws: AwsServer, fault_proxy: Callable[[str], FaultProxy]
+) -> None:
+    simulation = deliver(aws)
+    proxy = fault_proxy(aws.endpoint)
+    proxy.fault(faults.kms_denied(), method="GET", path=r"/CloudTrail/.*\.json\.gz$")
+    document = EXAMPLES / "kms" / "README.md"
+    (command,) = blocks(document, "sh")
+    done = shell("/bin/sh", "-c", command, **question(simulation), AWS_ENDPOINT_URL_S3=proxy.endpoint)
+    assert done.returncode == 3, done.stderr
+    (shown,) = blocks(document, "text")
+    logs = simulation.manifest.logs
+    for line in shown.replace("10", str(logs)).splitlines():
+        assert line in done.stdout
+    assert f"Logs          0        0        0      0  {logs:12}" in done.stdout
+
+
+def test_key_policy_statement_is_for_the_role() -> None:
+    statement = json.loads((EXAMPLES / "kms" / "key-policy-statement.json").read_text())
+    assert f'ROLE_ARN:={statement["Principal"]["AWS"]}}}' in (EXAMPLES / "cross-account" / "validate.sh").read_text()
+    (mine,) = (
+        item
+        for item in json.loads((EXAMPLES / "iam" / "policy.json").read_text())["Statement"]
+        if item["Action"] == statement["Action"]
+    )
+    assert mine["Condition"] == statement["Condition"]
+
+
+# -- Python ----------------------------------------------------------------------------------------------------------
+
+
+def library(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return shell(sys.executable, str(EXAMPLES / "library.py"), *arguments)
+
+
+def test_library(tmp_path: Path) -> None:
+    _, source, _, keys, _, start, _, end = local(tmp_path, "log-altered", "log-missing:2")
+    done = library(source, keys, start, end)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("verdict: changed, ")
+    assert "  log-altered: 1\n  log-missing: 2\n" in done.stdout
+    assert "  123456789012 us-east-1 standard: 12 h proven, 21 logs valid\n" in done.stdout
+    assert len(re.findall(r"^(?:altered: log-altered|missing: log-missing) ", done.stderr, re.MULTILINE)) == 3
+
+
+def test_library_tells_wrong_requests(tmp_path: Path) -> None:
+    _, source, _, keys, _, start, _, end = local(tmp_path)
+    for arguments in ((source, keys, end, start), (source, str(tmp_path / "no.json"), start, end), (source, keys, "x", end)):
+        done = library(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("wrong request: ")
+
+
+def test_signatures_that_a_copy_lost_are_fetched(aws: AwsServer, tmp_path: Path) -> None:
+    simulation = deliver(aws)
+    copy, keys = tmp_path / "copy", tmp_path / "keys.json"
+    keys.write_text(simulation.keys.as_json())
+    shell("aws", "s3", "sync", f"s3://{BUCKET}", str(copy), "--only-show-errors").check_returncode()
+    validate = ("ctvalidate", "--source", str(copy), "--public-keys", str(keys), *window(simulation))
+    assert shell(*validate).returncode == 3  # nothing proves the newest digest, which no successor names
+    fetch = (sys.executable, str(EXAMPLES / "fetch_signatures.py"), BUCKET, str(copy))
+    first = shell(*fetch)
+    assert (first.returncode, first.stderr) == (0, f"{simulation.manifest.digests} signatures fetched\n")
+    assert shell(*validate).returncode == 0
+    assert shell(*fetch).stderr == "0 signatures fetched\n"
+
+    stray = next(copy.rglob("*Digest*.json.gz"))
+    stray.with_name(stray.name.replace("Z.json", "Y.json")).write_bytes(b"")
+    refused = shell(*fetch)
+    assert refused.returncode == 1
+    assert "Y.json.gz" in refused.stderr
