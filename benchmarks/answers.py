@@ -1,7 +1,7 @@
 """What the responder answers: S3 listings as XML, and the few calls of CloudTrail and STS that validators make.
 
-Sources: Amazon S3 API Reference (ListObjectsV2, ListObjects, GetBucketLocation), AWS CloudTrail API Reference, AWS STS API
-Reference. Whatever else is asked is denied, which validators must bear anyway.
+Sources: Amazon S3 API Reference (ListObjectsV2, ListObjects, GetBucketLocation), AWS CloudTrail API Reference, AWS STS
+API Reference. Whatever else is asked is denied, which validators must bear anyway.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Answer(NamedTuple):
 
 def s3_error(status: int, code: str) -> Answer:
     """An error as S3 words it."""
-    return Answer(status, "application/xml", f"{_XML}<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
+    return Answer(
+        status, "application/xml", f"{_XML}<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+    )
 
 
 def listing(objects: Objects, query: Mapping[str, str]) -> Answer:
@@ -42,11 +44,9 @@ def listing(objects: Objects, query: Mapping[str, str]) -> Answer:
     second = query.get("list-type") == "2"
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     after = query.get("start-after" if second else "marker", "")
+    start = query.get("continuation-token", after and after + "\0")
     if delimiter and after.endswith(delimiter):
-        start = _behind(after)
-    else:
-        start = after + "\0" if after else ""
-    start = query.get("continuation-token", start)
+        start = _behind(after)  # a folder that an earlier page ended with
     limit = min(PAGE, int(query.get("max-keys", PAGE)))
     items, following = _collect(objects, prefix, delimiter, max(prefix, start), limit)
     parts = [f"{_XML}<ListBucketResult {_S3}><Name>{BUCKET}</Name><Prefix>{escape(prefix)}</Prefix>"]

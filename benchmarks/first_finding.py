@@ -1,13 +1,12 @@
 """How soon an altered log is named: the time until the first line on either stream that holds its key and its status.
 
-Two logs of a long trail are altered, one in its newest hour, which is read first, and one in its oldest. `--verbose` writes
-a line an object as it is checked; with `--format jsonl`, where there is one, findings may come as lines too.
+Two logs of a long trail are altered, the first one of its newest hour and the first one of its oldest. `--verbose`
+writes a line an object as it is checked; a format that writes findings as they come counts too.
 """
 
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -17,8 +16,9 @@ from statistics import median
 from typing import IO
 
 from benchmarks.harness import ROOT, Page, Sample, WorkError, command_line, environment, interleave, options
-from benchmarks.plan import FOUR_KILOBYTES, START, Plan, Served
+from benchmarks.plan import FOUR_KILOBYTES, Plan, Served
 from benchmarks.server import serving
+from benchmarks.validation import ctvalidate, window
 
 _CHANGED = 1  # the contract's exit code for evidence of change
 
@@ -42,9 +42,8 @@ class Watch:
 
 def first_lines(served: Served, names: tuple[bytes, ...], format_: str, times: list[tuple[float, ...]]) -> Sample:
     """Run ctvalidate, and add to `times` when each altered log was named and when the command ended, in seconds."""
-    window = ["--start-time", f"{START:%Y-%m-%dT%H:%M:%SZ}", "--end-time", f"{served.plan.end:%Y-%m-%dT%H:%M:%SZ}"]
-    command = [sys.executable, "-m", "cloudtrail_validate", "--trail-arn", served.plan.trail_arn, *window]
-    command += ["--verbose", "--no-progress", "--format", format_]
+    place = ["--trail-arn", served.plan.trail_arn, *window(served.plan.hours)]
+    command = ctvalidate(*place, "--verbose", format_=format_)
     watch = Watch(names)
     env = environment(served.endpoint)
     pipe = subprocess.PIPE
@@ -88,12 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     what = ["altered log of the newest hour named", "altered log of the oldest hour named", "end of the command"]
     whole = median(run[-1] for run in times)
     middle = [median(run[column] for run in times) for column in range(len(what))]
-    rows = [
-        [name, f"{seconds:.2f} s", f"{seconds / whole:.0%}"] for name, seconds in zip(what, middle, strict=True)
-    ]
+    rows = [[name, f"{seconds:.2f} s", f"{seconds / whole:.0%}"] for name, seconds in zip(what, middle, strict=True)]
     page = Page("The first finding", command_line("first_finding", arguments))
     page.note(
-        f"{plan.logs:,} logs in {plan.hours} hours, {given.latency * 1000:.0f} ms latency, median of {given.runs} runs, "
+        f"{plan.logs:,} logs in {plan.hours} hours, {given.latency * 1000:.0f} ms latency, median of {given.runs} runs "
         "from the start of the process."
     )
     page.table(["", "after", "of the whole"], rows).publish(given.append)

@@ -1,4 +1,4 @@
-"""What all benchmarks share: commands that are measured, rounds that alternate, medians, and a page that says where and when.
+"""What all benchmarks share: measured commands, alternating rounds, medians, and a page that says where and when.
 
 Peak memory is the kernel's `ru_maxrss`, which a child inherits from the process that started it: so nothing heavy is
 imported here.
@@ -20,8 +20,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Final, Self
-
-import msgspec
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "benchmarks" / "RESULTS.md"
@@ -107,35 +105,6 @@ def cpu_of(samples: Sequence[Sample]) -> float:
 def ratio_of(slower: Sequence[float], faster: Sequence[float]) -> float:
     """Median of the ratios within each round."""
     return median(one / other for one, other in zip(slower, faster, strict=True))
-
-
-def ctvalidate(*arguments: str) -> list[str]:
-    """The command line of ctvalidate from this checkout, with a report that can be checked."""
-    return [sys.executable, "-m", "cloudtrail_validate", *arguments, "--format", "json", "--no-progress"]
-
-
-class _Counts(msgspec.Struct):
-    valid: int
-
-
-class _Summary(msgspec.Struct):
-    digests: _Counts
-    logs: _Counts
-    log_bytes_hashed: int
-
-
-class _Report(msgspec.Struct):
-    summary: _Summary
-
-
-def proven(sample: Sample, *, digests: int, logs: int, code: int = 0) -> int:
-    """Check that ctvalidate proved so many objects. Returns the inflated bytes of logs; raises `WorkError`."""
-    if sample.code != code:
-        raise WorkError(f"ctvalidate: expected exit code {code}, got {sample.code}: {sample.words()}")
-    summary = msgspec.json.decode(sample.output, type=_Report).summary
-    if (summary.digests.valid, summary.logs.valid) != (digests, logs):
-        raise WorkError(f"ctvalidate: expected {digests} digests and {logs} logs, proved {summary}")
-    return summary.log_bytes_hashed
 
 
 class Page:

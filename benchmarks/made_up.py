@@ -1,9 +1,9 @@
 """Objects made up from their keys: a million logs that lie nowhere, and signed digests that name each of them.
 
-A log is one gzip member: a deflated part that all logs of its size share, then one stored block that holds what only this
-log has. So its SHA-256 and CRC go on from those of the shared part, and making a log costs a few microseconds. Digests are
-signed once, when the responder starts; of each only hash, signature and size are kept, its content is written again
-when it is asked for.
+A log is one gzip member: a deflated part that all logs of its size share, then one stored block that holds what only
+this log has. So its SHA-256 and CRC go on from those of the shared part, and making a log costs a few microseconds.
+Digests are signed once, when the responder starts; of each only hash, signature and size are kept, its content is
+written again when it is asked for.
 """
 
 from __future__ import annotations

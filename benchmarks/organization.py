@@ -1,7 +1,7 @@
 """An organization with hardly anything in it: 200 accounts in 17 regions for a day, against one busy trail.
 
-The home region of each account has one log an hour, all other digests are empty. What a digest costs here is compared with
-what an object of the busy trail (that of `benchmarks.trail`) costs in the same rounds.
+The home region of each account has one log an hour, all other digests are empty. What a digest costs here is compared
+with what an object of the busy trail (that of `benchmarks.trail`) costs in the same rounds.
 """
 
 from __future__ import annotations
@@ -14,31 +14,14 @@ from benchmarks.harness import (
     Sample,
     command_line,
     cpu_of,
-    ctvalidate,
-    environment,
     interleave,
     options,
-    proven,
     ratio_of,
-    run,
     seconds_of,
 )
-from benchmarks.plan import START, Plan, Served
+from benchmarks.plan import Plan
 from benchmarks.server import serving
-
-
-def validate(served: Served) -> Sample:
-    """Validate the trail by its ARN. Raises `WorkError` where not all of it was proven."""
-    plan = served.plan
-    window = ["--start-time", f"{START:%Y-%m-%dT%H:%M:%SZ}", "--end-time", f"{plan.end:%Y-%m-%dT%H:%M:%SZ}"]
-    sample = run(ctvalidate("--trail-arn", plan.trail_arn, *window), environment(served.endpoint))
-    proven(sample, digests=hourly(plan), logs=plan.logs)
-    return sample
-
-
-def hourly(plan: Plan) -> int:
-    """Digests of the window: all but the starting ones, which cover the hour before."""
-    return plan.digests - plan.accounts * plan.regions
+from benchmarks.validation import validate
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,21 +32,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--busy-logs", type=int, default=500, help="an hour, of the busy trail")
     given = parser.parse_args(arguments)
-    wide = Plan(
-        objects="made-up", accounts=given.accounts, regions=given.regions, hours=given.hours, logs_per_hour=1
-    )
+    wide = Plan(objects="made-up", accounts=given.accounts, regions=given.regions, hours=given.hours, logs_per_hour=1)
     busy = Plan(hours=given.hours, logs_per_hour=given.busy_logs)
     plans = {"organization": wide, "busy trail": busy}
     with serving(wide) as organization, serving(busy) as trail:
         contenders = {"organization": partial(validate, organization), "busy trail": partial(validate, trail)}
         samples = interleave(given.runs, contenders)
-    objects = {name: hourly(plan) + plan.logs for name, plan in plans.items()}
+    objects = {name: plan.hourly_digests() + plan.logs for name, plan in plans.items()}
     rows = []
     for name, plan in plans.items():
         taken, number = samples[name], objects[name]
         rows.append(
-            [name, f"{hourly(plan):,}", f"{plan.logs:,}", f"{seconds_of(taken):.1f} s"]
-            + [f"{number / seconds_of(taken):,.0f}", f"{cpu_of(taken) / number * 1e6:,.0f} µs", _peak(taken)]
+            [
+                name,
+                f"{plan.hourly_digests():,}",
+                f"{plan.logs:,}",
+                f"{seconds_of(taken):.1f} s",
+                f"{number / seconds_of(taken):,.0f}",
+                f"{cpu_of(taken) / number * 1e6:,.0f} µs",
+                _peak(taken),
+            ]
         )
     times, work = (
         ratio_of(

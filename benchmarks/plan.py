@@ -101,10 +101,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Log files in all."""
         return self.accounts * self.busy_regions * self.hours * self.logs_per_hour
 
-    @property
-    def digests(self) -> int:
-        """Digests in all: one an hour and the starting one, in each account and region."""
-        return self.accounts * self.regions * (self.hours + 1)
+    def hourly_digests(self, hours: int | None = None) -> int:
+        """Digests of the first hours, or of all, without the starting ones."""
+        return self.accounts * self.regions * (self.hours if hours is None else hours)
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):

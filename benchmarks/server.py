@@ -1,8 +1,8 @@
 """A small S3, CloudTrail and STS, as a process of its own: `python -m benchmarks.server '{"objects": "made-up"}'`.
 
-It listens on 127.0.0.1, on a port of the system's choice, and prints one line of JSON (`plan.Served`) once it is ready; the
-argument is a `plan.Plan` in JSON. It ends when its standard input does. It takes any signature for a good one, speaks
-HTTP/1.1 with connections that stay open, and holds every answer back for the plan's latency.
+It listens on 127.0.0.1, on a port of the system's choice, and prints one line of JSON (`plan.Served`) once it is ready;
+the argument is a `plan.Plan` in JSON. It ends when its standard input does. It takes any signature for a good one,
+speaks HTTP/1.1 with connections that stay open, and holds every answer back for the plan's latency.
 """
 
 from __future__ import annotations
@@ -33,7 +33,15 @@ _BACKLOG: Final = 1024
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _TARGET: Final = re.compile(rb"\r\nx-amz-target: *([A-Za-z0-9_.]+)", re.IGNORECASE)
 _REGION: Final = re.compile(rb"Credential=[^/,]+/[0-9]{8}/([a-z0-9-]+)/")
-_REASONS: Final = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
+_RANGE: Final = re.compile(rb"\r\nrange: *bytes=([0-9]+)-([0-9]*)", re.IGNORECASE)
+_REASONS: Final = {
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    416: "Range",
+}
 _OBJECT: Final = f"/{BUCKET}/"
 
 
@@ -81,7 +89,7 @@ class Connection(asyncio.Protocol):
         method, url, _ = head[: head.find(b"\r\n")].decode("ascii").split(" ")
         path, _, query = url.partition("?")
         if path.startswith(_OBJECT) and len(path) > len(_OBJECT):
-            return self._object(method, unquote(path[len(_OBJECT) :]))
+            return self._object(method, unquote(path[len(_OBJECT) :]), _RANGE.search(head))
         if path.rstrip("/") == f"/{BUCKET}":
             return self._bucket(method, dict(parse_qsl(query, keep_blank_values=True)))
         if method == "POST":
@@ -91,19 +99,26 @@ class Connection(asyncio.Protocol):
             return _message(aws_call(self._objects, self._plan, name, body, where), method)
         return _message(s3_error(404, "NoSuchBucket"), method)
 
-    def _object(self, method: str, key: str) -> bytes:
+    def _object(self, method: str, key: str, wanted: re.Match[bytes] | None) -> bytes:
         stored = self._objects.get(key)
         if method not in ("GET", "HEAD"):
             return _message(s3_error(405, "MethodNotAllowed"), method)
         if stored is None:
             return _message(s3_error(404, "NoSuchKey"), method)
+        body, status, part = stored.body, "200 OK", ""
+        if wanted is not None:
+            first, last = int(wanted[1]), min(int(wanted[2] or len(body)), len(body) - 1)
+            if first > last:
+                return _message(s3_error(416, "InvalidRange"), method)
+            status, part = "206 Partial Content", f"Content-Range: bytes {first}-{last}/{len(body)}\r\n"
+            body = body[first : last + 1]
         metadata = "".join(f"x-amz-meta-{name}: {value}\r\n" for name, value in stored.metadata.items())
         head = (
-            f"HTTP/1.1 200 OK\r\nContent-Length: {len(stored.body)}\r\nContent-Type: application/json\r\n"
+            f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{part}Content-Type: application/json\r\n"
             f'Content-Encoding: gzip\r\nETag: "{stored.modified:x}"\r\nLast-Modified: {_http_date(stored.modified)}\r\n'
             f"{metadata}\r\n"
         ).encode("ascii")
-        return head + stored.body if method == "GET" else head
+        return head + body if method == "GET" else head
 
     def _bucket(self, method: str, query: dict[str, str]) -> bytes:
         if method == "HEAD":

@@ -36,8 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     samples = interleave(given.runs, contenders)
     empty = [sample.seconds for sample in samples[_PYTHON]]
     rows = [
-        [name, f"{seconds_of(taken) * 1000:.0f} ms", f"{min(sample.seconds for sample in taken) * 1000:.0f} ms"]
-        + [f"{cpu_of(taken) * 1000:.0f} ms", f"{ratio_of([sample.seconds for sample in taken], empty):.1f} x"]
+        [
+            name,
+            f"{seconds_of(taken) * 1000:.0f} ms",
+            f"{min(sample.seconds for sample in taken) * 1000:.0f} ms",
+            f"{cpu_of(taken) * 1000:.0f} ms",
+            f"{ratio_of([sample.seconds for sample in taken], empty):.1f} x",
+        ]
         for name, taken in samples.items()
     ]
     page = Page("Start-up", command_line("startup", arguments))

@@ -1,4 +1,4 @@
-"""Where the responder's objects come from: a protocol of three methods, and the objects of a simulated trail in memory."""
+"""Where the responder's objects come from: a small protocol, and the objects of a simulated trail in memory."""
 
 from __future__ import annotations
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from statistics import median
 
 from benchmarks.bare import bare
 from benchmarks.harness import (
@@ -21,18 +20,18 @@ from benchmarks.harness import (
     WorkError,
     command_line,
     cpu_of,
-    ctvalidate,
     environment,
     interleave,
     options,
-    proven,
     ratio_of,
     run,
     seconds_of,
 )
 from benchmarks.plan import HOUR, START, Plan, Served
 from benchmarks.server import serving
+from benchmarks.validation import steady, validate
 
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _VALID = re.compile(rb"([0-9]+)/([0-9]+) (digest|log) files valid")
 
 
@@ -53,21 +52,19 @@ class Work:
         """Logs and digests, the starting one left out: it covers the hour before."""
         return self.logs + self.hours
 
-    def window(self, *, closed: bool = False) -> list[str]:
-        """The options that both tools take. aws-cli's window is closed: it takes the hour that begins at its end."""
-        end = START + self.hours * HOUR - timedelta(seconds=closed)
-        arn = self.served.plan.trail_arn
-        return ["--trail-arn", arn, "--start-time", _time(START), "--end-time", _time(end)]
-
     def by_ctvalidate(self) -> Sample:
         """Validate with ctvalidate. Raises `WorkError` where not all of it was proven."""
-        sample = run(ctvalidate(*self.window()), environment(self.served.endpoint))
-        proven(sample, digests=self.hours, logs=self.logs)
-        return sample
+        return validate(self.served, self.hours)
 
     def by_aws_cli(self) -> Sample:
-        """Validate with aws-cli. Raises `WorkError` where not all of it was called valid."""
-        command = [sys.executable, "-m", "awscli", "cloudtrail", "validate-logs", *self.window(closed=True)]
+        """Validate with aws-cli. Raises `WorkError` where not all of it was called valid.
+
+        Its window is closed: one that ends at the full hour takes in the hour that begins there.
+        """
+        end = START + self.hours * HOUR - timedelta(seconds=1)
+        times = ["--start-time", f"{START:{_TIME}}", "--end-time", f"{end:{_TIME}}"]
+        place = ["--trail-arn", self.served.plan.trail_arn]
+        command = [sys.executable, "-m", "awscli", "cloudtrail", "validate-logs", *place, *times]
         sample = run(command, environment(self.served.endpoint))
         valid = {sort: (int(good), int(of)) for good, of, sort in _VALID.findall(sample.output)}
         logs, digests = valid.get(b"log", (0, 0)), valid.get(b"digest", (0, 0))
@@ -105,7 +102,13 @@ class Outcome:
             [at, "aws-cli", *_speed(self.sample.logs, self.sample.objects, theirs), f"{self.sample.logs:,} logs"],
             [at, "ratio", f"{times:.1f} x", f"{work:.1f} x", "ctvalidate against aws-cli"],
             [at, "bare loop", *_speed(self.whole.logs, self.whole.logs, bare_), "no start-up, no listing, no digests"],
-            [at, "fraction", f"{self.fraction():.0%}", "", f"of the bare loop; {self.steady():.0%} once it is started"],
+            [
+                at,
+                "fraction",
+                f"{self.fraction():.0%}",
+                "",
+                f"of the bare loop; {self.started():.0%} once it is started",
+            ],
         ]
 
     def fraction(self) -> float:
@@ -113,20 +116,17 @@ class Outcome:
         ours, bare_ = self.samples["ctvalidate"], self.samples["bare loop"]
         return ratio_of([sample.seconds for sample in bare_], [sample.seconds for sample in ours])
 
-    def steady(self) -> float:
+    def started(self) -> float:
         """The same for what the whole trail takes longer than its first hour."""
-        rounds = zip(*(self.samples[name] for name in ("ctvalidate", "ctvalidate, one hour", "bare loop")), strict=True)
-        more = (self.whole.hours - 1) / self.whole.hours
-        return median(
-            bare_.seconds * more / max(whole.seconds - hour.seconds, 1e-9) for whole, hour, bare_ in rounds
-        )
+        ours, part, bare_ = (self.samples[name] for name in ("ctvalidate", "ctvalidate, one hour", "bare loop"))
+        return steady(ours, part, bare_, 1 / self.whole.hours)
 
 
 def measure(plan: Plan, runs: int, sample_hours: int, tasks: int) -> Outcome:
     """Measure at one latency. aws-cli is given `sample_hours` of the trail."""
     with serving(plan) as served:
         whole, sample, hour = Work(served, plan.hours), Work(served, sample_hours), Work(served, 1)
-        contenders = {
+        contenders: dict[str, Callable[[], Sample]] = {
             "ctvalidate": whole.by_ctvalidate,
             "aws-cli": sample.by_aws_cli,
             "bare loop": partial(whole.by_bare_loop, tasks),
@@ -160,10 +160,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _speed(logs: int, objects: int, samples: Sequence[Sample]) -> list[str]:
     return [f"{logs / seconds_of(samples):,.0f}", f"{cpu_of(samples) / objects * 1e6:,.0f} µs"]
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 if __name__ == "__main__":

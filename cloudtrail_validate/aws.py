@@ -81,6 +81,8 @@ class Aws:
             read_timeout=read,
         )
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._caller: str | None = None  # empty: asked, and refused
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._regions: dict[str, str] = {}
         try:
@@ -160,11 +162,19 @@ class Aws:
         return tuple(self._session.get_available_regions(service, partition_name=partition))
 
     def caller_arn(self) -> str | None:
-        """Who is running this, as STS says, or None where it does not."""
-        try:
-            return str(self.client("sts").get_caller_identity()["Arn"])
-        except (*AWS_ERRORS, ConfigurationError, KeyError):
-            return None
+        """Who is running this, as STS says, asked once; None where it does not say."""
+        with self._asking:
+            if self._caller is None:
+                try:
+                    self._caller = str(self.client("sts").get_caller_identity()["Arn"])
+                except (*AWS_ERRORS, ConfigurationError, KeyError):
+                    self._caller = ""
+        return self._caller or None
+
+    def account(self) -> str | None:
+        """The caller's account, out of its ARN."""
+        parts = (self.caller_arn() or "").split(":")
+        return parts[4] if len(parts) > 4 else None
 
     def _ca_bundle(self) -> str | None:
         path = self._session._session.get_config_variable("ca_bundle")  # no public way

@@ -173,10 +173,14 @@ def judge(chain: ChainId, links: Iterable[Link], question: Question) -> Judgemen
     )
 
 
-def absent(chain: ChainId, window: Interval) -> Judgement:
-    """The judgement on a chain that should be there and of which there is no digest at all."""
+def absent(chain: ChainId, window: Interval, lost: Link | None = None) -> Judgement:
+    """The judgement on a chain that should be there and of which there is no digest at all.
+
+    `lost` is a digest that is known to have been delivered all the same.
+    """
     gap = Gap(rules.CHAIN_ABSENT, window)
-    return Judgement(Counts(), (), (gap,), (_gap(chain, gap),), None)
+    missing = () if lost is None else (_missing(chain, lost),)
+    return Judgement(Counts(missing=len(missing)), (), (gap,), (*missing, _gap(chain, gap)), None)
 
 
 _DELIVERY_SLACK: Final = timedelta(minutes=5)  # LastModified against the delivery time that CloudTrail tells

@@ -136,12 +136,16 @@ class Fetched:
 
 
 def inflater(size: int | None = None) -> Inflater:
-    """The inflater for a digest of `size` compressed bytes: keeps the content, as much as a digest of that size can have.
+    """The inflater for a digest of `size` compressed bytes: keeps the content, as much as a digest of that size can have."""
+    return Inflater(keep=True, limit=most_bytes(size))
+
+
+def most_bytes(size: int | None = None) -> int:
+    """How many bytes a digest of `size` compressed bytes can inflate to.
 
     Half of a digest's bytes are random hex, so it shrinks 4 to 8 times; one that inflates 100 times is none.
     """
-    limit = MAX_DIGEST_BYTES if size is None else min(MAX_DIGEST_BYTES, 1024 * 1024 + 100 * size)
-    return Inflater(keep=True, limit=limit)
+    return MAX_DIGEST_BYTES if size is None else min(MAX_DIGEST_BYTES, 1024 * 1024 + 100 * size)
 
 
 def string_to_sign(end_text: str, where: Locator, sha256: str, previous: Claim | None) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +20,7 @@ from cloudtrail_validate.pace import Budget, Pace
 from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.site import Scope, Site, SiteAudit, Tools
 from cloudtrail_validate.stores import Store
+from cloudtrail_validate.walk import Proof
 
 SITES_AT_ONCE: Final = 64  # enough to keep every request slot busy when each has only a few digests to read
 REFERENCES_IN_MEMORY: Final = 40_000  # of all sites together, ~0.5 kB each; each site may keep a few besides
@@ -29,12 +30,16 @@ _log.addHandler(logging.NullHandler())  # without it, Python prints what nobody 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run found: records of chains, the ledger with all findings, and whether it was stopped before its end."""
+    """What a run found: records of chains, the ledger with all findings, and whether it was stopped before its end.
+
+    `proofs` is what each site proved, small enough to keep.
+    """
 
     chains: list[ChainReport]
     ledger: Ledger
     window: Interval
     interrupted: bool = False
+    proofs: list[Proof] = field(default_factory=list)
 
     @property
     def digests(self) -> int:
@@ -110,6 +115,8 @@ class Engine:
             audit = SiteAudit(site, scope, tools)
             try:
                 outcome.chains += await audit.run()
+                if audit.proof is not None and audit.proof.named:
+                    outcome.proofs.append(audit.proof)
             except asyncio.CancelledError:
                 outcome.chains += audit.partial()
                 raise

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.content import Content, Flaw
@@ -27,8 +28,7 @@ BYTES_IN_FLIGHT: Final = 48 * 1024 * 1024  # compressed bytes of larger objects 
 _QUEUED: Final = 20_000  # jobs that may wait, ~0.6 kB each
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """One log to read. `size` and `modified` are what the listing said, None where it was not listed.
 
     `ended` is the end of the digest that names it (for a late log: when that digest itself was written); `chain` the record in which its outcome is counted.
@@ -172,7 +172,7 @@ class LogChecker:
                 chain.trail or None,
                 job.where,
                 cause=error.cause if error else None,
-                expected=job.sha256 if rule == rules.LOG_ALTERED else None,
+                expected=job.sha256,
                 actual=content.sha256 if content and rule == rules.LOG_ALTERED else None,
                 detail=detail,
             )

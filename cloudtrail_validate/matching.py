@@ -37,6 +37,7 @@ class LogMatcher:
         self._budget = budget
         self._window = window
         self._crowded = False
+        self._last: LogPlace | None = None  # consecutive references point into the same folder
         self.places: dict[tuple[Folder, str], LogPlace] = {}
 
     async def run(
@@ -103,11 +104,15 @@ class LogMatcher:
 
     def _home_of(self, reference: Reference, home: Folder | None) -> LogPlace | None:
         """The log folder that a reference points into, if it is one of this site's account and region."""
-        bucket = reference.where.bucket if home is None or home.bucket else ""
-        found = folder_of(bucket, reference.where.key)
+        bucket, key = reference.where
+        last = self._last
+        if last is not None and key.startswith(last.path) and last.folder.bucket in ("", bucket):
+            return last
+        found = folder_of(bucket if home is None or home.bucket else "", key)
         if found is None or home is None or (found[0].account, found[0].region) != (home.account, home.region):
             return None
-        return self._place(*found)
+        self._last = self._place(*found)
+        return self._last
 
     def _place(self, folder: Folder, kind: str) -> LogPlace:
         known = self.places.get((folder, kind))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from cloudtrail_validate.coverage import NAME_SLACK
 from cloudtrail_validate.layout import Folder, day_path, log_bound
@@ -26,8 +27,7 @@ _YEAR: Final = re.compile(r"[0-9]{4}")
 _TWO: Final = re.compile(r"[0-9]{2}")
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """A log as a proven digest names it. `chain` is None where it is not to be read, only known to be referenced."""
 
     where: Locator

@@ -34,6 +34,7 @@ class Request:
     At least one of `trail_arn`, `bucket` and `source` says what to validate. `end` None means now. Empty `regions` and
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
     the number of requests in flight, `max_rate` the most requests a second.
+    `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs.
     """
 
     start: datetime
@@ -52,6 +53,7 @@ class Request:
     tolerate: frozenset[str] = field(default_factory=frozenset)
     concurrency: int = DEFAULT_CONCURRENCY
     max_rate: float | None = None
+    lookup_events: bool = False
 
     def window(self, now: datetime) -> Interval:
         """The window as understood, UTC."""

@@ -6,16 +6,16 @@ and a chain that moved brings further ones as its links are followed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.chain import Judgement, Link, Question, State, absent, judge, tail_is_cut
-from cloudtrail_validate.coverage import Placed
+from cloudtrail_validate.coverage import TAIL, Placed
 from cloudtrail_validate.finder import Entry, Finder, Found
-from cloudtrail_validate.layout import Folder, next_digest_key
+from cloudtrail_validate.layout import DIGEST_KIND, Folder, next_digest_key
 from cloudtrail_validate.ledger import Ledger
 from cloudtrail_validate.leftovers import Leftovers
 from cloudtrail_validate.logs import LogChecker
@@ -24,8 +24,9 @@ from cloudtrail_validate.model import HOUR, ChainId, ChainReport, Finding, Gap, 
 from cloudtrail_validate.pace import Budget, Pace
 from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.stores import ObjectInfo, Store, StoreError
-from cloudtrail_validate.walk import DigestReader, DigestWalk, Named
+from cloudtrail_validate.walk import DigestReader, DigestWalk, Named, Proof
 
+Links = Mapping[ChainId, Sequence[Link]]
 _CONTEXT: Final = 2  # digests read beyond the window: one may reach into it, the next proves that one
 
 
@@ -81,7 +82,10 @@ class Tools:
 
 
 class SiteAudit:
-    """Validates one site. `run` once; the chains' records are the result, findings go to the ledger."""
+    """Validates one site. `run` once; the chains' records are the result, findings go to the ledger.
+
+    `proof` is what it proved, for those who want to read more of it.
+    """
 
     def __init__(self, site: Site, scope: Scope, tools: Tools) -> None:
         self._site = site
@@ -89,6 +93,7 @@ class SiteAudit:
         self._tools = tools
         self._reports: dict[ChainId, ChainReport] = {}
         self._lost: list[Link] = []
+        self.proof: Proof | None = None
 
     async def run(self) -> list[ChainReport]:
         """Validate the site."""
@@ -107,12 +112,15 @@ class SiteAudit:
             tools.store, reader, tools.checker, tools.ledger, budget=tools.references, window=scope.window
         )
         await matcher.run(site.folders if site.has_logs else (), walk.named, self._report_of(found))
+        self.proof = Proof(site.account, site.region, reader, tuple(replace(item, logs=None) for item in walk.named))
         late = self._new_walk(reader, keys, Interval(scope.window.end, scope.window.end))
         leftovers = Leftovers(tools.store, scope.window, site.folders, matcher.places.values(), site.strays)
         left = await leftovers.find(late)
         for where, error in leftovers.failures:
             self._cannot_list(rules.LOG_UNREADABLE, where, error)
-        self._settle(leftovers, left, walk, self._judge(walk, found))
+        links = _links(walk, found)
+        self._settle(leftovers, left, links, self._judge(links, found))
+        self._count_strays(walk, found)
         return [self._reports[chain] for chain in sorted(self._reports, key=ChainId.sort_key)]
 
     def partial(self) -> list[ChainReport]:
@@ -171,47 +179,63 @@ class SiteAudit:
             )
         )
 
-    def _judge(self, walk: DigestWalk, found: Found) -> dict[ChainId, Judgement]:
+    def _judge(self, links: Links, found: Found) -> dict[ChainId, Judgement]:
         """Judge each selected chain, and say where one should be and is not."""
+        site, window = self._site, self._scope.window
         out: dict[ChainId, Judgement] = {}
-        chains = dict.fromkeys([*found.selected, *(entry.chain for entry in found.strays)])
+        chains = dict.fromkeys(found.selected)
         if self._lost and not any(chain.kind is Kind.STANDARD for chain in chains):
-            chains[self._site.nameless] = None
+            chains[site.nameless] = None
         for chain in chains:
-            links = list(walk.links.get(chain, ()))
+            held = list(links.get(chain, ()))
             if chain.kind is Kind.STANDARD:
-                links += self._lost
-                links += self._cut_tail(found, chain, links)
-            question = Question(self._scope.window, self._scope.now, chain in found.earlier)
-            if links or chain in found.earlier:
-                out[chain] = judge(chain, links, question)
+                held += self._lost
+                held += self._cut_tail(found, chain)
+            entries = found.selected.get(chain)
+            earlier = chain in found.earlier or bool(entries and entries[0].end <= window.start)
+            question = Question(window, self._scope.now, earlier)
+            if held or earlier:
+                out[chain] = judge(chain, held, question)
+        if not any(chain.kind is Kind.STANDARD for chain in out) and (site.expected or found.strays):
+            out[site.nameless] = absent(site.nameless, window, self._vanished())
         return out
 
-    def _cut_tail(self, found: Found, chain: ChainId, links: Sequence[Link]) -> list[Link]:
-        """The digest that CloudTrail says it delivered after the newest one there is."""
-        entries = found.selected.get(chain)
-        if self._site.delivered is None or not entries or not links:
-            return []
-        newest = entries[-1]
-        if newest.end >= self._scope.window.end:
+    def _vanished(self) -> Link | None:
+        """A digest of the window that CloudTrail says it delivered to a folder where there is none at all."""
+        delivered, folder = self._site.delivered, self._site.folders[0]
+        if delivered is None:
+            return None
+        where = Locator(folder.bucket, folder.path(DIGEST_KIND))  # its own stamp is not known
+        link = Link(where, Interval(delivered - TAIL, delivered), State.MISSING)
+        return link if link.concerns(self._scope.window) else None
+
+    def _cut_tail(self, found: Found, chain: ChainId) -> list[Link]:
+        """A digest of the window that CloudTrail says it delivered after the newest one there is."""
+        site, window = self._site, self._scope.window
+        entries = found.selected.get(chain, [])
+        newest = entries[-1].end if entries else window.start  # a chain without entries has only earlier digests
+        if site.delivered is None or newest >= window.end:
             return []
         written = max(
             (entry.modified for held in found.selected.values() for entry in held if entry.modified), default=None
         )
-        if not tail_is_cut(newest.end, written if self._tools.store.dated else None, self._site.delivered):
+        if not tail_is_cut(newest, written if self._tools.store.dated else None, site.delivered):
             return []
-        end = newest.end + HOUR
-        where = Locator(newest.where.bucket, next_digest_key(self._site.folders[0], chain, end))
-        return [Link(where, Interval(newest.end, end), State.MISSING)]
+        end = newest + HOUR
+        if entries and end > window.start:
+            where = Locator(entries[-1].where.bucket, next_digest_key(site.folders[0], chain, end))
+            return [Link(where, Interval(newest, end), State.MISSING)]
+        vanished = self._vanished()
+        return [vanished] if vanished else []
 
     def _settle(
-        self, leftovers: Leftovers, left: dict[Locator, Placed], walk: DigestWalk, judgements: dict[ChainId, Judgement]
+        self, leftovers: Leftovers, left: dict[Locator, Placed], links: Links, judgements: dict[ChainId, Judgement]
     ) -> None:
         """Write each chain's record, and judge what no digest names by the hours in which it lies."""
         standard = {chain: item for chain, item in judgements.items() if chain.kind is Kind.STANDARD}
-        if not standard and (self._site.expected or left):
+        if not standard and left:
             nameless = self._site.nameless
-            standard[nameless] = judgements[nameless] = absent(nameless, self._scope.window)
+            standard[nameless] = judgements[nameless] = absent(nameless, self._scope.window, self._vanished())
         for chain, judgement in judgements.items():
             report = self._report(chain)
             report.digests, report.covered, report.gaps = judgement.counts, judgement.covered, judgement.gaps
@@ -221,13 +245,22 @@ class SiteAudit:
             return
         undigested: list[Placed] = []
         first = self._report(next(iter(standard)))
-        for where, rule in leftovers.judge(left, walk.links, standard, excused=self._site.excused):
+        for where, rule in leftovers.judge(left, links, standard, excused=self._site.excused):
             self._note(rule, where, first)
             if rule == rules.LOG_UNDIGESTED:
                 undigested.append(left[where])
         for chain in standard:
             report = self._report(chain)
             report.gaps = tuple(_with_logs(gap, undigested) for gap in report.gaps)
+
+    def _count_strays(self, walk: DigestWalk, found: Found) -> None:
+        """Count what lies among the digests without being one. It belongs to no chain and takes no hour from any."""
+        strays = {entry.where.key for entry in found.strays}
+        lying = [link for held in walk.links.values() for link in held if link.where.key in strays]
+        if lying:
+            report = min(self._reports.values(), key=lambda report: report.chain.sort_key())
+            for link in lying:
+                report.digests.add(link.status)
 
     def _note(self, rule: str, where: Locator, report: ChainReport) -> None:
         status = rules.RULES[rule].status
@@ -236,6 +269,12 @@ class SiteAudit:
         trail = report.chain.trail or None
         self._tools.ledger.add(Finding(rule, status, self._site.account, self._site.region, trail, where))
         self._tools.ledger.checked(where, status, digest=False)
+
+
+def _links(walk: DigestWalk, found: Found) -> Links:
+    """The digests of each chain, without what bears no digest's name."""
+    strays = {entry.where.key for entry in found.strays}
+    return {chain: [link for link in held if link.where.key not in strays] for chain, held in walk.links.items()}
 
 
 def _with_logs(gap: Gap, lying: Sequence[Placed]) -> Gap:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -17,6 +18,7 @@ from cloudtrail_validate.model import Interval, utc
 from cloudtrail_validate.request import Request
 
 T = TypeVar("T")
+_QUESTIONS_AT_ONCE: Final = 16
 
 
 class AccessError(Exception):
@@ -48,28 +50,33 @@ def locate(request: Request, aws: Aws, window: Interval) -> Target:
         return Target(
             request.bucket or "", request.prefix, arn.name, arn.region, arn.account, regions=regions, accounts=accounts
         )
-    elsewhere = request.bucket is not None and request.bucket != trail.bucket
-    own = _own_account(aws) == arn.account
-    enabled: tuple[str, ...] = ()
-    if trail.multi_region and own and not regions:
-        enabled = _enabled_regions(aws, arn.region)
-    asked = regions or ({*enabled, trail.home_region} if trail.multi_region else {trail.home_region})
-    delivered = _delivered(aws, request.trail_arn or "", sorted(asked)) if own and not elsewhere else {}
-    return Target(
-        request.bucket or trail.bucket,
-        request.prefix if request.bucket is not None else trail.prefix,
-        arn.name,
-        trail.home_region,
-        arn.account,
-        organization=trail.organization,
-        multi_region=trail.multi_region,
-        regions=regions,
-        accounts=accounts,
-        expected_regions=enabled,
-        members=_members(aws, window) if trail.organization and not accounts else (),
-        delivered=delivered,
-        excused=_shares_with_unvalidated(client, trail),
-    )
+    asked_for = (request.bucket, request.prefix or None)
+    elsewhere = request.bucket is not None and asked_for != (trail.bucket, trail.prefix or None)
+    name = request.trail_arn or ""
+    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE, "ctvalidate-trail") as threads:
+        excused = threads.submit(_shares_with_unvalidated, client, trail)
+        members = threads.submit(_members, aws, window) if trail.organization and not accounts else None
+        enabled: tuple[str, ...] = ()
+        delivered: dict[str, datetime] = {}
+        if aws.account() == arn.account:
+            enabled = _enabled_regions(aws, arn.region) if trail.multi_region and not regions else ()
+            written = regions or ({*enabled, trail.home_region} if trail.multi_region else {trail.home_region})
+            delivered = {} if elsewhere else _delivered(aws, name, sorted(written), threads)
+        return Target(
+            request.bucket or trail.bucket,
+            request.prefix if request.bucket is not None else trail.prefix,
+            arn.name,
+            trail.home_region,
+            arn.account,
+            organization=trail.organization,
+            multi_region=trail.multi_region,
+            regions=regions,
+            accounts=accounts,
+            expected_regions=enabled,
+            members=members.result() if members else (),
+            delivered=delivered,
+            excused=excused.result(),
+        )
 
 
 def _describe(client: Any, arn: str, *, required: bool) -> _Trail | None:
@@ -108,10 +115,6 @@ def _try(ask: Callable[[], T], default: T) -> T:
         return default
 
 
-def _own_account(aws: Aws) -> str | None:
-    return _try(lambda: str(aws.client("sts").get_caller_identity()["Account"]), None)
-
-
 def _enabled_regions(aws: Aws, region: str) -> tuple[str, ...]:
     """Regions enabled for the caller's account, by whichever of the two APIs may be asked."""
 
@@ -140,14 +143,11 @@ def _members(aws: Aws, window: Interval) -> tuple[str, ...]:
     return _try(ask, ())
 
 
-def _delivered(aws: Aws, arn: str, regions: Iterable[str]) -> dict[str, datetime]:
-    """When CloudTrail last delivered a digest, region by region."""
-    out: dict[str, datetime] = {}
-    for region in regions:
-        delivered = _try(partial(_latest_delivery, aws, arn, region), None)
-        if isinstance(delivered, datetime):
-            out[region] = utc(delivered)
-    return out
+def _delivered(aws: Aws, arn: str, regions: Sequence[str], threads: Executor) -> dict[str, datetime]:
+    """When CloudTrail last delivered a digest, region by region. Asked before the bucket is listed."""
+    answers = threads.map(lambda region: _try(partial(_latest_delivery, aws, arn, region), None), regions)
+    pairs = zip(regions, answers, strict=True)
+    return {region: utc(delivered) for region, delivered in pairs if isinstance(delivered, datetime)}
 
 
 def _latest_delivery(aws: Aws, arn: str, region: str) -> Any:

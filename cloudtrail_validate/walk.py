@@ -78,6 +78,16 @@ class DigestReader:
         return evidence, logs
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a site proved: its digests that name logs, and the reader that reads them again."""
+
+    account: str
+    region: str
+    reader: DigestReader
+    named: tuple[Named, ...]
+
+
 class DigestWalk:
     """Reads digests newest first and carries proof along each chain."""
 

@@ -30,7 +30,7 @@ class Alarm:
         if finding.status in EVIDENCE:
             print(f"{finding.status}: {finding.rule} {str(finding.where)!r}", file=sys.stderr)
 
-    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:  # noqa: ARG002  # as called
         """Count every digest and log that was looked at."""
         self.checked_objects += 1
 

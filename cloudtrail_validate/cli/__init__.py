@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from importlib import import_module
 from typing import Any, Final
 
 import click
+
+from cloudtrail_validate.text import printable
 
 SUBCOMMANDS: Final = {
     "validate": "Validate a trail (what `ctvalidate [OPTIONS]` does).",
@@ -18,6 +21,7 @@ SUBCOMMANDS: Final = {
     "demo": "Simulate a trail, tamper with it, and find what was planted.",
 }
 DEFAULT: Final = "validate"
+DEBUG: Final = "CTVALIDATE_DEBUG"  # set: an internal error shows its traceback
 
 
 class Commands(click.Group):
@@ -62,9 +66,14 @@ class Commands(click.Group):
                 formatter.write_dl([record for record in records if record])
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="ctvalidate", prog_name="ctvalidate")
-def group() -> None:
+@click.pass_context
+def group(ctx: click.Context) -> int:
     """Prove whether AWS CloudTrail logs are what AWS delivered.
 
     Checks every signature, link and hash of a trail's digest chains in all its accounts and regions, and reports each
@@ -73,6 +82,10 @@ def group() -> None:
     Exit codes: 0 all proven, 1 evidence of change, 2 wrong command line or configuration, 3 not everything could be
     proven, 4 nothing to validate was found.
     """
+    if ctx.invoked_subcommand is not None:
+        return 0
+    click.echo(ctx.get_help(), err=True)
+    return 2
 
 
 def main(args: list[str] | None = None) -> Any:
@@ -80,7 +93,7 @@ def main(args: list[str] | None = None) -> Any:
     try:
         code = group.main(args=args, prog_name="ctvalidate", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"ctvalidate: {printable(' '.join(error.format_message().split()))}", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("ctvalidate: interrupted", err=True)
@@ -88,4 +101,10 @@ def main(args: list[str] | None = None) -> Any:
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away; a second complaint from the interpreter would go to it too
         sys.exit(141)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+        click.echo(f"ctvalidate: internal error, please report it ({DEBUG}=1 shows where): {text}", err=True)
+        sys.exit(3)
     sys.exit(code if isinstance(code, int) else 0)

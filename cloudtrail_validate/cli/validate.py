@@ -63,6 +63,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Requests in flight.  [default: 256]"
 )
 @click.option("--max-rate", type=float, metavar="N", help="Most requests a second.  [default: no bound]")
+@click.option("--lookup-events", is_flag=True, help="Ask CloudTrail's event history, too, what explains a gap.")
 @click.option("--verbose", is_flag=True, help="List every digest and log, not only findings.")
 @click.option("--no-progress", is_flag=True, help="No progress bar, even on a terminal.")
 def command(**options: Any) -> int:
@@ -171,10 +172,6 @@ class _Refusal(click.ClickException):
     def __init__(self, message: str, code: ExitCode) -> None:
         super().__init__(message)
         setattr(self, "exit_code", int(code))  # noqa: B010  # a class variable in click's annotations
-
-    def show(self, file: Any = None) -> None:  # noqa: ARG002  # click's signature
-        """One line on standard error."""
-        click.echo(f"ctvalidate: {self.message}", err=True)
 
 
 def _check_outputs(format_: str, outputs: tuple[Path, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ __all__ = [
     "SCHEMA",
     "ChainRecord",
     "CountsRecord",
+    "EventRecord",
     "ExitCode",
     "FindingRecord",
     "GapRecord",
@@ -31,6 +32,9 @@ __all__ = [
 
 SCHEMA: Literal["ctvalidate.report/1"] = "ctvalidate.report/1"
 
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its offset: the schema calls it a date-time, and one without an offset is refused."""
+
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who wrote the report."""
@@ -42,8 +46,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When it ran and as whom; `caller_arn` is null where STS did not say."""
 
-    started: datetime
-    finished: datetime
+    started: Time
+    finished: Time
     caller_arn: str | None
 
 
@@ -51,8 +55,8 @@ class RequestEcho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What was asked, as understood. `source` is `s3://bucket/prefix` or `file:///…`; empty lists mean "all"."""
 
     trail_arn: str | None
-    start: datetime
-    end: datetime
+    start: Time
+    end: Time
     source: str
     regions: tuple[str, ...]
     accounts: tuple[str, ...]
@@ -86,8 +90,8 @@ class GapRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Hours that nobody can vouch for, and how many log files lie in them."""
 
     rule: str
-    start: datetime
-    end: datetime
+    start: Time
+    end: Time
     undigested_logs: int
 
 
@@ -102,12 +106,31 @@ class ChainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     kind: Kind
     digests: CountsRecord
     logs: CountsRecord
-    covered: tuple[tuple[datetime, datetime], ...]
+    covered: tuple[tuple[Time, Time], ...]
     gaps: tuple[GapRecord, ...]
 
 
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event that may explain a finding. `log` is the proven log that holds it, null where LookupEvents told it."""
+
+    time: Time
+    event_name: str
+    event_source: str
+    event_id: str
+    region: str
+    principal: str
+    source_ip: str
+    error_code: str | None
+    object_key: str | None
+    log: str | None
+
+
 class FindingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One finding. `key` is null for a gap; `start`/`end` are the hours it concerns, where it concerns hours."""
+    """One finding. `key` is null for a gap; `start`/`end` are the hours it concerns, where it concerns hours.
+
+    The last fields are there only where something was found out: `events` that may explain it, the `lifecycle` rule of
+    the bucket that would have removed the object.
+    """
 
     rule: str
     status: Status
@@ -116,12 +139,19 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     trail: str | None
     bucket: str | None
     key: str | None
-    start: datetime | None
-    end: datetime | None
+    start: Time | None
+    end: Time | None
     cause: Cause | None
     expected: str | None
     actual: str | None
     message: str
+    events: tuple[EventRecord, ...] | msgspec.UnsetType = msgspec.UNSET
+    lifecycle: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def explanations(self) -> tuple[EventRecord, ...]:
+        """The events, none where nothing was found out."""
+        return () if self.events is msgspec.UNSET else self.events
 
 
 class PublicKeyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

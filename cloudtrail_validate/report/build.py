@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 
+from msgspec import UNSET
+
+from cloudtrail_validate.activity import Activity
 from cloudtrail_validate.coverage import seconds
 from cloudtrail_validate.engine import Outcome, chains_in_order
 from cloudtrail_validate.model import ChainReport, Counts, Finding
 from cloudtrail_validate.report import (
     ChainRecord,
     CountsRecord,
+    EventRecord,
     FindingRecord,
     GapRecord,
     PublicKeyRecord,
@@ -25,8 +30,19 @@ from cloudtrail_validate.report.sentences import describe
 from cloudtrail_validate.verdict import decide
 
 
-def build(outcome: Outcome, request: RequestEcho, run: Run, tolerate: Iterable[str] = ()) -> Report:
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found out about findings beyond themselves: explaining events, and lifecycle rules that fit."""
+
+    events: Mapping[Finding, Sequence[Activity]] = field(default_factory=dict)
+    lifecycle: Mapping[Finding, str] = field(default_factory=dict)
+
+
+def build(
+    outcome: Outcome, request: RequestEcho, run: Run, tolerate: Iterable[str] = (), evidence: Evidence | None = None
+) -> Report:
     """Write the report of a finished (or interrupted) run."""
+    known = evidence or Evidence()
     ledger = outcome.ledger
     chains = chains_in_order(outcome.chains)
     verdict, code = decide(ledger.tally, digests=outcome.digests, tolerated=tolerate)
@@ -48,7 +64,7 @@ def build(outcome: Outcome, request: RequestEcho, run: Run, tolerate: Iterable[s
             covered_seconds=seconds(outcome.covered()),
         ),
         chains=tuple(_chain(chain) for chain in chains),
-        findings=tuple(record(finding) for finding in ledger.findings()),
+        findings=tuple(record(finding, known) for finding in ledger.findings()),
         public_keys=tuple(
             PublicKeyRecord(fingerprint=fingerprint, region=region, source=source)
             for region, fingerprint, source in sorted(
@@ -59,9 +75,11 @@ def build(outcome: Outcome, request: RequestEcho, run: Run, tolerate: Iterable[s
     )
 
 
-def record(finding: Finding) -> FindingRecord:
-    """One finding as published, with its sentence."""
+def record(finding: Finding, evidence: Evidence | None = None) -> FindingRecord:
+    """One finding as published, with its sentence and what is known of it besides."""
     start, end = finding.interval or (None, None)
+    known = evidence or Evidence()
+    events = tuple(_event(activity) for activity in known.events.get(finding, ()))
     return FindingRecord(
         rule=finding.rule,
         status=finding.status,
@@ -76,6 +94,23 @@ def record(finding: Finding) -> FindingRecord:
         expected=_utf8(finding.expected),
         actual=_utf8(finding.actual),
         message=describe(finding),
+        events=events or UNSET,
+        lifecycle=known.lifecycle.get(finding, UNSET),
+    )
+
+
+def _event(activity: Activity) -> EventRecord:
+    return EventRecord(
+        time=activity.time,
+        event_name=activity.event_name,
+        event_source=activity.event_source,
+        event_id=activity.event_id,
+        region=activity.region,
+        principal=activity.principal,
+        source_ip=activity.source_ip,
+        error_code=activity.error_code,
+        object_key=activity.object_key,
+        log=str(activity.log) if activity.log else None,
     )
 
 

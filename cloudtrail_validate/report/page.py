@@ -32,10 +32,18 @@ class Signs:
     pending: str
     dots: str
     next: str
+    event: str
 
 
 UNICODE: Final = Signs(
-    {Verdict.VALID: "✓", Verdict.CHANGED: "✗", Verdict.UNPROVEN: "!", Verdict.EMPTY: "○"}, "━", "╍", "·", "─", "…", "→"
+    {Verdict.VALID: "✓", Verdict.CHANGED: "✗", Verdict.UNPROVEN: "!", Verdict.EMPTY: "○"},
+    "━",
+    "╍",
+    "·",
+    "─",
+    "…",
+    "→",
+    "•",
 )
 ASCII: Final = Signs(
     {Verdict.VALID: "+", Verdict.CHANGED: "x", Verdict.UNPROVEN: "!", Verdict.EMPTY: "o"},
@@ -45,6 +53,7 @@ ASCII: Final = Signs(
     "~",
     "...",
     "->",
+    "*",
 )
 
 

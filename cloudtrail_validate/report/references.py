@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
@@ -23,6 +24,7 @@ from cloudtrail_validate.text import printable
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
 OPEN: Final = frozenset({Status.UNVERIFIABLE, Status.UNCOVERED})
 _MINUTE: Final = timedelta(minutes=1)
+_NOT_PLAIN: Final = re.compile("[^\x00-\x7e]+")
 _PARTITIONS: Final = {
     "cn-": "aws-cn",
     "us-gov-": "aws-us-gov",
@@ -98,11 +100,15 @@ def encodable(text: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Encode structs and builtins as one line of JSON, lone surrogates made `encodable`."""
+    """Encode structs and builtins as one line of JSON in ASCII: no terminal obeys it, and nobody splits it at U+2028.
+
+    Exact, but for lone surrogates, which become `encodable`: strict readers refuse them.
+    """
     try:
-        return msgspec.json.encode(value).decode()
+        text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
-        return msgspec.json.encode(_encodable(msgspec.to_builtins(value))).decode()
+        text = msgspec.json.encode(_encodable(msgspec.to_builtins(value))).decode()
+    return _NOT_PLAIN.sub(lambda match: json.dumps(match[0])[1:-1].replace("\x7f", r"\u007f"), text)
 
 
 def _encodable(value: Any) -> Any:
@@ -145,7 +151,7 @@ def object_uri(finding: FindingRecord, report: Report) -> str | None:
     """`s3://bucket/key`, percent-encoded; under the source for a local copy without bucket; None without a key."""
     if finding.key is None:
         return None
-    path = quote(finding.key, errors="surrogateescape")
+    path = quote(finding.key, errors="backslashreplace")
     if finding.bucket:
         return f"s3://{quote(finding.bucket, safe='', errors='surrogateescape')}/{path}"
     return f"{source_uri(report)}/{path}"
@@ -153,7 +159,7 @@ def object_uri(finding: FindingRecord, report: Report) -> str | None:
 
 def source_uri(report: Report) -> str:
     """What was validated, as a URI without closing slash."""
-    return quote(report.request.source, safe="/:%", errors="surrogateescape").rstrip("/")
+    return quote(report.request.source, safe="/:%", errors="backslashreplace").rstrip("/")
 
 
 def partition(region: str | None) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.report import ChainRecord, CountsRecord, FindingRecord, Report, Tally
 
 FEW: Final = 3  # objects shown of a rule; one more is shown rather than folded alone
+MOST_EVENTS: Final = 4  # that may explain the findings of one rule
 MOST_ROWS: Final = 16  # rows of coverage: with a page of findings below, more would push the verdict out of sight
 BAR: Final = (8, 40)  # cells, least and most
 OUTCOMES: Final = ("valid", "altered", "missing", "extra", "unverifiable")
@@ -363,6 +364,7 @@ def _findings(page: Page, report: Report, numbers: Counter[tuple[str, Status]], 
             for cause in causes:
                 page.wrapped(remedy(rule, cause), indent=4)
             _objects(page, group, number, verbose=verbose, buckets=len(buckets) > 1)
+            _explanations(page, group)
             _advice(page, rule, told, quiet=status is Status.NOTICE or bool(causes))
 
 
@@ -387,6 +389,23 @@ def _objects(page: Page, findings: Sequence[FindingRecord], number: int, *, verb
                 page.line((f"{name:<9}", "dim"), page.shorten(value, page.width - 15), indent=6)
     if len(shown) < number:
         page.line((f"{page.signs.dots} and {number - len(shown):,} more: --output report.json", "dim"), indent=4)
+
+
+def _explanations(page: Page, findings: Sequence[FindingRecord]) -> None:
+    """The events that may explain the findings of one group, each once, and lifecycle rules that fit."""
+    events = {event.event_id: event for finding in findings for event in finding.explanations}
+    ordered = sorted(events.values(), key=lambda event: event.time)
+    for event in ordered[:MOST_EVENTS]:
+        outcome = f" ({event.error_code})" if event.error_code else ""
+        text = f"{isoformat(event.time)} {event.event_name}{outcome} by {event.principal or 'unknown'}"
+        page.wrapped(f"{text} from {event.source_ip or 'unknown'}", lead=(f"{page.signs.event} ", "dim"), indent=4)
+    if len(ordered) > MOST_EVENTS:
+        page.line(
+            (f"{page.signs.event} and {len(ordered) - MOST_EVENTS:,} more events: --output report.json", "dim"),
+            indent=4,
+        )
+    for rule in sorted({finding.lifecycle for finding in findings if isinstance(finding.lifecycle, str)}):
+        page.wrapped(f"lifecycle rule {rule}", lead=(f"{page.signs.event} ", "dim"), indent=4)
 
 
 def _hours(finding: FindingRecord) -> str:

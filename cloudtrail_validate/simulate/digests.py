@@ -150,6 +150,7 @@ def walk(
     spec: TrailSpec, site: Site, segments: Iterable[Segment], ring: KeyRing, unpublished: Container[int] = ()
 ) -> Iterator[Stage]:
     """Every digest of a site with its logs, oldest first; the hours in `unpublished` are signed with unknown keys."""
+    segments = tuple(segments)
     for segment in segments:
         interval = segment.starting(spec)
         previous = make_digest(spec, site, interval, (), previous=None, signer=ring.at(site.region, interval.end))
@@ -157,7 +158,9 @@ def walk(
         for hour in range(segment.first, segment.end):
             interval = spec.hour(hour, segment.shift)
             give = ring.unpublished if hour in unpublished else ring.at
-            logs = hourly_logs(spec, site, hour, interval)
+            stops = segment is not segments[-1] and hour == segment.end - 1
+            starts = segment is not segments[0] and hour == segment.first
+            logs = hourly_logs(spec, site, hour, interval, stops=stops, starts=starts)
             digest = make_digest(spec, site, interval, logs, previous=previous, signer=give(site.region, interval.end))
             yield Stage(hour, digest, logs, previous)
             previous = digest

@@ -55,12 +55,23 @@ def generator(spec: TrailSpec, *what: object) -> random.Random:
     return random.Random("/".join(map(str, (spec.seed, *what))))
 
 
-def hourly_logs(spec: TrailSpec, site: Site, hour: int, span: Interval) -> tuple[LogFile, ...]:
-    """The logs that a site delivers within `span`, its hour with that index, by time of delivery."""
+def hourly_logs(
+    spec: TrailSpec, site: Site, hour: int, span: Interval, *, stops: bool = False, starts: bool = False
+) -> tuple[LogFile, ...]:
+    """The logs that a site delivers within `span`, its hour with that index, by time of delivery.
+
+    Where the chain `stops` after this hour or `starts` anew with it, a log of the trail's home region tells who did that.
+    """
     rng = generator(spec, "logs", *site, hour)
     count = spec.log_count(site, hour)
     seconds = sorted(rng.randrange(10, 3590) for _ in range(count))
-    return tuple(make_log(spec, site, rng, span.start + timedelta(seconds=second)) for second in seconds)
+    doings: dict[int, str] = {}
+    if site == (spec.owner, spec.home):
+        doings = ({0: "StartLogging"} if starts else {}) | ({count - 1: "StopLogging"} if stops else {})
+    return tuple(
+        make_log(spec, site, rng, span.start + timedelta(seconds=second), doing=doings.get(index))
+        for index, second in enumerate(seconds)
+    )
 
 
 def late_log(spec: TrailSpec, site: Site, hour: int, span: Interval) -> LogFile:
@@ -70,13 +81,22 @@ def late_log(spec: TrailSpec, site: Site, hour: int, span: Interval) -> LogFile:
 
 
 def make_log(
-    spec: TrailSpec, site: Site, rng: random.Random, delivered: datetime, *, named: datetime | None = None
+    spec: TrailSpec,
+    site: Site,
+    rng: random.Random,
+    delivered: datetime,
+    *,
+    named: datetime | None = None,
+    doing: str | None = None,
 ) -> LogFile:
-    """Make one log file, delivered then and named after `named` (default: as CloudTrail would name it)."""
+    """Make one log file, delivered then and named after `named` (default: as CloudTrail would name it).
+
+    `doing` is an event of CloudTrail's own that its newest event is to be, such as StopLogging.
+    """
     about = named or delivered
     minute = named or _on_grid(delivered + timedelta(seconds=rng.choice(_NAME_LEADS)))
     newest = about - timedelta(seconds=rng.randrange(60, 240))
-    content, oldest = _content(spec, site, rng, newest)
+    content, oldest = _content(spec, site, rng, newest, doing)
     return LogFile(
         key=naming.log_key(spec, site, minute, "".join(rng.choices(_ALPHANUMERIC, k=16))),
         body=compress(content),
@@ -96,7 +116,9 @@ def _on_grid(moment: datetime) -> datetime:
     return moment - timedelta(seconds=moment.timestamp() % _NAME_GRID.total_seconds())
 
 
-def _content(spec: TrailSpec, site: Site, rng: random.Random, newest: datetime) -> tuple[bytes, datetime]:
+def _content(
+    spec: TrailSpec, site: Site, rng: random.Random, newest: datetime, doing: str | None = None
+) -> tuple[bytes, datetime]:
     templates = _templates(site)
     moment = newest.replace(tzinfo=None)
     events = []
@@ -112,7 +134,10 @@ def _content(spec: TrailSpec, site: Site, rng: random.Random, newest: datetime) 
             "agent": _AGENTS[int(bits[69], 16) % len(_AGENTS)],
             "token": bits[63:80],
         }
-        events.append(templates[int(bits[70:72], 16) % len(templates)] % values)
+        template = templates[int(bits[70:72], 16) % len(templates)]
+        if doing is not None and not index:
+            template = json.dumps(_trail_event(spec, site, doing), separators=(",", ":"))
+        events.append(template % values)
     return ('{"Records":[' + ",".join(events) + "]}").encode(), moment.replace(tzinfo=newest.tzinfo)
 
 
@@ -154,6 +179,12 @@ def _event(site: Site, *, source: str, name: str, **parts: Any) -> dict[str, Any
         },
     }
     return event | parts
+
+
+def _trail_event(spec: TrailSpec, site: Site, name: str) -> dict[str, Any]:
+    """What somebody did to the trail itself."""
+    parameters = {"name": spec.trail_arn}
+    return _event(site, source="cloudtrail", name=name, readOnly=False, requestParameters=parameters)
 
 
 def _role(account: str) -> Mapping[str, Any]:

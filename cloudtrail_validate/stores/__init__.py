@@ -6,10 +6,12 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from cloudtrail_validate.content import Content, Inflater
 from cloudtrail_validate.model import Cause, Locator
@@ -33,8 +35,7 @@ class BucketAbsentError(AbsentError):
     """There is no such bucket or folder at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     """One line of a listing: key, size in bytes, time of the last write."""
 
     key: str
@@ -48,6 +49,18 @@ class Children:
 
     folders: tuple[str, ...]
     objects: tuple[ObjectInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it is stored: the inflater that took its bytes, its metadata, and when it was last written.
+
+    `metadata` and `modified` are None where the store cannot know them.
+    """
+
+    inflater: Inflater
+    metadata: Mapping[str, str] | None
+    modified: datetime | None
 
 
 class Lister(Protocol):
@@ -81,6 +94,14 @@ class Reader(Protocol):
 
     async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
         """What several logs' contents are, or why they could not be read, in their order."""
+        ...
+
+    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+        """An object of any sort, its bytes exactly as stored fed to what `make` makes of its size in bytes.
+
+        `make` is called again for each attempt; `feed` runs on a thread. What it raises comes through as it is, unless
+        it is an OSError or ValueError, which would pass for the store's own.
+        """
         ...
 
 

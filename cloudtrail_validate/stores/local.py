@@ -14,6 +14,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
@@ -22,7 +23,7 @@ import msgspec
 from cloudtrail_validate import digest
 from cloudtrail_validate.content import Content, Inflater
 from cloudtrail_validate.model import Cause, Locator
-from cloudtrail_validate.stores import AbsentError, BucketAbsentError, Children, ObjectInfo, StoreError
+from cloudtrail_validate.stores import AbsentError, BucketAbsentError, Children, ObjectInfo, Stored, StoreError
 
 SIDECAR: Final = ".metadata.json"
 _SIDECAR_BYTES: Final = 64 * 1024  # S3 itself allows 2 kB of user metadata
@@ -49,7 +50,7 @@ class Local:
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
         """Files under a prefix in the order in which S3 would list them."""
         walk = self._walk(prefix, after, before)
-        while batch := await self._call(lambda: _take(walk, _PAGE)):
+        while batch := await self._call(lambda: list(islice(walk, _PAGE))):
             yield batch
 
     async def children(self, bucket: str, prefix: str) -> Children:
@@ -64,16 +65,15 @@ class Local:
 
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
         """The file of exactly this key."""
-        path = self._path(key)
 
         def look() -> ObjectInfo | None:
-            try:
-                status = path.lstat()
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+            status = self._path(key).lstat()
             return None if stat.S_ISDIR(status.st_mode) else _info(key, status)
 
-        return await self._call(look)
+        try:
+            return await self._call(look)
+        except AbsentError:
+            return None
 
     async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
         """A digest, and what its sidecar says where it has one."""
@@ -102,6 +102,17 @@ class Local:
                 return _failure(error)
 
         return await self._call(lambda: [read(where) for where in places])
+
+    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+        """A file as it lies there, with what its sidecar says where it has one."""
+
+        def read() -> Stored:
+            path = self._path(where.key)
+            inflater = make(None)
+            _feed(path, inflater)
+            return Stored(inflater, _sidecar(path), _info(where.key, path.stat()).modified)
+
+        return await self._call(read)
 
     async def close(self) -> None:
         """Stop the threads."""
@@ -171,10 +182,6 @@ class Local:
                     yield info
             elif key >= after or after.startswith(key):
                 stack.append((key, iter(self._entries(key))))
-
-
-def _take(walk: Iterator[ObjectInfo], number: int) -> list[ObjectInfo]:
-    return [info for info, _ in zip(walk, range(number), strict=False)]
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:

@@ -24,7 +24,7 @@ from cloudtrail_validate import digest
 from cloudtrail_validate.content import Content, Inflater, digest_of
 from cloudtrail_validate.model import Cause, Locator
 from cloudtrail_validate.pace import Pace
-from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, StoreError, outcome
+from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Stored, StoreError, outcome
 from cloudtrail_validate.stores.exact import ExactS3
 from cloudtrail_validate.stores.failures import UnaddressableError, from_obstore
 
@@ -85,7 +85,7 @@ class S3:
         A listing whose transfer broke off goes on behind the last whole page.
         """
         start, tries = _just_before(after), _Tries(self._patience, self._pace)
-        fast = not _UNADDRESSABLE.search(prefix[:-1]) and not _UNADDRESSABLE.search(start)
+        fast = not _UNADDRESSABLE.search(prefix[:-1]) and not (start and _UNADDRESSABLE.search(start))
         while True:
             exact = None if fast else await self._exact_bucket(bucket)
             try:
@@ -152,6 +152,10 @@ class S3:
         """Several logs at once."""
         return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
 
+    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+        """An object as it is stored, streamed."""
+        return await self._insist(lambda: self._stored(where, make))
+
     async def close(self) -> None:
         """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -190,6 +194,21 @@ class S3:
             exact = await self._exact_bucket(where.bucket)
             return await exact.get(where, digest.inflater)
         return inflater, {str(name): str(value) for name, value in answer.attributes.items()}
+
+    async def _stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+        store = self._stores.get(where.bucket) or await self._store(where.bucket)
+        try:
+            answer = await obstore.get_async(store, where.key)
+            inflater = await self._stream(answer, make(answer.meta["size"]))
+        except _OBSTORE_ERRORS as error:
+            failure = from_obstore(error)
+            if not isinstance(failure, UnaddressableError):
+                raise failure from error
+            exact = await self._exact_bucket(where.bucket)
+            info = await exact.info(where.key)
+            return Stored(*await exact.get(where, lambda: make(None)), info.modified if info else None)
+        metadata = {str(name): str(value) for name, value in answer.attributes.items()}
+        return Stored(inflater, metadata, answer.meta["last_modified"])
 
     async def _stream(self, answer: obstore.GetResult, inflater: Inflater) -> Inflater:
         loop = asyncio.get_running_loop()

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from cloudtrail_validate.digest import Evidence, Fetched, LogReference, inflater, observe
 from cloudtrail_validate.layout import Folder, parse_digest_key
 from cloudtrail_validate.model import HOUR, ChainId, Finding, Interval, Kind, Locator
@@ -31,11 +33,14 @@ CHAIN: Final = ChainId(ACCOUNT, REGION, "mgmt", REGION, None, Kind.STANDARD)
 KEY_LIFE: Final = Interval(START - timedelta(days=5), START + timedelta(days=25))
 
 
-@cache
 def signer(number: int = 0) -> SigningKey:
     """The same key for the same number, throughout a test run."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+    return _signer(number)
 
+
+@cache
+def _signer(number: int) -> SigningKey:
+    del number  # one key for each
     private = generate_key()
     der = private.public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
     return SigningKey(private, PublishedKey(REGION, der, KEY_LIFE))

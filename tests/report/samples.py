@@ -221,12 +221,15 @@ def telling() -> Report:
 
 def hostile() -> Report:
     """Strings that want to be formulas, markup, escapes and links, in every field that a bucket can reach."""
-    found = [finding(rules.LOG_EXTRA, key, expected=key, actual=key) for key in HOSTILE_KEYS]
-    found += [
-        finding(rules.DIGEST_MALFORMED, key, account=key, region=key, trail=key, bucket=key) for key in HOSTILE_KEYS
-    ]
-    key = PublicKeyRecord(fingerprint=HOSTILE_KEYS[1], region=HOSTILE_KEYS[0], source=HOSTILE_KEYS[2])
-    return report([chain(trail=HOSTILE_KEYS[1]), chain(HOSTILE_KEYS[0], HOSTILE_KEYS[2])], found, public_keys=(key,))
+    found = []
+    for key in HOSTILE_KEYS:
+        text = key.encode("utf-8", "backslashreplace").decode()  # only file names can hold a lone surrogate
+        found.append(finding(rules.LOG_EXTRA, key, expected=text, actual=text))
+        found.append(finding(rules.DIGEST_MALFORMED, key, account=text, region=text, trail=text, bucket=text))
+    public_key = PublicKeyRecord(fingerprint=HOSTILE_KEYS[1], region=HOSTILE_KEYS[0], source=HOSTILE_KEYS[2])
+    return report(
+        [chain(trail=HOSTILE_KEYS[1]), chain(HOSTILE_KEYS[0], HOSTILE_KEYS[2])], found, public_keys=(public_key,)
+    )
 
 
 def huge(accounts: int = 20, regions: int = 10, days: int = 90, findings: int = 10_000) -> Report:

@@ -1,1 +1,1 @@
-"""What the test vectors are made of: the vector's types, the trail as objects in memory, and the stores it is put into."""
+"""What test vectors are made of: their types, the trail as objects in memory, and the stores it is put into."""

@@ -22,41 +22,29 @@ Objects = MutableMapping[str, Delivery]
 def apply(edit: v.AnyEdit, objects: Objects, name: Callable[[str], str], late: datetime) -> None:
     """Do one edit to the objects of a bucket. `late` is when something is written that has no time of its own.
 
-    Raises KeyError where the object is not there and ValueError where the edit changes nothing: a vector that tests nothing.
+    Raises KeyError where the object is not there, and ValueError where the edit changes nothing: a vector that tests
+    nothing.
     """
     key = name(edit.key)
     match edit:
         case v.Delete():
             del objects[key]
-            return
         case v.Put():
             body = compress(edit.text.encode()) if edit.gzip else edit.text.encode()
             objects[key] = Delivery(key, body, edit.at or late, Role.LOG, metadata=edit.metadata)
-            return
         case v.Copy():
             objects[key] = replace(objects[name(edit.source)], key=key)
-            return
-    before = objects[key]
-    objects[key] = _changed(edit, before)
-    if objects[key] == before:
-        raise ValueError(f"expected an edit that changes something: {edit}")
+        case v.Metadata() | v.Unreadable() | v.Written() | v.Sign():
+            objects[key] = _attributed(edit, objects[key])
+        case _:
+            old = objects[key]
+            objects[key] = replace(old, body=_body(edit, old.body))
+            if objects[key] == old:
+                raise ValueError(f"expected an edit that changes something: {edit}")
 
 
-def _changed(edit: v.AnyEdit, old: Delivery) -> Delivery:
+def _attributed(edit: v.Metadata | v.Unreadable | v.Written | v.Sign, old: Delivery) -> Delivery:
     match edit:
-        case v.Append():
-            return replace(old, body=old.body + (compress(edit.text.encode()) if edit.gzip else edit.text.encode()))
-        case v.Truncate():
-            return replace(old, body=old.body[: edit.bytes])
-        case v.Flip():
-            body = bytearray(old.body)
-            body[edit.byte] ^= 0xFF
-            return replace(old, body=bytes(body))
-        case v.Replace():
-            content = gzip.decompress(old.body)
-            return replace(old, body=compress(content.replace(edit.old.encode(), edit.new.encode())))
-        case v.Inflate():
-            return replace(old, body=gzip.decompress(old.body))
         case v.Metadata():
             merged = {**(old.metadata or {}), **edit.set}
             return replace(old, metadata={name: value for name, value in merged.items() if value is not None})
@@ -66,8 +54,24 @@ def _changed(edit: v.AnyEdit, old: Delivery) -> Delivery:
             return replace(old, delivered=edit.at)
         case v.Sign():
             return _signed_again(edit, old)
-        case v.Delete() | v.Put() | v.Copy():
-            raise TypeError("expected an edit of what is there")
+        case _:
+            assert_never(edit)
+
+
+def _body(edit: v.Append | v.Truncate | v.Flip | v.Replace | v.Inflate, old: bytes) -> bytes:
+    match edit:
+        case v.Append():
+            return old + (compress(edit.text.encode()) if edit.gzip else edit.text.encode())
+        case v.Truncate():
+            return old[: edit.bytes]
+        case v.Flip():
+            changed = bytearray(old)
+            changed[edit.byte] ^= 0xFF
+            return bytes(changed)
+        case v.Replace():
+            return compress(gzip.decompress(old).replace(edit.old.encode(), edit.new.encode()))
+        case v.Inflate():
+            return gzip.decompress(old)
         case _:
             assert_never(edit)
 

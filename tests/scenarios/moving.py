@@ -19,7 +19,7 @@ def moving(spec: TrailSpec, moves: Sequence[Move], ring: KeyRing) -> Iterator[tu
         previous = make_digest(spec, site, interval, (), previous=None, signer=ring.at(site.region, interval.end))
         yield spec.bucket, digest_delivery(previous)
         for hour in range(spec.hours):
-            here = _place(spec, moves, hour)
+            here = place_at(spec, moves, hour)
             interval = here.hour(hour)
             logs = hourly_logs(here, site, hour, interval)
             signer = ring.at(site.region, interval.end)
@@ -31,8 +31,8 @@ def moving(spec: TrailSpec, moves: Sequence[Move], ring: KeyRing) -> Iterator[tu
                 yield here.bucket, delivery
 
 
-def _place(spec: TrailSpec, moves: Sequence[Move], hour: int) -> TrailSpec:
-    """The specification as the moves up to that hour left it."""
+def place_at(spec: TrailSpec, moves: Sequence[Move], hour: int) -> TrailSpec:
+    """The specification as the moves up to that hour (index) left it."""
     for move in moves:
         if move.hour <= hour:
             spec = replace(

@@ -40,6 +40,10 @@ class Names:
         digests.append(delivery.key)
         return logs
 
+    def plant(self, keys: Iterable[str]) -> None:
+        """Note the objects that the simulator's own tampering touched."""
+        self._found[self._spec.accounts[0], self._spec.regions[0], "planted"] += keys
+
     def resolve(self, match: re.Match[str]) -> str:
         """The text that one role stands for. Raises LookupError where there is no such object."""
         where = match["where"].split("@")[1:]
@@ -52,7 +56,7 @@ class Names:
                     root
                     + {"root": "", "logs": f"CloudTrail/{region}/", "digests": f"CloudTrail-Digest/{region}/"}[what]
                 )
-            case "digest" | "backfill" | "stray" as what, str(number), None:
+            case "digest" | "backfill" | "stray" | "planted" as what, str(number), None:
                 return self._found[account, region, what][int(number)]
             case "log" | "late" as what, str(number), str(log):
                 return self._found[account, region, f"{what} {number}"][int(log)]

@@ -1,11 +1,13 @@
 """The types of a vector file. Whatever a file says that these types do not know is an error.
 
-A vector is `tests/vectors/RULE/CASE/vector.json` (RULE `clean` where nothing is wrong). Objects are named by key or by role:
+A vector is `tests/vectors/RULE/CASE/vector.json` (RULE `clean` where nothing is wrong). Objects are named by their keys
+or by their roles:
 
     {digest 3}            the chain's digests as delivered, in order of time; 0 is the starting digest
     {log 3.0}             the first log that digest 3 names
     {backfill 0} {late 0.0}   the same for the backfill chain
     {stray 0}             logs that were delivered and that no digest names, in order of their keys
+    {planted 0}           the objects that `tamper` touched, in the simulator's order
     {logs} {digests}      the folders, with the closing slash; {root} what lies before `CloudTrail/`
 
 A role may be followed by `@REGION`, `@ACCOUNT` (default: the trail's first) and `#TRAIL` (default: `trail`, else a name
@@ -159,8 +161,8 @@ AnyEdit = Delete | Put | Copy | Append | Truncate | Flip | Replace | Inflate | M
 class Keys(Part, frozen=True):
     """Where the validator has its keys from, and which are there.
 
-    `signers` are those that signed; `nothing` is an empty answer; `strangers-then` are other keys valid at the time of the
-    trail, `strangers-later` other keys valid from ten days after its end.
+    `signers` are those that signed; `nothing` is an empty answer; `strangers-then` are other keys valid at the time of
+    the trail, `strangers-later` other keys valid from ten days after its end.
     """
 
     source: Literal["file", "aws"] = "file"
@@ -178,7 +180,7 @@ class CloudTrail(Part, frozen=True):
 
 
 class Aws(Part, frozen=True):
-    """The control plane: trails, LatestDigestDeliveryTime of the main trail by region, denied actions, enabled regions."""
+    """The control plane. `delivered` is the main trail's LatestDigestDeliveryTime by region, `denied` names actions."""
 
     trails: tuple[CloudTrail, ...] = ()
     delivered: dict[str, datetime] = {}
@@ -187,12 +189,16 @@ class Aws(Part, frozen=True):
 
 
 class Run(Part, frozen=True):
-    """What is asked. Times default to the simulation's own window and clock; `by` says how the place is given."""
+    """What is asked. Times default to the simulation's window and clock, `prefix` to where the trail delivers.
+
+    `by` says what names the place: bucket and prefix, the trail's ARN, or both.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
     now: datetime | None = None
     by: Literal["bucket", "trail", "both"] = "bucket"
+    prefix: str | None = None
     regions: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     tolerate: frozenset[str] = frozenset()

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stores.kit import place_of
+from tests.servers.rclone import rclone_s3
+from tests.stores.kit import local_place, moto_place, rclone_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from tests.servers.aws import AwsServer
+    from tests.servers.rclone import RcloneServer
     from tests.stores.kit import Place
 
-
-@pytest.fixture(params=["local", "moto", "rclone"])
-def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """Each store in turn, empty."""
-    with place_of(request.param, request, monkeypatch) as made:
-        yield made
+_numbers = itertools.count()
 
 
-@pytest.fixture
-def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """S3 as moto serves it: with every key that S3 allows."""
-    with place_of("moto", request, monkeypatch) as made:
-        yield made
+@pytest.fixture(scope="session")
+def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
+    """One rclone for all conformance tests of a process; each has a bucket of its own."""
+    with rclone_s3(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
 
 
 @pytest.fixture
-def folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def folder(tmp_path: Path) -> Place:
     """A local copy. Its tree is in `tmp_path / "tree"`."""
-    with place_of("local", request, monkeypatch) as made:
-        yield made
+    return local_place(tmp_path / "tree")
+
+
+@pytest.fixture
+def bucket(aws: AwsServer) -> Place:
+    """S3 as moto serves it: with every key that S3 allows."""
+    return moto_place(aws)
+
+
+@pytest.fixture
+def signed_bucket(rclone_server: RcloneServer, clean_env: None, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """S3 as rclone serves it: every request's signature is checked."""
+    for name, value in rclone_server.env.items():
+        monkeypatch.setenv(name, value)
+    return rclone_place(rclone_server, next(_numbers))
+
+
+@pytest.fixture(params=["folder", "bucket", "signed_bucket"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each store in turn, empty."""
+    made: Place = request.getfixturevalue(request.param)
+    return made

@@ -7,12 +7,13 @@ import gzip
 import hashlib
 import json
 import random
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from moto.s3.models import s3_backends
 
 from cloudtrail_validate.aws import Aws
 from cloudtrail_validate.content import Content
@@ -23,14 +24,13 @@ from cloudtrail_validate.stores.local import SIDECAR, Local
 from cloudtrail_validate.stores.s3 import S3, Patience
 
 if TYPE_CHECKING:
-    import pytest
     from mypy_boto3_s3 import S3Client
 
     from tests.servers.aws import AwsServer
     from tests.servers.rclone import RcloneServer
 
 BUCKET = "amzn-s3-demo-bucket"
-QUICK = Patience(connect=2.0, read=0.5, retries=2, give_up=2.0)
+QUICK = Patience(connect=2.0, read=0.7, retries=1, give_up=3.0)
 Put = Callable[[str, bytes, Mapping[str, str] | None], None]
 T = TypeVar("T")
 
@@ -42,13 +42,13 @@ class Place:
     name: str
     bucket: str
     put: Put
+    plant: Callable[[str, bytes], object]
     open: Callable[[], Store]
 
     def fill(self, keys: Sequence[str]) -> None:
-        """Put one small object under each key."""
-        with ThreadPoolExecutor(8) as pool:
-            for done in [pool.submit(self.put, key, b"content of " + key.encode(), None) for key in keys]:
-                done.result()
+        """Plant one small object under each key, without the detour of a request for each."""
+        for key in keys:
+            self.plant(key, content_of(key))
 
     def run(self, ask: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
         """Ask the store something in an event loop of its own."""
@@ -97,40 +97,53 @@ def local_place(root: Path) -> Place:
     """A folder."""
 
     def put(key: str, body: bytes, metadata: Mapping[str, str] | None) -> None:
-        path = root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+        _write(root / key, body)
         if metadata is not None:
-            path.with_name(path.name + SIDECAR).write_text(json.dumps(dict(metadata)))
+            _write(root / (key + SIDECAR), json.dumps(dict(metadata)).encode())
 
     root.mkdir(exist_ok=True)
-    return Place("local", "", put, lambda: Local(root))
+    return Place("local", "", put, lambda key, body: _write(root / key, body), lambda: Local(root))
 
 
-def s3_place(name: str, client: S3Client, open_store: Callable[[], Store] | None = None) -> Place:
-    """A bucket, new and empty. The environment leads to its server."""
-
-    def put(key: str, body: bytes, metadata: Mapping[str, str] | None) -> None:
-        client.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=dict(metadata or {}))
-
+def moto_place(aws: AwsServer) -> Place:
+    """A bucket that takes every key there is. The environment leads to its server."""
+    client = aws.client("s3")
     client.create_bucket(Bucket=BUCKET)
-    return Place(name, BUCKET, put, open_store or (lambda: S3(Aws(), pace=Pace(16), patience=QUICK)))
+    backend = s3_backends["123456789012"]["aws"]
+    return Place(
+        "moto", BUCKET, _putter(client, BUCKET), lambda key, body: backend.put_object(BUCKET, key, body), s3_opener()
+    )
 
 
-@contextmanager
-def place_of(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """The place of that name, on the servers of the fixtures."""
-    if name == "local":
-        tmp_path: Path = request.getfixturevalue("tmp_path")
-        yield local_place(tmp_path / "tree")
-    elif name == "moto":
-        aws: AwsServer = request.getfixturevalue("aws")
-        yield s3_place(name, aws.client("s3"))
-    else:
-        rclone: RcloneServer = request.getfixturevalue("rclone")
-        for variable, value in rclone.env.items():
-            monkeypatch.setenv(variable, value)
-        yield s3_place(name, rclone.client())
+def rclone_place(server: RcloneServer, number: int) -> Place:
+    """A bucket on a server that checks signatures. The environment leads to it."""
+    client, bucket = server.client(), f"{BUCKET}-{number}"
+    client.create_bucket(Bucket=bucket)
+    folder = server.root / bucket
+    return Place("rclone", bucket, _putter(client, bucket), lambda key, body: _write(folder / key, body), s3_opener())
+
+
+def s3_opener() -> Callable[[], Store]:
+    """Opens S3 as the environment says, each time with the same identity: to make one takes a quarter of a second."""
+    identity = cache(partial(Aws, connect=QUICK.connect, read=QUICK.read, attempts=1))
+    return lambda: S3(identity(), pace=Pace(16), patience=QUICK)
+
+
+def content_of(key: str) -> bytes:
+    """What `Place.fill` puts under a key."""
+    return b"content of " + key.encode()
+
+
+def _putter(client: S3Client, bucket: str) -> Put:
+    def put(key: str, body: bytes, metadata: Mapping[str, str] | None) -> None:
+        client.put_object(Bucket=bucket, Key=key, Body=body, Metadata=dict(metadata or {}))
+
+    return put
+
+
+def _write(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(body)
 
 
 def gz(data: bytes) -> bytes:

@@ -1,0 +1,68 @@
+"""ctvalidate as a contender: the whole command of this checkout, and proof that it did the work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from statistics import median
+
+import msgspec
+
+from benchmarks.harness import Sample, WorkError, environment, run
+from benchmarks.plan import BUCKET, HOUR, START, Served
+
+
+class _Counts(msgspec.Struct):
+    valid: int
+
+
+class _Summary(msgspec.Struct):
+    digests: _Counts
+    logs: _Counts
+
+
+class _Report(msgspec.Struct):
+    summary: _Summary
+
+
+def ctvalidate(*arguments: str, format_: str = "json") -> list[str]:
+    """The command line of ctvalidate from this checkout."""
+    return [sys.executable, "-m", "cloudtrail_validate", *arguments, "--format", format_, "--no-progress"]
+
+
+def check(sample: Sample, *, digests: int, logs: int) -> Sample:
+    """The sample, where ctvalidate proved exactly so many objects. Raises `WorkError` where it did not."""
+    if sample.code:
+        raise WorkError(f"ctvalidate: expected exit code 0, got {sample.code}: {sample.words()}")
+    summary = msgspec.json.decode(sample.output, type=_Report).summary
+    if (summary.digests.valid, summary.logs.valid) != (digests, logs):
+        raise WorkError(f"ctvalidate: expected {digests} digests and {logs} logs, proved {summary}")
+    return sample
+
+
+def window(hours: int) -> list[str]:
+    """The options for so many hours of a plan, from its beginning."""
+    start, end = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (START, START + hours * HOUR))
+    return ["--start-time", start, "--end-time", end]
+
+
+def validate(served: Served, hours: int | None = None, *, by_bucket: bool = False) -> Sample:
+    """Validate what is served, or its first hours. Raises `WorkError` where not all of it was proven.
+
+    Starting digests cover the hour before and do not count.
+    """
+    plan = served.plan
+    chosen = plan.hours if hours is None else hours
+    place = ["--s3-bucket", BUCKET] if by_bucket else ["--trail-arn", plan.trail_arn]
+    sample = run(ctvalidate(*place, *window(chosen)), environment(served.endpoint))
+    return check(sample, digests=plan.hourly_digests(chosen), logs=plan.logs * chosen // plan.hours)
+
+
+def steady(whole: Sequence[Sample], part: Sequence[Sample], bare: Sequence[Sample], share: float) -> float:
+    """The fraction of a bare loop's rate that is reached once the command has started.
+
+    `part` are samples of the same command with `share` of the work: what the whole takes longer is free of start-up.
+    The median over the rounds; `bare` did the whole work.
+    """
+    rounds = zip(whole, part, bare, strict=True)
+    return median(loop.seconds * (1 - share) / max(one.seconds - other.seconds, 1e-9) for one, other, loop in rounds)

@@ -1,0 +1,85 @@
+"""`ctvalidate recover REPORT --to DIR`: the proven originals, out of the bucket's versions, into a folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudtrail_validate.text import plural, printable
+from cloudtrail_validate.verdict import ExitCode
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.aws import Aws
+    from cloudtrail_validate.evidence.recover import Plan
+
+
+@click.command("recover", short_help="Bring proven originals back from the bucket's versions.")
+@click.argument("report", type=click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=False))
+@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR")
+@click.option("--force", is_flag=True, help="Replace files of other content that lie in DIR.")
+@click.option("--profile", metavar="NAME", help="AWS profile.")
+@click.option("--endpoint-url", metavar="URL", help="Endpoint for AWS requests.")
+@click.option("--role-arn", metavar="ARN", help="Role to assume first.")
+@click.option("--external-id", metavar="ID", help="External id for that role.")
+def command(
+    report: Path,
+    folder: Path,
+    *,
+    force: bool,
+    profile: str | None,
+    endpoint_url: str | None,
+    role_arn: str | None,
+    external_id: str | None,
+) -> int:
+    """Write the originals that REPORT knows to DIR/KEY, each checked again against its proven hash.
+
+    REPORT is a JSON report made with --versions. Files that lie there already are kept, and an interrupted run is
+    taken up where it ended. Beside each digest goes its signature, so that `ctvalidate --source DIR` validates what
+    came back. Nothing in the bucket is changed. Needs s3:GetObjectVersion.
+
+    Exit codes: 0 every original is there, 2 wrong command line or no such report, 3 some could not be recovered.
+    """
+    from cloudtrail_validate.aws import Aws, ConfigurationError
+    from cloudtrail_validate.evidence.recover import ReportError, plan
+
+    if external_id is not None and role_arn is None:
+        raise click.UsageError("--external-id: expected --role-arn with it")
+    try:
+        planned = plan(report.read_bytes())
+        folder.mkdir(parents=True, exist_ok=True)
+        aws = Aws(profile=profile, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
+    except (ReportError, ConfigurationError) as error:
+        return _refuse(f"{report}: {error}" if isinstance(error, ReportError) else str(error))
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}")
+    return _recover(planned, aws, folder, force=force)
+
+
+def _recover(planned: Plan, aws: Aws, folder: Path, *, force: bool) -> int:
+    from cloudtrail_validate.evidence.recover import Done, Outcome, Recovery
+
+    numbers: Counter[Outcome] = Counter()
+    lost = [Done(where, Outcome.LOST, why) for where, why in planned.lost]
+    for done in chain(Recovery(aws, folder, force=force).run(planned.wanted), lost):
+        numbers[done.outcome] += 1
+        words = (done.outcome, str(done.where), done.detail or "")
+        click.echo("\t".join(printable(word) for word in words if word))
+    there = numbers[Outcome.RECOVERED] + numbers[Outcome.PRESENT]
+    click.echo(
+        f"ctvalidate: {plural(numbers[Outcome.RECOVERED], 'original')} recovered to {printable(str(folder))}, "
+        f"{numbers[Outcome.PRESENT]:,} already there, {numbers[Outcome.FAILED]:,} failed, "
+        f"{numbers[Outcome.LOST]:,} without a proven version",
+        err=True,
+    )
+    whole = there and not numbers[Outcome.FAILED] and not numbers[Outcome.LOST]
+    return int(ExitCode.VALID if whole else ExitCode.UNPROVEN)
+
+
+def _refuse(message: str) -> int:
+    """One line on standard error, and the contract's code for what cannot be done as asked."""
+    click.echo(f"ctvalidate: {printable(message)}", err=True)
+    return int(ExitCode.USAGE)

@@ -1,0 +1,215 @@
+"""The events of a log, whatever it may be: where each lies in the JSON, what it holds, and how two of them differ.
+
+A log is `{"Records": [EVENT, …]}` (AWS CloudTrail User Guide, "CloudTrail record contents"). Nothing here recurses or
+builds more than one event at a time, numbers keep their digits, and names that occur twice in an object keep all their
+values. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import islice, zip_longest
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+MAX_EVENT_BYTES: Final = 4 * 1024 * 1024  # CloudTrail's own limit is 1 MB (User Guide, "Quotas"); bounds parsed memory
+_COMPARED_DIGITS: Final = 400  # longer numbers are compared as text
+
+# A bracket, or everything between two: strings are taken whole, as they may hold brackets. For valid JSON only.
+_TOKEN: Final = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")++|[\[\]{}]', re.DOTALL)
+_KEY: Final = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+(:)?+', re.DOTALL)
+_LONGEST_KEY: Final = 64  # bytes of `"Records"` with every letter written as \u0052
+
+
+class NotALogError(ValueError):
+    """The content is no log: one line on why."""
+
+
+class NotAnEventError(ValueError):
+    """An element of `Records` is nothing that could be read as an event: one line on why."""
+
+
+class Number(str):
+    """A JSON number as it is written: of any size, and no digit lost."""
+
+    __slots__ = ()
+
+
+class Repeated(list[Any]):
+    """All values of a name that occurs more than once in an object, in their order."""
+
+    __slots__ = ()
+
+
+class Absent:
+    """The value of what is not there, which JSON's null is not."""
+
+
+ABSENT: Final = Absent()
+
+
+class Difference(NamedTuple):
+    """A value that differs: its path in the event, and both values (`ABSENT` where there is none)."""
+
+    path: str
+    before: object
+    after: object
+
+
+def split(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each element of `Records` lies: begin and end, in bytes. A run of elements that are no objects counts as one.
+
+    Raises `NotALogError`, before anything is yielded where the content is no JSON.
+    """
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except RecursionError:
+        raise NotALogError("is nested too deeply to be a log") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotALogError(f"is no JSON: {error}") from None
+    depth = begin = found = 0
+    following = inside = False
+    for token in _TOKEN.finditer(data):
+        match data[token.start()]:
+            case 0x5B | 0x7B:  # [ {
+                if depth == 0 and data[token.start()] == 0x5B:
+                    break
+                if depth == 1 and following and data[token.start()] == 0x5B:
+                    inside = True
+                elif depth == 2 and inside:
+                    begin = token.start()
+                depth += 1
+            case 0x5D | 0x7D:  # ] }
+                depth -= 1
+                if depth == 2 and inside:
+                    yield begin, token.end()
+                elif depth == 1:
+                    inside = False
+            case _ if depth == 1:
+                names, following = _records_in(data, token.start(), token.end())
+                found += names
+            case _ if depth == 2 and inside and token[0].strip(b", \t\r\n"):
+                yield token.span()
+    if found != 1:
+        raise NotALogError("has no Records" if not found else f"has {found} Records, of which readers take one or
+        another")
+
+
+def _records_in(data: bytes, begin: int, end: int) -> tuple[int, bool]:
+    """How often the name `Records` occurs between two brackets of the outermost object, and whether it is the last."""
+    names, last = 0, False
+    for key in _KEY.finditer(data, begin, end):
+        last = False
+        if key[2] and len(key[1]) <= _LONGEST_KEY:
+            try:
+                last = msgspec.json.decode(key[1]) == "Records"
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            names += last
+    return names, last
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """One event. Raises `NotAnEventError`."""
+    if len(raw) > MAX_EVENT_BYTES:
+        raise NotAnEventError("larger than any event")
+    try:
+        value = _DECODER.decode(raw.decode("utf-8"))
+    except RecursionError:
+        raise NotAnEventError("nested too deeply to be an event") from None
+    except ValueError as error:
+        raise NotAnEventError(f"not readable: {error}") from None
+    if not isinstance(value, dict):
+        raise NotAnEventError("no JSON object")
+    return value
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out: dict[str, Any] = dict(pairs)
+    if len(out) != len(pairs):
+        gathered: dict[str, list[Any]] = {}
+        for name, value in pairs:
+            gathered.setdefault(name, []).append(value)
+        out = {name: values[0] if len(values) == 1 else Repeated(values) for name, values in gathered.items()}
+    return out
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=Number, parse_float=Number)
+
+
+def differences(before: object, after: object) -> Iterator[Difference]:
+    """Every value that differs, by its path, in the order of the first event. The order of names does not count."""
+    stack = [Difference("", before, after)]
+    while stack:
+        path, one, other = item = stack.pop()
+        if isinstance(one, dict) and isinstance(other, dict):
+            names = dict.fromkeys((*one, *other))
+            inner = [Difference(_named(path, n), one.get(n, ABSENT), other.get(n, ABSENT)) for n in names]
+            stack += reversed(inner)
+        elif type(one) is type(other) and isinstance(one, list) and isinstance(other, list):
+            pairs = enumerate(zip_longest(one, other, fillvalue=ABSENT))
+            stack += reversed([Difference(f"{path}[{number}]", a, b) for number, (a, b) in pairs])
+        elif not _equal(one, other):
+            yield item
+
+
+def _named(path: str, name: str) -> str:
+    """`requestParameters.bucketName`; a name that is no plain word in brackets and quotes, so that it cannot mislead."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+        return f"{path}.{name}" if path else name
+    return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+
+
+def _equal(one: object, other: object) -> bool:
+    if type(one) is not type(other):
+        return False
+    if one == other:
+        return True
+    if isinstance(one, Number) and isinstance(other, Number) and max(len(one), len(other)) <= _COMPARED_DIGITS:
+        try:
+            return Decimal(one) == Decimal(other)
+        except ArithmeticError:  # an exponent of more digits than any number needs
+            return False
+    return False
+
+
+class _Mark(str):
+    """Punctuation on its way out."""
+
+    __slots__ = ()
+
+
+def as_text(value: object, limit: int) -> str:
+    """A value as JSON text of at most `limit` characters, and an ellipsis where it has more. Always encodes as UTF-8."""
+    out: list[str] = []
+    length = 0
+    stack: list[object] = [value]
+    while stack and length <= limit:
+        item = stack.pop()
+        if isinstance(item, dict):
+            piece = "{"
+            stack.append(_Mark("}"))
+            for number, (name, inner) in reversed(list(enumerate(islice(item.items(), limit)))):
+                stack += (inner, _Mark(f"{', ' if number else ''}{json.dumps(name, ensure_ascii=False)}: "))
+        elif isinstance(item, list):
+            piece, end, between = ("", "", " and again ") if isinstance(item, Repeated) else ("[", "]", ", ")
+            stack.append(_Mark(end))
+            for number, inner in reversed(list(enumerate(islice(item, limit)))):
+                stack += (inner, _Mark(between if number else ""))
+        elif isinstance(item, (Number, _Mark)):
+            piece = str(item)
+        else:
+            piece = json.dumps(item, ensure_ascii=False)
+        out.append(piece)
+        length += len(piece)
+    return clipped("".join(out), limit)
+
+
+def clipped(text: str, limit: int) -> str:
+    r"""At most `limit` characters and an ellipsis, able to be encoded: a lone surrogate becomes `\udc80`."""
+    short = text if len(text) <= limit else text[:limit] + "…"
+    return short.encode("utf-8", "backslashreplace").decode("utf-8")

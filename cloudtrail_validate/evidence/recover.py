@@ -1,0 +1,315 @@
+"""Brings proven originals from a bucket's versions into a folder, checking each again as it is written.
+
+A report that was made with versions (`ctvalidate --versions`) says which version of an object is the one that AWS
+delivered, and what its inflated content hashes to. `plan` reads that off a report, `Recovery` copies. Files go to
+`DIR/KEY`, byte for byte as the bucket has them, and a digest's S3 metadata (its signature) to
+`DIR/KEY.metadata.json`, so that `ctvalidate --source DIR` validates what came back.
+
+The report is trusted to say what is wanted, never that it is what was wanted, nor where files may go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
+
+import msgspec
+
+from cloudtrail_validate.aws import ConfigurationError
+from cloudtrail_validate.content import Content, Inflater
+from cloudtrail_validate.evidence import Versions
+from cloudtrail_validate.evidence.objects import MOST_BYTES, PIECE_BYTES, Body, opened, twice
+from cloudtrail_validate.model import Locator
+from cloudtrail_validate.report import SCHEMA
+from cloudtrail_validate.stores import AbsentError, StoreError
+from cloudtrail_validate.stores.local import SIDECAR
+from cloudtrail_validate.text import size
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.aws import Aws
+
+THREADS: Final = 8
+_NO_ORIGINAL: Final = frozenset({"log-extra"})  # what CloudTrail never delivered has none
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class ReportError(ValueError):
+    """The file is no report from which anything can be recovered: one line on why."""
+
+
+class Outcome(StrEnum):
+    """What became of one object."""
+
+    RECOVERED = "recovered"
+    PRESENT = "present"  # what lies there proves already
+    LOST = "lost"  # no version of it is proven
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One original: where and in which version it lay, and when it was written (UTC).
+
+    `sha256` (lower-case hex) is that of its inflated content.
+    """
+
+    where: Locator
+    version_id: str
+    sha256: str
+    modified: datetime
+    digest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a report lets recover, and the objects of which it knows no original, with its reasons."""
+
+    wanted: tuple[Wanted, ...]
+    lost: tuple[tuple[Locator, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One object's line. `detail` says why it was not recovered; it may hold hostile text."""
+
+    where: Locator
+    outcome: Outcome
+    detail: str | None = None
+
+
+class _Finding(msgspec.Struct, frozen=True):
+    """As much of a finding as matters here, so that a report with fields still unknown serves as well."""
+
+    rule: str
+    bucket: str | None
+    key: str | None
+    versions: Versions | None = None
+
+
+class _Report(msgspec.Struct, frozen=True):
+    schema: Literal["ctvalidate.report/1"]
+    findings: tuple[_Finding, ...]
+
+
+def plan(data: bytes | str) -> Plan:
+    """Read off a JSON report what can be recovered, each object once. Raises `ReportError`."""
+    try:
+        report = msgspec.json.decode(data, type=_Report)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ReportError(f"expected a JSON report, schema {SCHEMA}: {error}") from error
+    told = [(finding, finding.versions) for finding in report.findings if finding.versions is not None]
+    if not told:
+        raise ReportError("the report says nothing of versions: validate with --versions --output REPORT.json")
+    wanted: dict[Locator, Wanted] = {}
+    lost: dict[Locator, str] = {}
+    for finding, versions in told:
+        if finding.bucket is None or finding.key is None:
+            continue
+        where, original = Locator(finding.bucket, finding.key), versions.original
+        if original is not None and _SHA256.fullmatch(original.sha256):
+            digest = finding.rule.startswith("digest-")
+            wanted[where] = Wanted(where, original.version_id, original.sha256, original.last_modified, digest)
+        elif finding.rule not in _NO_ORIGINAL:
+            lost[where] = versions.note or "no version of it is proven"
+    return Plan(tuple(wanted.values()), tuple(item for item in lost.items() if item[0] not in wanted))
+
+
+@dataclass(slots=True)
+class Recovery:
+    """Copies originals to `folder`, which must exist. Thread-safe.
+
+    A file that lies there already is left alone: with the right content it counts as `PRESENT`, with another it is
+    replaced only under `force`, and then only once the original is whole beside it.
+    """
+
+    aws: Aws
+    folder: Path
+    force: bool = False
+    _mine: set[tuple[int, int]] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _mask: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The user's own mask for new files can only be read by setting it, which no thread should do."""
+        self._mask = os.umask(0)
+        os.umask(self._mask)
+
+    def run(self, items: Sequence[Wanted]) -> Iterator[Done]:
+        """Copy them, several at a time, and tell of each in the order given."""
+        pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ctvalidate-recover")
+        try:
+            yield from pool.map(self.one, items)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def one(self, item: Wanted) -> Done:
+        """Copy one original. Raises nothing that a bucket or the folder brings about."""
+        try:
+            path = self._path(item.where.key)
+            whole = not item.digest or (_exists(_sidecar(path)) and not self.force)
+            if whole and _proves(path, item.sha256):
+                return Done(item.where, Outcome.PRESENT)
+            twice(lambda: self._copy(item, path))
+        except _Refused as refusal:
+            return Done(item.where, Outcome.FAILED, str(refusal))
+        except (AbsentError, StoreError, ConfigurationError) as error:
+            return Done(item.where, Outcome.FAILED, f"version {item.version_id}: {error}")
+        except OSError as error:
+            return Done(item.where, Outcome.FAILED, f"cannot write: {error.strerror or error}")
+        return Done(item.where, Outcome.RECOVERED)
+
+    def _path(self, key: str) -> Path:
+        """The file of a key. Raises `_Refused` for a key that is no file in the folder.
+
+        Empty segments are left out, as `--source` and copy tools do.
+        """
+        parts = [part for part in key.split("/") if part]
+        foreign = os.name == "nt" and ("\\" in key or ":" in key)
+        if not parts or key.endswith("/") or "\0" in key or {".", ".."} & set(parts) or foreign:
+            raise _Refused("refused: this key would not be a file in the folder")
+        try:
+            os.fsencode(key)
+        except UnicodeEncodeError:
+            raise _Refused("refused: no file can have this name") from None
+        return self.folder.joinpath(*parts)
+
+    def _copy(self, item: Wanted, path: Path) -> None:
+        if not path.parent.resolve().is_relative_to(self.folder.resolve()):
+            raise _Refused("refused: a symbolic link leads out of the folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with opened(self.aws, item.where, item.version_id) as body, _beside(path) as (file, name):
+            content = _take(body, file)
+            if content.flaw is not None or content.sha256 != item.sha256:
+                flaw = f", {content.flaw.value}" if content.flaw else ""
+                raise _Refused(f"what came is not the original (SHA-256 {content.sha256}{flaw}): nothing written")
+            self._finish(file, name, item.modified)
+            with self._lock:
+                # The signature first: where the digest is, it is complete, and a broken run is taken up again.
+                if item.digest:
+                    self._place_sidecar(body.metadata, path, item.modified)
+                if not _proves(path, item.sha256):
+                    self._place(name, path)
+
+    def _place_sidecar(self, metadata: Mapping[str, str], path: Path, modified: datetime) -> None:
+        data = msgspec.json.encode(dict(metadata), order="sorted")
+        sidecar = _sidecar(path)
+        if _exists(sidecar) and _content(sidecar) == data:
+            return
+        with _beside(sidecar) as (file, name):
+            file.write(data)
+            self._finish(file, name, modified)
+            self._place(name, sidecar)
+
+    def _finish(self, file: BinaryIO, name: Path, modified: datetime) -> None:
+        """Close a file, its content on the disk before its name is, with the time at which the original was written."""
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        stamp = modified.timestamp()
+        os.utime(name, (stamp, stamp))
+        name.chmod(0o666 & ~self._mask)
+
+    def _place(self, name: Path, path: Path) -> None:
+        """Give a finished file its name, over another's only under `force` and never over one of this run."""
+        with contextlib.suppress(FileNotFoundError):
+            status = path.lstat()
+            if (status.st_dev, status.st_ino) in self._mine:
+                raise _Refused("refused: another recovered key already is the same file")
+            if not self.force:
+                raise _Refused("refused: another file lies there (--force replaces it)")
+        if self.force:
+            name.replace(path)
+        else:
+            _name_once(name, path)
+        status = path.lstat()
+        self._mine.add((status.st_dev, status.st_ino))
+
+
+class _Refused(Exception):  # noqa: N818  # not an error of the program: a reason, told to the user
+    """One line on why an object is not written."""
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A new file in the same folder, gone again unless it was given another name."""
+    handle, text = tempfile.mkstemp(prefix=".ctvalidate-", dir=path.parent)
+    name = Path(text)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file, name
+    finally:
+        name.unlink(missing_ok=True)
+
+
+def _take(body: Body, file: BinaryIO) -> Content:
+    """Write an object as it comes, and say what its content is."""
+    if body.size > MOST_BYTES:
+        raise _Refused(f"refused: more than {size(MOST_BYTES)}, as no log or digest has")
+    inflater = Inflater()
+    for piece in body.pieces:
+        inflater.feed(piece)
+        file.write(piece)
+    return inflater.finish()
+
+
+def _name_once(name: Path, path: Path) -> None:
+    """Rename, unless something has come to lie there since. A hard link does both at once where there are any."""
+    try:
+        path.hardlink_to(name)
+    except FileExistsError:
+        raise _Refused("refused: another file lies there (--force replaces it)") from None
+    except OSError:
+        if _exists(path):
+            raise _Refused("refused: another file lies there (--force replaces it)") from None
+        name.rename(path)
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + SIDECAR)
+
+
+def _exists(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+def _proves(path: Path, sha256: str) -> bool:
+    """Whether a regular file holds this content, gzip or (as some copy tools leave it) inflated."""
+    inflater = Inflater(accept_plain=True)
+    try:
+        with _regular(path) as file:
+            while piece := file.read(PIECE_BYTES):
+                inflater.feed(piece)
+    except OSError:
+        return False
+    content = inflater.finish()
+    return content.flaw is None and content.sha256 == sha256
+
+
+def _content(path: Path) -> bytes | None:
+    """The first 64 kB of a regular file, None where it is none: S3 allows 2 kB of user metadata."""
+    try:
+        with _regular(path) as file:
+            return file.read(64 * 1024)
+    except OSError:
+        return None
+
+
+def _regular(path: Path) -> BinaryIO:
+    """A regular file, opened; a link is not followed, and a pipe not waited for. Raises OSError."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("is not a regular file")
+    return os.fdopen(descriptor, "rb")

@@ -1,0 +1,107 @@
+"""The report as one HTML file for people: the verdict, a map of places over time, the findings with their evidence.
+
+The file asks nothing of anybody: style, script and data are inside, and its own policy lets the browser load nothing
+else and run nothing but that one script (by its hash). What a bucket wrote is made `printable`, then escaped: with
+entities in the page, with JSON escapes in the data. The script builds the page from text nodes only, never from markup.
+What decides is in the page without the script: verdict, scope, numbers, rules that fired, keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from typing import Any, Final
+
+from cloudtrail_validate.model import Status
+from cloudtrail_validate.report import FindingRecord, Report
+from cloudtrail_validate.report.html.heat import heat
+from cloudtrail_validate.report.html.static import body, headline
+from cloudtrail_validate.rules import RULES
+from cloudtrail_validate.text import printable
+
+MOST_FINDINGS: Final = 20_000  # in the document, worst first: about 15 MB; the other formats hold them all
+_STATUSES: Final = tuple(Status)
+
+
+def render(report: Report) -> str:
+    """One self-contained HTML document."""
+    style, script = _asset("page.css"), _asset("findings.js") + _asset("heat.js")
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        "<!DOCTYPE html>\n"
+        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
+        f"<title>{headline(report)}</title>\n<style>{style}</style>\n</head>\n"
+        f"<body>\n{body(report, MOST_FINDINGS)}"
+        f'<script type="application/json" id="data">{embedded(_data(report))}</script>\n'
+        f"<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def embedded(value: Any) -> str:
+    r"""JSON that no HTML parser takes for markup: ASCII only, `<`, `>` and `&` as `\u003c` and so on."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    for mark in "<>&":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return text
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """A source of the Content Security Policy: the hash of an inline element's text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _data(report: Report) -> dict[str, Any]:
+    """What the script shows. Times are seconds since 1970, UTC."""
+    drawn, spots = heat(report)
+    shown = report.findings[:MOST_FINDINGS]
+    used = list(dict.fromkeys(finding.rule for finding in shown))
+    places = {rule: place for place, rule in enumerate(used)}
+    return {
+        "statuses": [str(status) for status in _STATUSES],
+        "rules": [_rule(rule) for rule in used],
+        "findings": [
+            _finding(finding, places[finding.rule], spot) for finding, spot in zip(shown, spots, strict=False)
+        ],
+        "heat": drawn,
+    }
+
+
+def _rule(rule_id: str) -> dict[str, Any]:
+    rule = RULES.get(rule_id)
+    if rule is None:
+        unknown = "This version does not know the rule; see the one that wrote the report."
+        return {"id": printable(rule_id), "title": printable(rule_id), "means": unknown, "not": "", "steps": []}
+    return {
+        "id": rule.id,
+        "title": rule.title,
+        "means": rule.means,
+        "not": rule.does_not_mean,
+        "steps": list(rule.next_steps),
+    }
+
+
+def _finding(finding: FindingRecord, rule: int, spot: tuple[int, int, int]) -> list[Any]:
+    """One finding, by position: `findings.js` names them."""
+    where = f"s3://{finding.bucket}/{finding.key}" if finding.bucket and finding.key is not None else finding.key
+    texts = (finding.account, finding.region, finding.trail, where, finding.cause, finding.expected, finding.actual)
+    times = (finding.start, finding.end)
+    return [
+        rule,
+        _STATUSES.index(finding.status),
+        *(None if text is None else printable(text) for text in texts),
+        printable(finding.message),
+        *(int(time.timestamp()) if time else None for time in times),
+        *spot,
+    ]

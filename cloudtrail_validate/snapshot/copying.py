@@ -1,0 +1,313 @@
+"""Copy what is validated while it is read: a store that stands before another and keeps what passes through.
+
+Nothing is fetched twice. Objects are copied byte for byte as stored, whatever is wrong with them; what a validation lists
+and does not read (extra, pending and undigested logs) is fetched when all else is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Final, TypeVar
+
+import msgspec
+
+from cloudtrail_validate import digest
+from cloudtrail_validate.content import Content, Inflater
+from cloudtrail_validate.layout import DIGEST_KIND, folder_of, parse_digest_key
+from cloudtrail_validate.model import Cause, ChainId, Locator
+from cloudtrail_validate.snapshot.bundle import Bundle, UnholdableError, writing
+from cloudtrail_validate.snapshot.index import Index
+from cloudtrail_validate.snapshot.manifest import File, LeftOut, Object, SnapshotError, path_of
+from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Store, Stored, StoreError, outcome
+from cloudtrail_validate.stores.local import SIDECAR
+
+_PIECE_BYTES: Final = 1024 * 1024
+_TAKEN: Final = "the file of another object lies in its place"
+T = TypeVar("T")
+
+
+class Copy(Inflater):
+    """Inflates as its base does, and meanwhile hashes the bytes as stored and writes them to a file, if it has one."""
+
+    __slots__ = ("_closed", "_file", "_path", "_root", "_stored_hash", "stored_size")
+
+    def __init__(self, root: Path, path: Path | None, *, plain: bool, limit: int | None) -> None:
+        super().__init__(accept_plain=plain, keep=limit is not None, limit=limit)
+        self._root = root
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._closed = False
+        self._stored_hash = hashlib.sha256()
+        self.stored_size = 0
+
+    @property
+    def stored_sha256(self) -> str:
+        """Hash of the bytes as stored, hex."""
+        return self._stored_hash.hexdigest()
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes. Raises `SnapshotError` where they cannot be written."""
+        self._stored_hash.update(data)
+        self.stored_size += len(data)
+        if self._path is not None and not self._closed:
+            with writing(self._root, self._path):
+                self._open(self._path).write(data)
+        super().feed(data)
+
+    def close(self, modified: datetime | None) -> Path | None:
+        """Close the file, give it the object's time, and return it."""
+        if self._path is not None and not self._closed:
+            with writing(self._root, self._path):
+                self._open(self._path).close()
+                if modified is not None:
+                    os.utime(self._path, (modified.timestamp(), modified.timestamp()))
+        self._closed = True
+        return self._path
+
+    def discard(self) -> None:
+        """This attempt came to nothing, or its file is in its place by now."""
+        self._closed = True
+        with contextlib.suppress(OSError):
+            if self._file is not None:
+                self._file.close()
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
+
+    def _open(self, path: Path) -> BinaryIO:
+        if self._file is None:
+            self._file = path.open("wb")  # buffered: a raw file may take less than it is given when the disk is full
+        return self._file
+
+
+class Tee:
+    """A store that copies all it reads into a snapshot. Keeps the protocol of a store, and passes on its errors.
+
+    `main` is the bucket of DIR/tree. With `single` one folder stands for every bucket (a snapshot of a local copy).
+    `left_out` is what belongs in the snapshot and could not be put there; `failure` the error that ended the copying.
+    """
+
+    def __init__(self, source: Store, bundle: Bundle, main: str, *, single: bool) -> None:
+        self.dated = source.dated
+        self.batch = source.batch
+        self.workers = source.workers
+        self.left_out: dict[Locator, LeftOut] = {}
+        self.failure: SnapshotError | None = None
+        self.earlier: dict[ChainId, Locator] = {}
+        self._source = source
+        self._bundle = bundle
+        self._main = main
+        self._single = single
+        self._index = Index(
+            (file.object.bucket, ObjectInfo(file.object.key, file.size, file.object.modified or bundle.window.end))
+            for file in bundle.held.values()
+            if file.object
+        )
+        self._threads = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="ctvalidate-copy")
+
+    async def scan(
+        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
+    ) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """What the source lists, and what an earlier run has copied of what it listed then."""
+        held = deque(self._index.scan(self._bucket(bucket), prefix, after, before))
+        async for page in self._source.scan(bucket, prefix, after=after, before=before):
+            merged = _merge(held, page) if held else page
+            self._note_earlier(bucket, merged)
+            yield merged
+        if held:
+            yield list(held)
+
+    async def children(self, bucket: str, prefix: str) -> Children:
+        """One level, with what an earlier run has copied."""
+        level, held = await self._source.children(bucket, prefix), self._index.children(self._bucket(bucket), prefix)
+        objects = {info.key: info for info in (*level.objects, *held.objects)}
+        folders = sorted({*level.folders, *held.folders}, key=lambda name: f"{name}/")
+        return Children(tuple(folders), tuple(objects[key] for key in sorted(objects)))
+
+    async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
+        """The object of exactly this key."""
+        found = await self._source.exact(bucket, key)
+        return found or self._index.exact(Locator(self._bucket(bucket), key))
+
+    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+        """A digest and its metadata, both kept."""
+        stored = await self._take(where, digests=True)
+        return stored.inflater, stored.metadata
+
+    async def content(self, where: Locator, size: int | None) -> Content:  # noqa: ARG002  # the protocol's argument
+        """A log's content, kept."""
+        return (await self._take(where, digests=False)).inflater.finish()
+
+    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+        """Several logs."""
+        return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
+
+    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+        """An object as the source stores it; not kept."""
+        return await self._source.stored(where, make)
+
+    async def close(self) -> None:
+        """Close the source."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._source.close()
+
+    async def keep(self, where: Locator, *, digests: bool) -> None:
+        """Copy an object that nothing has read. One that is gone by now, or cannot be read, is no error."""
+        try:
+            await self._take(where, digests=digests)
+        except (AbsentError, StoreError):
+            if self._named(where) not in self.left_out:
+                return
+        left = self.left_out.get(self._named(where))
+        if left is not None and left.modified is None:
+            await self._date(where, left)
+
+    def _bucket(self, bucket: str) -> str:
+        return self._main if self._single else bucket
+
+    def _named(self, where: Locator) -> Locator:
+        return Locator(self._bucket(where.bucket), where.key)
+
+    async def _take(self, where: Locator, *, digests: bool) -> Stored:
+        """An object from the snapshot, where an intact copy of it is there, or else from the source into it."""
+        if self.failure is not None:
+            raise StoreError(Cause.NETWORK, str(self.failure))
+        named = self._named(where)
+        path, reason = path_of(named, self._main)
+        held = self._bundle.held.get(path)
+        if held is not None and not _is_of(held, named):
+            path, reason, held = "", _TAKEN, None
+        try:
+            if held is not None:
+                stored = await self._call(lambda: self._reread(held, digests=digests))
+                if stored is not None:
+                    return stored
+            return await self._fetch(where, path, reason, digests=digests)
+        except SnapshotError as error:
+            self.failure = self.failure or error
+            raise StoreError(Cause.NETWORK, str(error)) from error
+
+    async def _fetch(self, where: Locator, path: str, reason: str, *, digests: bool) -> Stored:
+        named = self._named(where)
+        attempts: list[Copy] = []
+
+        def make(size: int | None) -> Inflater:
+            limit = digest.most_bytes(None if self._single else size) if digests else None
+            temporary = self._bundle.temporary() if path else None
+            attempts.append(Copy(self._bundle.root, temporary, plain=self._single, limit=limit))
+            return attempts[-1]
+
+        try:
+            stored = await self._source.stored(where, make)
+            copy = attempts[-1]
+            if path:
+                reason = await self._call(lambda: self._settle(copy, stored, path, named, digests=digests))
+        except StoreError as error:
+            self._leave_out(named, error.detail, error.cause, None, None)
+            raise
+        finally:
+            for attempt in attempts:
+                attempt.discard()
+        if reason:
+            self._leave_out(named, reason, None, copy.stored_size, stored.modified)
+        else:
+            self.left_out.pop(named, None)
+        return stored
+
+    def _settle(self, copy: Copy, stored: Stored, path: str, named: Locator, *, digests: bool) -> str:
+        """Put a whole copy in its place, its metadata before it. Returns why not, or an empty string."""
+        temporary = copy.close(stored.modified)
+        origin = Object(bucket=named.bucket, key=named.key, modified=stored.modified)
+        file = File(path=path, sha256=copy.stored_sha256, size=copy.stored_size, object=origin)
+        try:
+            with self._bundle.lock:
+                if not _is_of(self._bundle.held.get(path, file), named):
+                    return _TAKEN
+                if digests and stored.metadata is not None:
+                    self._bundle.write(path + SIDECAR, json.dumps(dict(stored.metadata), sort_keys=True).encode())
+                if temporary is not None:
+                    self._bundle.take(temporary, file)
+        except UnholdableError as error:
+            return str(error)
+        return ""
+
+    def _reread(self, held: File, *, digests: bool) -> Stored | None:
+        """A copy that lies there, if it is what was fetched; None where it is damaged, or lacks its metadata."""
+        beside = self._bundle.held.get(held.path + SIDECAR) if digests else None
+        limit = digest.most_bytes(None if self._single else held.size) if digests else None
+        copy = Copy(self._bundle.root, None, plain=self._single, limit=limit)
+        metadata: dict[str, str] | None = None
+        try:
+            feed(self._bundle.root / held.path, copy)
+            if beside is not None:
+                text = Copy(self._bundle.root, None, plain=True, limit=beside.size)
+                feed(self._bundle.root / beside.path, text)
+                if text.stored_sha256 != beside.sha256:
+                    return None
+                metadata = msgspec.json.decode(text.kept(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError):
+            return None
+        if (copy.stored_sha256, copy.stored_size) != (held.sha256, held.size):
+            return None
+        return Stored(copy, metadata, held.object.modified if held.object else None)
+
+    def _leave_out(
+        self, where: Locator, reason: str, cause: Cause | None, size: int | None, modified: datetime | None
+    ) -> None:
+        self.left_out[where] = LeftOut(
+            bucket=where.bucket, key=where.key, reason=reason, cause=cause, size=size, modified=modified
+        )
+
+    async def _date(self, where: Locator, left: LeftOut) -> None:
+        """Size and time of what could not be read, from a listing: where it stands in time depends on them."""
+        try:
+            info = await self._source.exact(*where)
+        except StoreError:
+            return
+        if info is not None:
+            self._leave_out(self._named(where), left.reason, left.cause, info.size, info.modified)
+
+    def _note_earlier(self, bucket: str, page: Iterable[ObjectInfo]) -> None:
+        """Remember, a chain, the newest digest that ended before the window: it is proof that the chain was there."""
+        for info in page:
+            if f"/{DIGEST_KIND}/" not in info.key:
+                return  # a listing is of one folder
+            place = folder_of(bucket, info.key)
+            name = parse_digest_key(place[0], info.key) if place else None
+            if name is not None and name.end <= self._bundle.window.start:
+                known = self.earlier.get(name.chain)
+                if known is None or known.key < info.key:
+                    self.earlier[name.chain] = Locator(bucket, info.key)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def feed(path: Path, inflater: Inflater) -> None:
+    """Read a regular file piece by piece; a link in its place is not followed. Raises OSError."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
+        while piece := file.read(_PIECE_BYTES):
+            inflater.feed(piece)
+
+
+def _is_of(file: File, named: Locator) -> bool:
+    return file.object is not None and (file.object.bucket, file.object.key) == named
+
+
+def _merge(held: deque[ObjectInfo], page: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+    """A page with those held objects in it that sort before its end; what was held before is what counts."""
+    out: list[ObjectInfo] = []
+    for info in page:
+        while held and held[0].key < info.key:
+            out.append(held.popleft())
+        out.append(held.popleft() if held and held[0].key == info.key else info)
+    return out

@@ -1,0 +1,170 @@
+"""Put the question of a snapshot's validation again, to the snapshot itself: no AWS, no other folder.
+
+The listing comes from the manifest, so objects have the buckets and times they had; what was left out answers as it did
+then, or says that it was left out. What is read is read from the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from cloudtrail_validate import digest
+from cloudtrail_validate.api import run_loop
+from cloudtrail_validate.content import Content, Inflater
+from cloudtrail_validate.engine import Engine
+from cloudtrail_validate.keys import FileKeys
+from cloudtrail_validate.ledger import Ledger, Progress
+from cloudtrail_validate.model import Cause, Interval, Locator
+from cloudtrail_validate.pace import Pace
+from cloudtrail_validate.report import Report, Run
+from cloudtrail_validate.report.build import build
+from cloudtrail_validate.request import now_utc
+from cloudtrail_validate.signature import RegionKeys
+from cloudtrail_validate.snapshot.copying import feed
+from cloudtrail_validate.snapshot.index import Index
+from cloudtrail_validate.snapshot.manifest import Manifest
+from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Stored, StoreError, outcome
+from cloudtrail_validate.stores.local import SIDECAR
+
+_AT_ONCE: Final = 16
+T = TypeVar("T")
+
+
+class ReplayStore:
+    """A snapshot as the store that it was taken from."""
+
+    batch = 1
+    workers: int | None = None
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.dated = not manifest.source.startswith("file:")
+        self._root = root
+        self._main = manifest.bucket
+        self._files = {(f.object.bucket, f.object.key): f for f in manifest.files if f.object}
+        self._paths = {file.path for file in manifest.files}
+        self._left_out = {(left.bucket, left.key): left for left in manifest.left_out}
+        end = manifest.window.end
+        copied = [
+            (bucket, ObjectInfo(key, f.size, _time(f.object and f.object.modified, end)))
+            for (bucket, key), f in self._files.items()
+        ]
+        missed = [
+            (left.bucket, ObjectInfo(left.key, 1 if left.size is None else left.size, _time(left.modified, end)))
+            for left in manifest.left_out
+        ]
+        self._index = Index(missed + copied)
+        self._threads = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="ctvalidate-replay")
+
+    async def scan(
+        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
+    ) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """What the snapshot holds and what it left out, in order."""
+        yield self._index.scan(self._bucket(bucket), prefix, after, before)
+
+    async def children(self, bucket: str, prefix: str) -> Children:
+        """One level."""
+        return self._index.children(self._bucket(bucket), prefix)
+
+    async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
+        """The object of exactly this key."""
+        return self._index.exact(Locator(self._bucket(bucket), key))
+
+    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+        """A digest and the metadata that were kept with it."""
+
+        def make(size: int | None) -> Inflater:
+            limit = digest.most_bytes(size if self.dated else None)
+            return Inflater(accept_plain=not self.dated, keep=True, limit=limit)
+
+        stored = await self.stored(where, make)
+        return stored.inflater, stored.metadata
+
+    async def content(self, where: Locator, size: int | None) -> Content:  # noqa: ARG002  # the protocol's argument
+        """A log's content."""
+        return (await self.stored(where, lambda _: Inflater(accept_plain=not self.dated))).inflater.finish()
+
+    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+        """Several logs."""
+        return [await outcome(self.content(where, None)) for where in places]
+
+    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+        """A file of the snapshot. What was left out raises what hindered it then."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, where, make)
+
+    async def close(self) -> None:
+        """Stop the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _bucket(self, bucket: str) -> str:
+        return bucket if self.dated else self._main
+
+    def _read(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+        name = (self._bucket(where.bucket), where.key)
+        file, left = self._files.get(name), self._left_out.get(name)
+        if file is None:
+            if left is None:
+                raise AbsentError("the snapshot has no such object")
+            detail = left.reason if left.cause else f"left out of the snapshot: {left.reason}"
+            raise StoreError(left.cause or Cause.NETWORK, detail)
+        try:
+            inflater = make(file.size)
+            feed(self._root / file.path, inflater)
+            metadata = self._metadata(file.path + SIDECAR)
+        except FileNotFoundError as error:
+            raise AbsentError("its file is gone") from error
+        except OSError as error:
+            raise StoreError(Cause.ACCESS_DENIED, error.strerror or str(error)) from error
+        return Stored(inflater, metadata, file.object.modified if file.object else None)
+
+    def _metadata(self, path: str) -> Mapping[str, str] | None:
+        if path not in self._paths:
+            return None
+        text = Inflater(accept_plain=True, keep=True, limit=1024 * 1024)
+        feed(self._root / path, text)
+        try:
+            return msgspec.json.decode(text.kept(), type=dict[str, str])
+        except (msgspec.DecodeError, RecursionError):
+            return {}
+
+
+class ReplayKeys:
+    """The keys of a snapshot, answered for as they were: by CloudTrail itself, by a file, or by nobody."""
+
+    def __init__(self, keys: FileKeys, manifest: Manifest) -> None:
+        self._keys = keys
+        self._answers = {answer.region: answer for answer in manifest.keys}
+
+    def region(self, region: str) -> RegionKeys:
+        """The keys of a region."""
+        answer = self._answers.get(region)
+        if answer is None:
+            return RegionKeys(self._keys.region(region).keys)
+        return RegionKeys(self._keys.region(region).keys, answer.issuer, answer.cause, answer.detail)
+
+
+def replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
+    """Validate a snapshot from its own files and keys. Whatever those hold is in the report and raises nothing."""
+    return run_loop(_replay(root, manifest, keys))
+
+
+async def _replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
+    begun, window = now_utc(), Interval(manifest.window.start, manifest.window.end)
+    store = ReplayStore(root, manifest)
+    engine = Engine(store, ReplayKeys(keys, manifest), Ledger(Progress()), Pace(_AT_ONCE))
+    try:
+        found = await engine.run(manifest.target, window, manifest.window.asked)
+    finally:
+        await store.close()
+    ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=None)
+    return build(found, manifest.request, ran, manifest.tolerate)
+
+
+def _time(modified: T | None, otherwise: T) -> T:
+    return otherwise if modified is None else modified

@@ -1,0 +1,156 @@
+"""Take a snapshot: go along with a validation, copy what it reads, and write down what it found.
+
+taker = Taker(bundle, signer)
+result = run(request, now=now, companion=taker)
+manifest = taker.finish(request, result.report, now)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from cloudtrail_validate import rules
+from cloudtrail_validate.keys import write_keys
+from cloudtrail_validate.model import Finding, Locator, Status
+from cloudtrail_validate.report import Report
+from cloudtrail_validate.report.json import render
+from cloudtrail_validate.request import Request, now_utc
+from cloudtrail_validate.snapshot import signing
+from cloudtrail_validate.snapshot.bundle import Bundle
+from cloudtrail_validate.snapshot.copying import Tee
+from cloudtrail_validate.snapshot.manifest import (
+    CHECKSUM,
+    KEYS,
+    MANIFEST,
+    PUBLIC_KEY,
+    REPORT,
+    SIGNATURE,
+    KeyAnswer,
+    Manifest,
+    SnapshotError,
+    Window,
+    checksum,
+    encode,
+    in_order,
+)
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from cloudtrail_validate.api import Setting
+    from cloudtrail_validate.discover import Target
+    from cloudtrail_validate.engine import Outcome
+    from cloudtrail_validate.keys import KeySource
+    from cloudtrail_validate.signature import RegionKeys
+
+_UNREAD: Final = frozenset({rules.LOG_EXTRA, rules.LOG_PENDING, rules.LOG_UNDIGESTED})  # judged by their listing alone
+_AT_ONCE: Final = 256
+
+
+class RecordedKeys:
+    """A key source that remembers every answer."""
+
+    def __init__(self, source: KeySource) -> None:
+        self._source = source
+        self.answers: dict[str, RegionKeys] = {}
+
+    def region(self, region: str) -> RegionKeys:
+        """The source's answer."""
+        return self.answers.setdefault(region, self._source.region(region))
+
+
+class Taker:
+    """A run's companion that makes a snapshot of it. `failure` is why copying ended early, if it did."""
+
+    def __init__(self, bundle: Bundle, signer: Ed25519PrivateKey | None = None) -> None:
+        self._bundle = bundle
+        self._signer = signer
+        self._unread: dict[Locator, None] = {}
+        self._tee: Tee | None = None
+        self._keys: RecordedKeys | None = None
+        self._target: Target | None = None
+
+    @property
+    def failure(self) -> SnapshotError | None:
+        """What hindered the copying; the snapshot is unfinished then."""
+        return self._tee.failure if self._tee else None
+
+    def adapt(self, setting: Setting) -> Setting:
+        """Stand between the run and its store and keys."""
+        single = not setting.store.dated  # a local copy, where one folder stands for every bucket
+        self._target = setting.target
+        self._tee = Tee(setting.store, self._bundle, setting.target.bucket, single=single)
+        self._keys = RecordedKeys(setting.keys)
+        return replace(setting, store=self._tee, keys=self._keys)
+
+    def finding(self, finding: Finding) -> None:
+        """Note what was judged without being read."""
+        if finding.rule in _UNREAD and finding.where is not None:
+            self._unread[finding.where] = None
+
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+        """Nothing to do: it was copied as it was read."""
+
+    async def conclude(self, outcome: Outcome) -> None:
+        """Fetch what was listed and not read, and the digests that show which chains were there before the window."""
+        await self._keep(self._unread, digests=False)
+        await self._keep(self._context(outcome), digests=True)
+
+    def finish(self, request: Request, report: Report, asked: datetime) -> Manifest:
+        """Write keys, report and manifest, signed where there is a key. Raises `SnapshotError`."""
+        bundle, tee, keys, target = self._bundle, self._tee, self._keys, self._target
+        if tee is None or keys is None or target is None or tee.failure is not None:
+            raise tee.failure if tee and tee.failure else SnapshotError("nothing was validated")
+        public = self._signer.public_key() if self._signer else None
+        with bundle.lock:
+            bundle.write(KEYS, write_keys(key for answer in keys.answers.values() for key in answer.keys.values()))
+            bundle.write(REPORT, render(report).encode())
+            if public is not None:
+                bundle.write(PUBLIC_KEY, signing.public_pem(public))
+        bundle.prune()
+        manifest = Manifest(
+            tool=report.tool,
+            created=now_utc(),
+            trail_arn=request.trail_arn,
+            source=report.request.source,
+            bucket=target.bucket,
+            request=report.request,
+            window=Window(start=bundle.window.start, end=bundle.window.end, asked=asked),
+            tolerate=tuple(sorted(request.tolerate)),
+            target=target,
+            keys=tuple(
+                KeyAnswer(region=region, issuer=answer.issuer, cause=answer.cause, detail=answer.detail)
+                for region, answer in sorted(keys.answers.items())
+            ),
+            signed_by=signing.fingerprint(public) if public else None,
+            files=in_order(bundle.held.values()),
+            left_out=tuple(tee.left_out[where] for where in sorted(tee.left_out)),
+        )
+        data = encode(manifest)
+        bundle.write(CHECKSUM, checksum(data), note=False)
+        if self._signer is not None:
+            bundle.write(SIGNATURE, signing.sign(self._signer, data), note=False)
+        bundle.write(MANIFEST, data, note=False)
+        bundle.finish()
+        return manifest
+
+    async def _keep(self, places: Iterable[Locator], *, digests: bool) -> None:
+        tee, left = self._tee, list(places)
+        while tee is not None and left:
+            batch, left = left[:_AT_ONCE], left[_AT_ONCE:]
+            await asyncio.gather(*(tee.keep(where, digests=digests) for where in batch))
+
+    def _context(self, outcome: Outcome) -> Sequence[Locator]:
+        """An earlier digest of each chain that does not reach the window's start: without one, it looks like a new chain."""
+        start = outcome.window.start
+        late = {
+            replace(report.chain, organization_id=None)
+            for report in outcome.chains
+            if any(gap.interval.start == start for gap in report.gaps)
+        }
+        earlier = self._tee.earlier if self._tee else {}
+        return [where for chain, where in earlier.items() if replace(chain, organization_id=None) in late]

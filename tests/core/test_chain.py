@@ -1,0 +1,247 @@
+"""Single facts about chains: proofs that a successor brings, absent chains, and whether a tail was cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from cloudtrail_validate import rules
+from cloudtrail_validate.chain import (
+    Link,
+    Question,
+    Slice,
+    State,
+    absent,
+    join,
+    judge,
+    of,
+    prove,
+    tail_is_cut,
+)
+from cloudtrail_validate.digest import Evidence, Own
+from cloudtrail_validate.model import HOUR, Counts, Gap, Interval, Kind, Locator, Status
+from cloudtrail_validate.simulate.digests import SignedDigest
+
+from .helpers import (
+    CHAIN,
+    START,
+    edited,
+    evidence_of,
+    fetch,
+    known,
+    look,
+    make,
+    packed,
+    public,
+    rules_of,
+    signer,
+    where,
+)
+
+END = START + HOUR
+WINDOW = Interval(START, START + 6 * HOUR)
+MINUTE = timedelta(minutes=1)
+
+
+def row(length: int) -> list[SignedDigest]:
+    """A starting digest and its successors."""
+    out = [make(START)]
+    for number in range(1, length):
+        out.append(make(START + number * HOUR, previous=out[-1]))
+    return out
+
+
+def chained(*evidence: Evidence) -> Slice:
+    out = Slice()
+    for item in evidence:
+        out = join(out, of(item))
+    return out
+
+
+# -- proof by successors ----------------------------------------------------------------------------------------------
+
+
+def test_proof_runs_along_the_chain_through_digests_without_signatures() -> None:
+    digests = row(6)
+    copied = [look(fetch(digest, metadata=None))[0] for digest in digests[:-1]]
+    links, findings = prove(chained(*copied, evidence_of(digests[-1])), known())
+    assert {item.own for item in copied} == {Own.LOST}
+    assert [link.state for link in links] == [State.PROVEN] * 6
+    assert findings == ()
+
+
+def test_a_successors_copy_of_the_signature_proves_what_its_own_content_does_not() -> None:
+    """The newest has no signature and no successor, yet the signature that it quotes is CloudTrail's own."""
+    older, newest = (look(fetch(digest, metadata=None))[0] for digest in row(2))
+    links, findings = prove(chained(older, newest), known())
+    assert [link.state for link in links] == [State.PROVEN, State.UNREADABLE]
+    assert [(item.rule, item.status, item.where) for item in findings] == [
+        (rules.DIGEST_SIGNATURE_MISSING, Status.UNVERIFIABLE, newest.where)
+    ]
+
+
+def test_a_hash_in_a_digest_that_is_not_proven_proves_nothing() -> None:
+    """Someone edits a digest and names its hash in the next one, which he edits as well."""
+    first, second, third = row(3)
+    forged = look(fetch(second, body=packed(edited(second, awsAccountId="444455556666"))))[0]
+    body = packed(edited(third, previousDigestHashValue=forged.sha256))
+    last = look(fetch(third, body=body))[0]
+    links, findings = prove(chained(evidence_of(first), forged, last), known())
+    assert [link.state for link in links] == [State.PROVEN, State.UNPROVEN, State.UNPROVEN]
+    assert sorted(rules_of(findings)) == [rules.DIGEST_SIGNATURE_INVALID] * 2
+
+
+def test_an_unusable_digest_is_proven_by_nothing() -> None:
+    first, second = row(2)
+    cut = look(fetch(first, body=packed(first.content)[:-4]))[0]
+    links, _ = prove(chained(cut, evidence_of(second)), known())
+    assert [link.state for link in links] == [State.UNPROVEN, State.PROVEN]
+
+
+def test_a_digest_with_an_unknown_key_is_proven_by_its_successor_and_still_found() -> None:
+    first = make(START, key=signer(1))
+    second = make(END, previous=first)
+    links, (finding,) = prove(chained(evidence_of(first), evidence_of(second)), known())
+    assert [link.state for link in links] == [State.PROVEN, State.PROVEN]
+    assert (finding.rule, links[0].status) == (rules.DIGEST_KEY_UNKNOWN, Status.UNVERIFIABLE)
+
+
+def test_a_broken_link_tells_what_the_successor_knew() -> None:
+    first, second = row(2)
+    other = look(fetch(first, body=packed(edited(first, awsAccountId="444455556666")), metadata=None))[0]
+    _, (finding,) = prove(chained(other, evidence_of(second)), known())
+    assert (finding.rule, finding.where) == (rules.DIGEST_LINK_BROKEN, where(first))
+    assert (finding.expected, finding.actual) == (second.record["previousDigestHashValue"], other.sha256)
+
+
+def test_a_broken_link_of_signatures_alone() -> None:
+    first, second = row(2)
+    other = replace(evidence_of(first), signature="00" * 256)
+    _, (finding,) = prove(chained(other, evidence_of(second)), known())
+    assert (finding.rule, finding.expected, finding.actual) == (
+        rules.DIGEST_LINK_BROKEN,
+        first.signature,
+        "00" * 256,
+    )
+
+
+def test_hex_in_upper_case_breaks_no_link() -> None:
+    first, second = row(2)
+    shouting = look(fetch(first, metadata=first.metadata | {"signature": first.signature.upper()}))[0]
+    assert prove(chained(shouting, evidence_of(second)), known())[1] == ()
+
+
+@pytest.mark.parametrize("year", ["1990", "2999"])
+def test_an_edit_of_the_times_leaves_its_finding_in_the_window(year: str) -> None:
+    """It would otherwise take itself out of the window, and leave no more than an uncovered hour."""
+    digests = row(4)
+    times = {"digestStartTime": f"{year}-01-01T00:00:00Z", "digestEndTime": f"{year}-01-01T01:00:00Z"}
+    moved = look(fetch(digests[2], body=packed(edited(digests[2], **times))))[0]
+    links, found = prove(chained(*map(evidence_of, (digests[0], digests[1], digests[3])), moved), known())
+    assert rules_of(found) == [rules.DIGEST_SIGNATURE_INVALID]
+    assert [link.concerns(Interval(END, END + HOUR)) for link in links] == [False, False, True, False]
+    judgement = judge(CHAIN, links, Question(Interval(START, START + 3 * HOUR), START + 3 * HOUR))
+    assert judgement.counts == Counts(valid=2, altered=1)
+    assert judgement.lost == (Interval(END, END + HOUR),)
+    assert judgement.gaps == (Gap(rules.GAP_BROKEN, Interval(END, END + HOUR)),)
+
+
+def test_a_proven_digest_counts_for_the_hours_it_names() -> None:
+    short = make(END, start=END - 17 * MINUTE)
+    (link,) = prove(of(evidence_of(short)), known())[0]
+    assert link.interval == Interval(END - 17 * MINUTE, END)
+
+
+# -- judgement --------------------------------------------------------------------------------------------------------
+
+
+def test_no_links_make_an_unexplained_window_a_tail() -> None:
+    judgement = judge(CHAIN, [], Question(WINDOW, WINDOW.end))
+    assert judgement.gaps == (Gap(rules.GAP_TAIL, WINDOW),)
+    assert (judgement.newest, judgement.covered, judgement.counts.total) == (None, (), 0)
+
+
+@pytest.mark.parametrize(("late", "gaps"), [(119, 0), (120, 0), (121, 1)])
+def test_the_tail_is_pending_for_two_hours(late: int, gaps: int) -> None:
+    (link,) = prove(of(evidence_of(make(END))), known())[0]
+    judgement = judge(CHAIN, [link], Question(WINDOW, END + late * MINUTE))
+    assert len(judgement.gaps) == gaps
+    assert all(gap == Gap(rules.GAP_TAIL, Interval(END, END + late * MINUTE)) for gap in judgement.gaps)
+
+
+def test_the_future_is_no_gap() -> None:
+    question = Question(Interval(START, START + 1000 * HOUR), END)
+    assert question.counted == Interval(START, END)
+    (link,) = prove(of(evidence_of(make(END))), known())[0]
+    assert judge(CHAIN, [link], question).gaps == ()
+    assert Question(Interval(END, END + HOUR), START).counted == Interval(END, END)
+
+
+def test_a_backfill_chain_has_no_gaps() -> None:
+    backfill = replace(CHAIN, kind=Kind.BACKFILL)
+    judgement = judge(backfill, [], Question(WINDOW, WINDOW.end + 100 * HOUR))
+    assert (judgement.gaps, judgement.findings) == ((), ())
+
+
+def test_an_absent_chain_is_one_gap() -> None:
+    judgement = absent(CHAIN, WINDOW)
+    (finding,) = judgement.findings
+    assert judgement.gaps == (Gap(rules.CHAIN_ABSENT, WINDOW),)
+    assert (finding.rule, finding.status, finding.where, finding.interval) == (
+        rules.CHAIN_ABSENT,
+        Status.UNCOVERED,
+        None,
+        WINDOW,
+    )
+
+
+def test_a_link_without_time_concerns_the_window_that_holds_its_instant() -> None:
+    def at(moment: datetime) -> bool:
+        return Link(Locator("b", "k"), Interval(moment, moment), State.PROVEN).concerns(WINDOW)
+
+    moments = (START - MINUTE, START, START + MINUTE, WINDOW.end - MINUTE, WINDOW.end)
+    assert [at(moment) for moment in moments] == [False, True, True, True, False]
+
+
+def test_keys_of_the_wrong_region_prove_nothing() -> None:
+    digests = row(2)
+    keys = known(public(signer(1)))
+    links, findings = prove(chained(*(evidence_of(digest, keys) for digest in digests)), keys)
+    assert {link.state for link in links} == {State.UNREADABLE}
+    assert rules_of(findings) == [rules.DIGEST_KEY_UNKNOWN] * 2
+
+
+# -- tails ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("modified", "delivered", "cut"),
+    [
+        # What is there was written when CloudTrail says it last delivered.
+        (28, 28, False),
+        (28, 33, False),
+        (33, 28, False),
+        (28, 33.1, True),
+        (100, 100, False),  # a delivery later than ever seen, and it is the one that lies there
+        # Something was delivered after what is there was written.
+        (28, 88, True),
+        (28, 60, True),
+        (-30, 4, False),  # written before its own end, told to be delivered about its end
+        (-30, 6, True),
+        # A copy of the bucket, written later than any delivery: only the digest's end tells.
+        (5000, 28, False),
+        (5000, 74, False),
+        (5000, 75, True),
+        (5000, 88, True),
+        # No time of writing known.
+        (None, 31, False),
+        (None, 74, False),
+        (None, 75, True),
+        (None, 86, True),
+    ],
+)
+def test_tail_is_cut(modified: float | None, delivered: float, cut: bool) -> None:
+    written = None if modified is None else END + modified * MINUTE
+    assert tail_is_cut(END, written, END + delivered * MINUTE) is cut

@@ -1,0 +1,155 @@
+"""Chains drawn at random: any way of cutting them gives the same answer, and that answer is the naive walk's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from functools import reduce
+
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+
+from cloudtrail_validate import rules
+from cloudtrail_validate.chain import Judgement, Link, Prover, Question, Slice, State, join, judge, of, prove
+from cloudtrail_validate.coverage import Span
+from cloudtrail_validate.layout import parse_digest_key
+from cloudtrail_validate.model import HOUR, Finding, Interval, Kind
+
+from .helpers import CHAIN, FOLDER, known
+from .histories import UNIT, History, histories
+from .naive import Naive
+
+
+def whole(history: History) -> Slice:
+    return reduce(join, (of(item.evidence) for item in history.items), Slice())
+
+
+def with_missing(links: tuple[Link, ...]) -> list[Link]:
+    """The links, and one for each predecessor that a proven digest names and nobody found (what the walk does)."""
+    present = {link.where for link in links}
+    out = list(links)
+    for link in links:
+        if link.state is State.PROVEN and link.previous and link.previous not in present:
+            name = parse_digest_key(FOLDER, link.previous.key)
+            assert name is not None
+            present.add(link.previous)
+            out.append(Link(link.previous, Interval(name.end - HOUR, name.end), State.MISSING))
+    return out
+
+
+def answer(history: History, kind: Kind = Kind.STANDARD) -> tuple[Judgement, list[Finding]]:
+    """Judgement and all findings of the window, as the engine puts them together."""
+    links, found = prove(whole(history), known())
+    places = {link.where for link in links if link.concerns(history.window)}
+    question = Question(history.window, history.now, history.earlier)
+    judgement = judge(replace(CHAIN, kind=kind), with_missing(links), question)
+    return judgement, [*(item for item in found if item.where in places), *judgement.findings]
+
+
+def in_units(spans: Span) -> set[datetime]:
+    out = set()
+    for span in spans:
+        moment = span.start
+        while moment < span.end:
+            out.add(moment)
+            moment += UNIT
+    return out
+
+
+@given(histories(), st.sampled_from(Kind))
+def test_the_answer_is_the_naive_walks(history: History, kind: Kind) -> None:
+    naive = Naive(history)
+    judgement, found = answer(history, kind)
+    standard = kind is Kind.STANDARD
+    of_objects = Counter((item.rule, str(item.status), item.where) for item in found if item.where)
+    assert of_objects == naive.object_findings(standard=standard)
+    named = [item for item in found if not item.where]
+    assert [(item.rule, *(item.interval or ())) for item in named] == (naive.gaps() if standard else [])
+    assert {str(item.status) for item in named} <= {"uncovered"}
+    assert [(gap.rule, *gap.interval) for gap in judgement.gaps] == (naive.gaps() if standard else [])
+    assert +Counter(vars_of(judgement)) == naive.counts()
+
+
+@given(histories())
+def test_the_hours_are_the_naive_walks(history: History) -> None:
+    naive = Naive(history)
+    judgement, _ = answer(history)
+    limit = min(history.window.end, history.now)
+    assert {unit for unit in in_units(judgement.covered) if unit < limit} == set(filter(naive.covered, naive.units()))
+    assert all(history.window.start <= span.start < span.end <= history.window.end for span in judgement.covered)
+    assert in_units(judgement.lost) == in_units(tuple(Interval(*span) for span in naive.of("unproven", "missing")))
+    assert in_units(judgement.unreadable) == in_units(tuple(Interval(*span) for span in naive.of("unreadable")))
+    assert judgement.newest == max((span[1] for span in naive.of("proven")), default=None)
+
+
+def vars_of(judgement: Judgement) -> dict[str, int]:
+    counts = judgement.counts
+    return {name: getattr(counts, name) for name in ("valid", "altered", "missing", "extra", "unverifiable")}
+
+
+@given(histories())
+def test_every_hour_of_the_window_is_covered_or_in_a_gap_or_pending(history: History) -> None:
+    judgement, _ = answer(history)
+    gaps = [gap.interval for gap in judgement.gaps]
+    covered, uncovered = in_units(judgement.covered), in_units(tuple(gaps))
+    assert not covered & uncovered
+    assert sum(map(len, map(in_units, ((gap,) for gap in gaps)))) == len(uncovered)
+    rest = set(Naive(history).units()) - covered - uncovered
+    assert not rest or (judgement.newest is None or min(rest) >= judgement.newest) or not gaps
+
+
+@given(histories(), st.data())
+def test_any_split_joined_in_any_order_is_the_same_slice(history: History, data: st.DataObject) -> None:
+    parts = [Slice() for _ in range(data.draw(st.integers(1, 4)))]
+    for item in data.draw(st.permutations(history.items)):
+        for index in data.draw(st.sets(st.integers(0, len(parts) - 1), min_size=1)):
+            one, other = parts[index], of(item.evidence)
+            parts[index] = join(one, other) if data.draw(st.booleans()) else join(other, one)
+    while len(parts) > 1:
+        one = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
+        other = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
+        parts.append(join(one, other))
+    expected = whole(history)
+    assert parts[0] == expected
+    assert len(expected.evidence) == len(history.items)
+    assert prove(parts[0], known()) == prove(expected, known())
+
+
+@given(histories(), st.data())
+def test_join_is_a_monoid(history: History, data: st.DataObject) -> None:
+    picks = [data.draw(st.sets(st.sampled_from(range(len(history.items))))) if history.items else set() for _ in "abc"]
+    a, b, c = (reduce(join, (of(history.items[i].evidence) for i in pick), Slice()) for pick in picks)
+    assert join(join(a, b), c) == join(a, join(b, c))
+    assert join(a, b) == join(b, a)
+    assert join(a, a) == a == join(a, Slice()) == join(Slice(), a)
+
+
+@given(histories())
+def test_proof_carried_step_by_step_is_the_proof_of_the_whole(history: History) -> None:
+    prover = Prover(known())
+    steps = [prover.step(evidence) for evidence in reversed(whole(history).evidence)]
+    links, findings = prove(whole(history), known())
+    assert tuple(link for link, _ in steps[::-1]) == links
+    assert tuple(item for _, found in steps for item in found) == findings
+
+
+@given(histories(), st.data())
+def test_judgement_does_not_depend_on_the_order_of_links(history: History, data: st.DataObject) -> None:
+    links = with_missing(prove(whole(history), known())[0])
+    question = Question(history.window, history.now, history.earlier)
+    assert judge(CHAIN, data.draw(st.permutations(links)), question) == judge(CHAIN, links, question)
+
+
+def test_the_histories_bring_about_every_rule_of_digests_and_hours() -> None:
+    """Else the comparison above would hold of things that never happen."""
+    wanted = {rule for rule in rules.RULES if not rule.startswith("log-")} - {rules.CHAIN_ABSENT}
+    seen: set[str] = set()
+
+    def all_seen(history: History) -> bool:
+        seen.update(item.rule for item in answer(history)[1])
+        return seen >= wanted
+
+    drawn_only = settings(max_examples=1000, phases=[Phase.generate], derandomize=True, database=None)
+    find(histories(), all_seen, settings=drawn_only)
+    assert seen == wanted

@@ -1,0 +1,199 @@
+"""The verdict for every combination of what can be found, and the bounded ledger that it is taken from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import chain, combinations, product
+
+import pytest
+
+from cloudtrail_validate import ledger as ledger_module
+from cloudtrail_validate import rules
+from cloudtrail_validate.ledger import KEPT_PER_STATUS, Ledger, Progress
+from cloudtrail_validate.model import Counts, Finding, Interval, Locator, Status
+from cloudtrail_validate.verdict import ExitCode, Tally, Verdict, decide
+
+from .helpers import START
+
+# The contract's table of exit codes, by the worst that was found.
+CHANGED = {Status.ALTERED, Status.MISSING, Status.EXTRA}
+UNPROVEN = {Status.UNVERIFIABLE, Status.UNCOVERED}
+EVERY_SET = list(chain.from_iterable(combinations(Status, size) for size in range(len(Status) + 1)))
+CODES = {Verdict.VALID: 0, Verdict.CHANGED: 1, Verdict.UNPROVEN: 3, Verdict.EMPTY: 4}
+
+
+def tally(*findings: tuple[str, Status]) -> Tally:
+    out = Tally()
+    for rule, status in findings:
+        out.add(rule, status)
+    return out
+
+
+@pytest.mark.parametrize("statuses", EVERY_SET, ids="+".join)
+@pytest.mark.parametrize("digests", [0, 1, 10_000])
+@pytest.mark.parametrize("tolerated", [frozenset(), frozenset(rules.RULES)], ids=["strict", "tolerant"])
+def test_the_verdict_on_every_set_of_statuses(
+    statuses: tuple[Status, ...], digests: int, tolerated: frozenset[str]
+) -> None:
+    verdict, code = decide(tally(*((rules.LOG_ALTERED, s) for s in statuses)), digests=digests, tolerated=tolerated)
+    if CHANGED & {*statuses}:
+        expected = Verdict.CHANGED
+    elif digests == 0:
+        expected = Verdict.EMPTY
+    elif UNPROVEN & {*statuses} and not tolerated:
+        expected = Verdict.UNPROVEN
+    else:
+        expected = Verdict.VALID
+    assert verdict is expected
+    assert code is ExitCode[expected.name]
+    assert code == CODES[expected]
+
+
+@pytest.mark.parametrize("rule", sorted(rules.RULES))
+@pytest.mark.parametrize("status", Status)
+def test_tolerating_another_rule_changes_nothing(rule: str, status: Status) -> None:
+    others = frozenset(rules.RULES) - {rule}
+    found = tally((rule, status))
+    assert decide(found, digests=1, tolerated=others) == decide(found, digests=1)
+
+
+@pytest.mark.parametrize("status", sorted(UNPROVEN))
+def test_one_tolerated_rule_does_not_excuse_the_next(status: Status) -> None:
+    found = tally((rules.GAP_TAIL, status), (rules.GAP_BROKEN, status))
+    assert decide(found, digests=1, tolerated=[rules.GAP_TAIL])[1] is ExitCode.UNPROVEN
+    assert decide(found, digests=1, tolerated=iter([rules.GAP_TAIL, rules.GAP_BROKEN]))[1] is ExitCode.VALID
+
+
+def test_one_rule_of_two_statuses_is_tolerated_only_as_unverifiable() -> None:
+    """`digest-key-unknown` may be either."""
+    rule = rules.DIGEST_KEY_UNKNOWN
+    assert decide(tally((rule, Status.UNVERIFIABLE)), digests=1, tolerated=[rule])[1] is ExitCode.VALID
+    assert decide(tally((rule, Status.ALTERED)), digests=1, tolerated=[rule])[1] is ExitCode.CHANGED
+
+
+def test_the_exit_codes_are_those_of_the_contract() -> None:
+    assert {code.name: int(code) for code in ExitCode} == {
+        "VALID": 0,
+        "CHANGED": 1,
+        "USAGE": 2,
+        "UNPROVEN": 3,
+        "EMPTY": 4,
+    }
+
+
+def test_the_tally_by_rule() -> None:
+    found = tally(*[("a", Status.ALTERED)] * 2, ("a", Status.NOTICE), ("b", Status.NOTICE))
+    assert found.by_rule() == {"a": 3, "b": 1}
+
+
+# -- counts -----------------------------------------------------------------------------------------------------------
+
+
+def test_counts_add_up() -> None:
+    counts = Counts()
+    statuses = (None, Status.NOTICE, Status.ALTERED, Status.MISSING, Status.EXTRA, Status.UNVERIFIABLE)
+    for number, status in enumerate(statuses, start=1):
+        counts.add(status, number)
+    assert counts == Counts(valid=3, altered=3, missing=4, extra=5, unverifiable=6)
+    assert counts.total == 21
+    counts.merge(Counts(1, 1, 1, 1, 1))
+    assert counts == Counts(4, 4, 5, 6, 7)
+
+
+# -- the ledger -------------------------------------------------------------------------------------------------------
+
+
+def finding(rule: str, status: Status, number: int = 0) -> Finding:
+    return Finding(rule, status, where=Locator("b", f"k{number}"))
+
+
+def test_a_flood_of_notices_cannot_push_out_an_alteration() -> None:
+    ledger = Ledger(Progress())
+    flood = finding(rules.LOG_REWRITTEN, Status.NOTICE)
+    for number in range(KEPT_PER_STATUS + 7):
+        ledger.add(replace(flood, where=Locator("b", f"k{number}")))
+    assert ledger.truncated
+    ledger.add(finding(rules.LOG_ALTERED, Status.ALTERED))
+    kept = Counter(item.status for item in ledger.findings())
+    assert kept == {Status.NOTICE: KEPT_PER_STATUS, Status.ALTERED: 1}
+    assert ledger.findings()[0].rule == rules.LOG_ALTERED
+    assert ledger.tally.numbers == {
+        (rules.LOG_REWRITTEN, Status.NOTICE): KEPT_PER_STATUS + 7,
+        (rules.LOG_ALTERED, Status.ALTERED): 1,
+    }
+    assert decide(ledger.tally, digests=1)[1] is ExitCode.CHANGED
+
+
+def test_each_status_has_its_own_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "KEPT_PER_STATUS", 3)
+    ledger = Ledger(Progress())
+    for number, status in product(range(5), Status):
+        ledger.add(finding("r", status, number))
+    assert Counter(item.status for item in ledger.findings()) == dict.fromkeys(Status, 3)
+    assert set(ledger.tally.numbers.values()) == {5}
+    assert ledger.truncated
+
+
+def test_what_fits_is_not_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "KEPT_PER_STATUS", 3)
+    ledger = Ledger(Progress())
+    for number in range(3):
+        ledger.add(finding("r", Status.NOTICE, number))
+    assert not ledger.truncated
+
+
+def test_findings_come_worst_first_and_then_by_place_and_time() -> None:
+    hours = [Interval(START.replace(hour=hour), START.replace(hour=hour + 1)) for hour in (2, 1)]
+    given = [
+        Finding("z", Status.NOTICE),
+        Finding("b", Status.ALTERED, "444455556666"),
+        Finding("b", Status.ALTERED, "111122223333", "us-east-1", interval=hours[0]),
+        Finding("b", Status.ALTERED, "111122223333", "us-east-1", interval=hours[1]),
+        Finding("b", Status.ALTERED, "111122223333", "eu-west-1"),
+        Finding("b", Status.ALTERED),
+        Finding("a", Status.ALTERED, "999999999999"),
+        Finding("z", Status.UNCOVERED),
+        Finding("z", Status.UNVERIFIABLE),
+        Finding("z", Status.EXTRA),
+        Finding("z", Status.MISSING),
+    ]
+    ledger = Ledger(Progress())
+    for item in given:
+        ledger.add(item)
+    order = [6, 5, 4, 3, 2, 1, 10, 9, 8, 7, 0]
+    assert ledger.findings() == [given[index] for index in order]
+
+
+def test_progress_shows_the_newest_findings_and_no_notices() -> None:
+    progress = Progress()
+    ledger = Ledger(progress)
+    ledger.add(finding("first", Status.ALTERED))
+    for number in range(3):
+        ledger.add(finding("r", Status.EXTRA, number))
+    ledger.add(finding("quiet", Status.NOTICE))
+    ledger.add(Finding("hours", Status.UNCOVERED, region="us-east-1"))
+    assert progress.findings == 5
+    assert list(progress.latest) == ["r k1", "r k2", "hours us-east-1"]
+
+
+def test_the_listener_hears_everything_even_what_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Heard:
+        def __init__(self) -> None:
+            self.findings: list[Finding] = []
+            self.objects: list[tuple[Locator, Status | None, bool]] = []
+
+        def finding(self, finding: Finding) -> None:
+            self.findings.append(finding)
+
+        def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+            self.objects.append((where, status, digest))
+
+    monkeypatch.setattr(ledger_module, "KEPT_PER_STATUS", 0)
+    heard = Heard()
+    ledger = Ledger(Progress(), heard)
+    item = finding("r", Status.ALTERED)
+    ledger.add(item)
+    ledger.checked(Locator("b", "k"), None, digest=True)
+    assert (heard.findings, ledger.findings()) == ([item], [])
+    assert heard.objects == [(Locator("b", "k"), None, True)]

@@ -1,0 +1,606 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import botocore.session
+import jsonschema
+import pytest
+from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
+from botocore.validate import ParamValidator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from msgspec.structs import replace
+from py_ocsf_models.events.findings.detection_finding import DetectionFinding  # type: ignore[import-untyped]
+
+from cloudtrail_validate import rules
+from cloudtrail_validate.model import Interval, Kind, Status, isoformat
+from cloudtrail_validate.report import FindingRecord, Report, Run, Verdict, asff, from_json, jsonl, junit, ocsf, sarif
+from cloudtrail_validate.report import csv as csv_format
+from cloudtrail_validate.report.references import (
+    Severity,
+    hours,
+    identities,
+    object_arn,
+    object_uri,
+    partition,
+    sentence,
+    severity,
+)
+from cloudtrail_validate.rules import RULES
+from cloudtrail_validate.text import printable
+from tests.report import samples
+from tests.report.samples import ACCOUNT, BUCKET, HOSTILE_KEYS, SECOND, at, chain, finding, log_key, report
+
+SCHEMAS = Path(__file__).parent / "schemas"
+ALL: dict[str, Callable[[Report], str]] = {
+    "jsonl": jsonl.render,
+    "csv": csv_format.render,
+    "sarif": sarif.render,
+    "junit": junit.render,
+    "asff": asff.render,
+    "ocsf": ocsf.render,
+}
+SAMPLES: dict[str, Callable[[], Report]] = {
+    "quiet": samples.quiet,
+    "empty": samples.empty,
+    "telling": samples.telling,
+    "hostile": samples.hostile,
+}
+text = st.text(st.characters(), max_size=30) | st.sampled_from(HOSTILE_KEYS)
+
+
+@pytest.fixture(params=SAMPLES)
+def sample(request: pytest.FixtureRequest) -> Report:
+    return SAMPLES[request.param]()
+
+
+def one(rule: str = rules.LOG_ALTERED, key: str | None = None, **fields: Any) -> Report:
+    return report([chain()], [finding(rule, key or log_key(), **fields)])
+
+
+# --- all formats
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_format_is_pure_and_can_be_written_as_utf8(name: str, sample: Report) -> None:
+    text = ALL[name](sample)
+    assert text == ALL[name](sample)
+    text.encode("utf-8")
+    assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("name", ALL)
+@settings(max_examples=25)
+@given(key=text, place=text, value=text, bucket=text | st.none())
+def test_no_string_from_a_bucket_breaks_a_document(
+    name: str, key: str, place: str, value: str, bucket: str | None
+) -> None:
+    bad = replace(one().findings[0], key=key, account=place, region=place, trail=place, bucket=bucket, expected=value)
+    whole = replace(one(), findings=(bad, replace(bad, actual=value)), chains=(chain(trail=value, region=place),))
+    document = ALL[name](whole)
+    document.encode("utf-8")
+    match name:
+        case "junit":
+            assert isinstance(JUnitXml.fromstring(document.encode()), JUnitXml)
+        case "csv":
+            assert len(list(csv.reader(io.StringIO(document, newline="")))) == 3
+        case "jsonl":
+            assert [json.loads(line)["type"] for line in document.split("\n")[:-1]][1:3] == ["finding", "finding"]
+        case _:
+            assert json.loads(document)
+
+
+# --- what they share
+
+
+def test_identities_are_unique_and_do_not_depend_on_the_run() -> None:
+    findings = samples.telling().findings
+    ids = identities([*findings, *findings])
+    assert len(set(ids)) == 2 * len(findings)
+    assert ids[: len(findings)] == identities(findings)
+    other = [replace(one, message="said otherwise", status=Status.NOTICE) for one in findings]
+    assert identities(other) == identities(findings)
+
+
+@pytest.mark.parametrize(
+    ("rule", "before", "after", "same"),
+    [
+        (rules.GAP_TAIL, (20, 24), (20, 30), True),
+        (rules.GAP_TAIL, (20, 24), (21, 24), False),
+        (rules.GAP_LATE_START, (0, 5), (2, 5), True),
+        (rules.GAP_LATE_START, (0, 5), (0, 6), False),
+        (rules.CHAIN_ABSENT, (0, 24), (1, 30), True),
+    ],
+)
+def test_a_gap_is_known_by_the_edge_that_is_not_the_windows_own(
+    rule: str, before: tuple[int, int], after: tuple[int, int], same: bool
+) -> None:
+    (a,), (b,) = identities([finding(rule, hours=before)]), identities([finding(rule, hours=after)])
+    assert (a == b) is same
+
+
+def test_identities_tell_rules_buckets_and_keys_apart() -> None:
+    base = finding(rules.LOG_ALTERED, "a")
+    others = [replace(base, key="b"), replace(base, bucket="other"), replace(base, rule=rules.LOG_MALFORMED)]
+    assert len(set(identities([base, *others]))) == 4
+    assert len({identities([one])[0] for one in (base, *others)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (finding(rules.LOG_ALTERED, log_key(), hours=(3, 4)), Interval(at(3), at(4))),
+        (finding(rules.LOG_EXTRA, log_key(5)), Interval(at(5), at(5) + timedelta(minutes=1))),
+        (finding(rules.DIGEST_MALFORMED, samples.digest_key(7)), Interval(at(6), at(7))),
+        (finding(rules.DIGEST_MALFORMED, "x/2026/01/02/strange"), Interval(at(24), at(48))),
+        (finding(rules.DIGEST_MALFORMED, "strange"), None),
+        (finding(rules.CHAIN_ABSENT), None),
+    ],
+)
+def test_a_finding_is_placed_in_time_by_its_hours_or_its_key(record: FindingRecord, expected: Interval | None) -> None:
+    assert hours(record) == expected
+
+
+def test_objects_have_uris_and_arns_that_lead_back_to_them() -> None:
+    whole = samples.telling()
+    for key in HOSTILE_KEYS[:-3]:
+        record = finding(rules.LOG_EXTRA, key)
+        uri = object_uri(record, whole)
+        assert uri is not None
+        parts = urlsplit(uri)
+        assert (parts.scheme, parts.netloc, unquote(parts.path)) == ("s3", BUCKET, f"/{key}")
+        assert re.fullmatch(r"[A-Za-z0-9:/%._~-]+", uri)
+        assert object_arn(record) == f"arn:aws:s3:::{BUCKET}/{printable(key)}"
+    local = replace(whole, request=replace(whole.request, source="file:///srv/copy"))
+    assert object_uri(replace(finding(rules.LOG_EXTRA, "a b"), bucket=None), local) == "file:///srv/copy/a%20b"
+    assert object_uri(finding(rules.GAP_TAIL, hours=(0, 1)), whole) is None
+    assert object_arn(finding(rules.GAP_TAIL, hours=(0, 1))) is None
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("eu-west-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-iso-east-1", "aws-iso"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eusc-de-east-1", "aws-eusc"),
+        (None, "aws"),
+    ],
+)
+def test_a_region_has_a_partition(region: str | None, expected: str) -> None:
+    assert partition(region) == expected
+    if region:
+        assert botocore.session.get_session().get_partition_for_region(region) == expected
+
+
+def test_the_sentence_says_the_numbers_that_make_the_verdict() -> None:
+    telling = samples.telling()
+    numbers = Counter(one.status for one in telling.findings)
+    assert f"{numbers[Status.ALTERED]} altered" in sentence(telling)
+    assert "notice" not in sentence(telling)
+    assert "at least" in sentence(replace(telling, findings_truncated=True))
+    assert sentence(samples.quiet()).startswith("Every hour covered")
+    assert sentence(samples.empty()).startswith("Nothing validated")
+    assert "1 uncovered" in sentence(samples.verdicts()[Verdict.UNPROVEN])
+    gap = finding(rules.GAP_TAIL, hours=(20, 24))
+    assert sentence(report([chain()], [gap], tolerated=[rules.GAP_TAIL])).endswith("tolerated: 1 uncovered")
+
+
+# --- JSON Lines
+
+
+def read_back(document: str) -> Report:
+    """The report that a JSON Lines document holds."""
+    lines = [json.loads(line) for line in document.splitlines()]
+    head, tail = lines[0], lines[-1]
+    assert (head.pop("type"), tail.pop("type")) == ("run", "summary")
+    assert head.pop("started") == tail["run"]["started"]
+    kinds = [line["type"] for line in lines[1:-1]]
+    assert kinds == sorted(kinds, key=["finding", "chain"].index)
+    rest: dict[str, list[Any]] = {"finding": [], "chain": []}
+    for line in lines[1:-1]:
+        rest[line.pop("type")].append(line)
+    return from_json(json.dumps(head | tail | {"findings": rest["finding"], "chains": rest["chain"]}))
+
+
+def test_jsonl_holds_the_whole_report(sample: Report) -> None:
+    assert read_back(jsonl.render(sample)) == sample
+
+
+def test_a_lone_surrogate_has_no_utf8_and_becomes_an_escape() -> None:
+    sample = one()
+    bad = replace(sample, findings=(replace(sample.findings[0], key="odd\udcff", actual="\ud800"),))
+    (found,) = read_back(jsonl.render(bad)).findings
+    assert (found.key, found.actual) == (r"odd\udcff", r"\ud800")
+    assert read_back(jsonl.render(bad)) == replace(bad, findings=(found,))
+
+
+def test_a_stream_of_jsonl_has_the_shape_of_the_document() -> None:
+    sample = samples.telling()
+    stream = jsonl.header_line(sample.tool, sample.run.started, sample.request)
+    for one in reversed(sample.findings):  # as found, not as sorted
+        stream += jsonl.finding_line(one)
+    stream += jsonl.footer_lines(replace(sample, findings_truncated=True), truncated=False)
+    assert sorted(stream.splitlines()) == sorted(jsonl.render(sample).splitlines())
+    assert jsonl.footer_lines(replace(sample, findings_truncated=True)).count('"findings_truncated":true') == 1
+
+
+def test_a_line_of_jsonl_is_one_line() -> None:
+    for key in HOSTILE_KEYS:
+        line = jsonl.finding_line(finding(rules.LOG_EXTRA, key))
+        assert line.count("\n") == 1
+        assert len(line.splitlines()) == 1  # Python's idea of a line: U+2028 and U+0085 too
+        assert line.isascii()
+        assert printable(line[:-1]) == line[:-1]  # no terminal obeys it
+        if "surrogate" not in key:
+            assert json.loads(line)["key"] == key
+
+
+# --- CSV
+
+
+def test_csv_has_a_row_a_finding_under_a_stable_header(sample: Report) -> None:
+    document = csv_format.render(sample)
+    rows = list(csv.DictReader(io.StringIO(document, newline=""), strict=True))
+    assert document.split("\r\n", 1)[0] == (
+        "rule,status,account,region,trail,bucket,key,start,end,cause,expected,actual,message"
+    )
+    assert tuple(rows[0] if rows else csv_format.HEADER) == FindingRecord.__struct_fields__
+    assert [row["rule"] for row in rows] == [one.rule for one in sample.findings]
+    assert not re.search(r"[^\r]\n|\r[^\n]", document)
+    for row, one in zip(rows, sample.findings, strict=True):
+        assert row["start"] == (isoformat(one.start) if one.start else "")
+
+
+@pytest.mark.parametrize("key", HOSTILE_KEYS)
+def test_no_cell_of_csv_is_a_formula(key: str) -> None:
+    rows = list(csv.reader(io.StringIO(csv_format.render(one(key=key, expected=key)), newline="")))
+    for cell in rows[1]:
+        assert not re.match(r"[\s\"']*[=+\-@\t\r]", cell) or cell.startswith("'")
+        for part in cell.split(";"):
+            assert not re.match(r"[\s\"]*[=+\-@]", part)
+        assert printable(cell) == cell
+    assert csv_format.cell("-1;=2") == "'-1;'=2"
+    assert csv_format.cell("2026-01-01; a=b") == "2026-01-01; a=b"
+
+
+# --- SARIF
+
+
+def sarif_schema() -> Any:
+    return json.loads((SCHEMAS / "sarif-2.1.0-rtm.5.json").read_text())
+
+
+def test_sarif_fits_the_schema(sample: Report) -> None:
+    schema = sarif_schema()
+    jsonschema.Draft4Validator.check_schema(schema)
+    validator = jsonschema.Draft4Validator(schema)
+    log = json.loads(sarif.render(sample))
+    validator.validate(log)
+    log["runs"][0]["results"].append({"level": "grave"})
+    assert {error.validator for error in validator.iter_errors(log)} == {"required", "enum"}
+
+
+def test_sarif_says_what_the_report_says() -> None:
+    sample = samples.telling()
+    (run,) = json.loads(sarif.render(sample))["runs"]
+    described = run["tool"]["driver"]["rules"]
+    assert {rule["id"] for rule in described} == set(RULES)
+    for rule in described:
+        assert rule["shortDescription"]["text"] == f"{RULES[rule['id']].title}."
+        for step in RULES[rule["id"]].next_steps:
+            assert step in rule["help"]["markdown"]
+            assert step in rule["help"]["text"]
+    for result, one in zip(run["results"], sample.findings, strict=True):
+        assert described[result["ruleIndex"]]["id"] == result["ruleId"] == one.rule
+        assert result["level"] == sarif.level(one.status)
+        assert result["properties"].get("expected") == one.expected
+        assert result["properties"].get("actual") == one.actual
+        (location,) = result["locations"]
+        uri = location["physicalLocation"]["artifactLocation"]["uri"]
+        assert uri == (f"s3://{BUCKET}/{one.key}" if one.key else f"s3://{BUCKET}")
+        assert location["logicalLocations"][0]["fullyQualifiedName"] == f"{one.account}/{one.region}/mgmt"
+    prints = [result["partialFingerprints"][sarif.FINGERPRINT] for result in run["results"]]
+    assert len(set(prints)) == len(prints)
+
+
+@pytest.mark.parametrize(
+    ("status", "level"), list(zip(Status, ["error"] * 3 + ["warning"] * 2 + ["note"], strict=True))
+)
+def test_sarif_levels(status: Status, level: str) -> None:
+    assert sarif.level(status) == level
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_sarif_run_that_found_something_was_successful(verdict: Verdict) -> None:
+    sample = samples.verdicts()[verdict]
+    (run,) = json.loads(sarif.render(sample))["runs"]
+    (invocation,) = run["invocations"]
+    assert invocation["executionSuccessful"] is True
+    assert invocation["exitCode"] == sample.exit_code
+    assert invocation["startTimeUtc"] < invocation["endTimeUtc"]
+    assert invocation["account"] == sample.run.caller_arn
+    assert run["properties"]["verdict"] == verdict
+
+
+def test_sarif_of_a_key_makes_neither_link_nor_placeholder() -> None:
+    assert sarif.plain_message("see [a](https://attacker.example) {0}") == r"see \[a\](https://attacker.example) {{0}}"
+    assert sarif.plain_message("[3 characters left out] {x}") == "[3 characters left out] {x}"
+
+
+def test_a_rule_of_a_later_version_is_rendered_by_its_id() -> None:
+    sample = one()
+    later = replace(sample, findings=(replace(sample.findings[0], rule="log-singing"),))
+    (run,) = json.loads(sarif.render(later))["runs"]
+    assert run["tool"]["driver"]["rules"] == [{"id": "log-singing"}]
+    assert json.loads(asff.render(later))[0]["Title"] == "CloudTrail: log-singing"
+    assert json.loads(ocsf.render(later))[0]["finding_info"]["title"] == "log-singing"
+    assert "log-singing" in junit.render(later)
+    assert "log-singing" in csv_format.render(later)
+
+
+# --- JUnit
+
+
+def suites(sample: Report) -> dict[str, TestSuite]:
+    xml = JUnitXml.fromstring(junit.render(sample).encode())
+    assert isinstance(xml, JUnitXml)
+    found = list(xml)
+    assert len({suite.name for suite in found}) == len(found)
+    for suite in found:
+        ends = Counter(type(result) for case in suite for result in case.result)
+        assert (suite.tests, suite.failures) == (len(list(suite)), ends[Failure])
+        assert (suite.errors, suite.skipped) == (ends[Error], ends[Skipped])
+    assert xml.tests == sum(suite.tests for suite in found)
+    assert xml.failures == sum(suite.failures for suite in found)
+    assert xml.errors == sum(suite.errors for suite in found)
+    assert xml.skipped == sum(suite.skipped for suite in found)
+    return {str(suite.name): suite for suite in found}
+
+
+def outcomes(suite: TestSuite) -> dict[str, str]:
+    return {case.name: case.result[0].__class__.__name__ if case.result else "passed" for case in suite}
+
+
+def test_junit_has_a_case_an_hour_of_a_short_window() -> None:
+    cases = outcomes(suites(samples.quiet())[f"{ACCOUNT}.us-east-1.mgmt"])
+    assert list(cases) == [f"2026-01-01T{hour:02}:00Z" for hour in range(24)]
+    assert set(cases.values()) == {"passed"}
+    pending = outcomes(suites(samples.quiet())[f"{ACCOUNT}.eu-west-1.mgmt"])
+    assert [name for name, outcome in pending.items() if outcome != "passed"] == ["2026-01-01T23:00Z"]
+    assert pending["2026-01-01T23:00Z"] == "Skipped"
+
+
+def test_junit_has_a_case_a_day_of_a_long_window() -> None:
+    found = suites(samples.telling())
+    cases = outcomes(found[f"{SECOND}.us-west-2.mgmt"])
+    assert len(cases) == 90
+    assert set(cases.values()) == {"passed"}
+    lost = outcomes(found[f"{SECOND}.ap-southeast-2.mgmt"])
+    assert [name for name, outcome in lost.items() if outcome == "Error"] == [
+        f"2026-{(at(700) + timedelta(days=n)):%m-%d}" for n in range(8)
+    ]
+    assert outcomes(found[f"{ACCOUNT}.us-east-1.mgmt"])["2026-01-01"] == "Failure"
+
+
+@pytest.mark.parametrize(
+    ("rule", "outcome"), [(rules.LOG_ALTERED, Failure), (rules.LOG_UNDIGESTED, Error), (rules.LOG_REWRITTEN, None)]
+)
+def test_a_junit_case_ends_as_its_worst_finding(rule: str, outcome: type[Any] | None) -> None:
+    sample = report([chain()], [finding(rule, log_key(5)), finding(rules.LOG_PENDING, log_key(5, 1))])
+    suite = suites(sample)[f"{ACCOUNT}.us-east-1.mgmt"]
+    case: TestCase = next(case for case in suite if case.name == "2026-01-01T05:00Z")
+    if outcome is None:
+        assert not case.result
+        assert rules.LOG_REWRITTEN in str(case.system_out)
+    else:
+        (result,) = case.result
+        assert isinstance(result, outcome)
+        assert log_key(5) in str(result.text)
+        assert result.type == rule
+    assert log_key(5, 1) in str(case.system_out)
+
+
+def test_a_tolerated_gap_is_skipped_and_an_untold_one_is_not() -> None:
+    chains, gap = [chain(gaps=[("gap-broken", 3, 5)])], finding(rules.GAP_BROKEN, hours=(3, 5))
+    name = f"{ACCOUNT}.us-east-1.mgmt"
+    for findings, tolerated, expected in (([gap], [], "Error"), ([gap], [rules.GAP_BROKEN], "Skipped")):
+        cases = outcomes(suites(report(chains, findings, tolerated=tolerated))[name])
+        assert {hour for hour, outcome in cases.items() if outcome == expected} == {
+            "2026-01-01T03:00Z",
+            "2026-01-01T04:00Z",
+        }
+    capped = replace(report(chains, [gap]), findings=(), findings_truncated=True)
+    assert outcomes(suites(capped)[name])["2026-01-01T03:00Z"] == "Error"
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_junit_is_green_exactly_where_the_exit_code_is_0(verdict: Verdict) -> None:
+    sample = samples.verdicts()[verdict]
+    for whole in (sample, replace(sample, findings=(), chains=(), findings_truncated=True)):
+        xml = suites(whole)
+        red = sum(
+            isinstance(result, Failure | Error) for suite in xml.values() for case in suite for result in case.result
+        )
+        assert (red == 0) is (sample.exit_code == 0)
+
+
+def test_junit_leaves_no_finding_out(sample: Report) -> None:
+    document = junit.render(sample)
+    said = "".join(
+        str(part)
+        for suite in suites(sample).values()
+        for case in suite
+        for part in [*(result.text for result in case.result), case.system_out]
+    )
+    assert document.count("<testcase") == sum(len(list(suite)) for suite in suites(sample).values())
+    for one in sample.findings:
+        assert printable(one.message) in said
+
+
+def test_junit_places_what_lies_outside_of_window_and_chains() -> None:
+    late = finding(rules.LOG_PENDING, log_key(30))
+    stray = finding(rules.LOG_EXTRA, "no/place", account=None, region=None, trail=None)
+    untimed = finding(rules.DIGEST_MALFORMED, "no/time")
+    untold = finding(rules.LOG_EXTRA, log_key(6), trail=None)
+    elsewhere = finding(rules.CHAIN_ABSENT, hours=(0, 24), region="eu-north-1", trail=None)
+    backfill = finding(rules.DIGEST_MALFORMED, samples.digest_key(9).replace(".json", "_backfill.json"))
+    chains = [chain(), chain(kind=Kind.BACKFILL, covered=((at(2), at(3)),))]
+    found = suites(report(chains, [late, stray, untimed, untold, elsewhere, backfill]))
+    main = outcomes(found[f"{ACCOUNT}.us-east-1.mgmt"])
+    assert main["no time known"] == main["2026-01-01T06:00Z"] == "Failure"
+    assert main["2026-01-01T23:00Z"] == "passed"
+    assert outcomes(found["trail"]) == {"window": "Failure"}
+    assert outcomes(found[f"{ACCOUNT}.eu-north-1"]) == {"window": "Error"}
+    assert outcomes(found[f"{ACCOUNT}.us-east-1.mgmt.backfill"]) == {
+        "2026-01-01T02:00Z": "passed",
+        "2026-01-01T08:00Z": "Failure",
+    }
+
+
+def test_junit_of_an_odd_window_names_whole_hours() -> None:
+    sample = samples.quiet()
+    window = replace(sample.request, start=at(0.5), end=at(3.25))
+    cases = outcomes(suites(replace(sample, request=window))[f"{ACCOUNT}.us-east-1.mgmt"])
+    assert cases == {f"2026-01-01T{hour:02}:00Z": "passed" for hour in range(4)}
+
+
+# --- ASFF
+
+
+def walk(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
+    """What of `value` the service model's patterns, enums and ranges forbid: botocore itself checks none of these."""
+    match shape:
+        case StructureShape():
+            for name, item in value.items():
+                yield from walk(shape.members[name], item, f"{path}.{name}")
+        case ListShape():
+            for item in value:
+                yield from walk(shape.member, item, f"{path}[]")
+        case MapShape():
+            for name, item in value.items():
+                yield from walk(shape.key, name, f"{path}.key")
+                yield from walk(shape.value, item, f"{path}.{name}")
+        case StringShape():
+            if shape.enum and value not in shape.enum:
+                yield f"{path}: {value} is none of {shape.enum}"
+            if not re.search(shape.metadata.get("pattern", ""), value):
+                yield f"{path}: {value!r} does not fit {shape.metadata['pattern']}"
+
+
+def test_asff_is_what_security_hub_takes(sample: Report) -> None:
+    findings = json.loads(asff.render(sample))
+    model = botocore.session.get_session().get_service_model("securityhub")
+    shape = model.operation_model("BatchImportFindings").input_shape
+    assert shape is not None
+    assert len(findings) == len(sample.findings)
+    if findings:
+        problems = ParamValidator().validate({"Findings": findings}, shape)
+        assert problems.generate_report() == ""
+        assert list(walk(shape, {"Findings": findings})) == []
+    assert list(walk(shape, {"Findings": [{"Id": " ", "RecordState": "GONE"}]}))
+    assert len({one["Id"] for one in findings}) == len(findings)
+    for one in findings:
+        assert len(one["Title"]) <= 256
+        assert len(one["Description"]) <= 1_024
+        assert len(one["Id"]) <= 512
+        assert len(one["GeneratorId"]) <= 512
+        assert len(one["Remediation"]["Recommendation"]["Text"]) <= 512
+        assert len(one["ProductFields"]) <= 50
+        assert all(len(name) <= 128 and len(value) <= 2_048 for name, value in one["ProductFields"].items())
+        assert len(json.dumps(one)) < 240 * 1_024
+        for name in ("CreatedAt", "UpdatedAt", "FirstObservedAt", "LastObservedAt"):
+            assert datetime.fromisoformat(one[name]) == sample.run.finished
+
+
+def test_asff_says_what_the_report_says() -> None:
+    sample = samples.telling()
+    for one, found in zip(json.loads(asff.render(sample)), sample.findings, strict=True):
+        assert one["ProductArn"] == f"arn:aws:securityhub:us-east-1:{SECOND}:product/{SECOND}/default"
+        assert one["AwsAccountId"] == SECOND  # whoever ran it is who can import it
+        assert one["ProductFields"]["ctvalidate/Account"] == found.account
+        assert one["GeneratorId"] == f"ctvalidate/{found.rule}"
+        assert one["Severity"]["Label"] == severity(found.status).upper()
+        assert re.fullmatch(r"(TTPs|Software and Configuration Checks)/[A-Za-z ]+/[a-z-]+", one["Types"][0])
+        (resource,) = one["Resources"]
+        if found.key:
+            assert (resource["Type"], resource["Id"]) == ("AwsS3Object", f"arn:aws:s3:::{BUCKET}/{found.key}")
+        else:
+            assert (resource["Type"], resource["Id"]) == ("AwsCloudTrailTrail", samples.TRAIL_ARN)
+
+
+@pytest.mark.parametrize(
+    ("caller", "trail", "account", "region", "expected"),
+    [
+        (None, samples.TRAIL_ARN, SECOND, "eu-west-1", ("aws", "us-east-1", ACCOUNT)),
+        (None, None, SECOND, "eu-west-1", ("aws", "eu-west-1", SECOND)),
+        (None, None, SECOND, "cn-north-1", ("aws-cn", "cn-north-1", SECOND)),
+        ("arn:aws:iam::123456789012:root", None, SECOND, "eu-west-1", ("aws", "eu-west-1", "123456789012")),
+        (None, None, "../etc", "<b>", ("aws", "us-east-1", "000000000000")),
+    ],
+)
+def test_asff_names_an_account_that_can_import(
+    caller: str | None, trail: str | None, account: str, region: str, expected: tuple[str, str, str]
+) -> None:
+    sample = one(account=account, region=region)
+    run = Run(started=sample.run.started, finished=sample.run.finished, caller_arn=caller)
+    sample = replace(sample, run=run, request=replace(sample.request, trail_arn=trail))
+    (found,) = json.loads(asff.render(sample))
+    of, where, who = expected
+    assert found["ProductArn"] == f"arn:{of}:securityhub:{where}:{who}:product/{who}/default"
+
+
+def test_asff_cuts_the_middle() -> None:
+    assert asff.cut("abc", 3) == "abc"
+    assert asff.cut("a" * 300 + "b" * 300, 256) == "a" * 127 + "…" + "b" * 127
+
+
+# --- OCSF
+
+
+def test_ocsf_fits_the_model_and_nothing_of_it_is_dropped(sample: Report) -> None:
+    events = json.loads(ocsf.render(sample))
+    assert len(events) == len(sample.findings)
+    for event in events:
+        model = DetectionFinding.model_validate(event)
+        assert model.model_dump(mode="json", exclude_unset=True) == event
+        assert model.type_uid == model.class_uid * 100 + model.activity_id
+
+
+def test_ocsf_says_what_the_report_says() -> None:
+    sample = samples.telling()
+    events = json.loads(ocsf.render(sample))
+    assert len({event["finding_info"]["uid"] for event in events}) == len(events)
+    for event, found in zip(events, sample.findings, strict=True):
+        assert event["time"] == sample.run.finished.timestamp() * 1_000
+        assert event["message"] == found.message
+        assert event["cloud"]["account"]["uid"] == found.account
+        assert event["cloud"]["region"] == found.region
+        (evidence,) = event["evidences"]
+        assert evidence["data"].get("expected") == found.expected
+        assert evidence["data"].get("actual") == found.actual
+        assert event["severity"] == severity(found.status)
+        assert event.get("start_time") == (found.start.timestamp() * 1_000 if found.start else None)
+
+
+def test_ocsf_names_the_organization() -> None:
+    sample = samples.huge(accounts=1, regions=1, days=20, findings=1)
+    (event,) = json.loads(ocsf.render(sample))
+    assert event["cloud"]["org"] == {"uid": "o-exampleorgid"}
+
+
+def test_severity_ranks_evidence_above_open_questions() -> None:
+    ranks = list(Severity)
+    assert [ranks.index(severity(status)) for status in Status] == [3, 2, 2, 1, 1, 0]
