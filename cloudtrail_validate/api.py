@@ -149,14 +149,7 @@ async def _validate(
         raise AccessError(f"cannot list {source} ({need}): {error.detail}") from error
     finally:
         await store.close()
-    echo = RequestEcho(
-        trail_arn=request.trail_arn,
-        start=window.start.replace(microsecond=0),
-        end=window.end.replace(microsecond=0),
-        source=source,
-        regions=request.regions,
-        accounts=request.accounts,
-    )
+    echo = echo_of(request, target, window)
     who = await caller if caller else None
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     return Result(build(outcome, echo, ran, request.tolerate, evidence), outcome)
@@ -180,6 +173,18 @@ async def _evidence(request: Request, outcome: Outcome, setting: Setting, now: d
     rules = await asyncio.to_thread(lifecycle_rules, aws, target.bucket) if missing else ()
     fitting = {finding: removed_by(finding, rules, now) for finding in missing} if rules else {}
     return Evidence(events, {finding: rule for finding, rule in fitting.items() if rule})
+
+
+def echo_of(request: Request, target: Target, window: Interval) -> RequestEcho:
+    """The request as the report repeats it."""
+    return RequestEcho(
+        trail_arn=request.trail_arn,
+        start=window.start.replace(microsecond=0),
+        end=window.end.replace(microsecond=0),
+        source=source_uri(request, target),
+        regions=request.regions,
+        accounts=request.accounts,
+    )
 
 
 def _identity(request: Request, patience: Patience | None) -> Aws:

@@ -136,7 +136,7 @@ class Fetched:
 
 
 def inflater(size: int | None = None) -> Inflater:
-    """The inflater for a digest of `size` compressed bytes: keeps the content, as much as a digest of that size can have."""
+    """The inflater for a digest of `size` compressed bytes: keeps as much content as a digest of that size can have."""
     return Inflater(keep=True, limit=most_bytes(size))
 
 

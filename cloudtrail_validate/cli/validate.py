@@ -20,9 +20,9 @@ from cloudtrail_validate.text import printable
 from cloudtrail_validate.verdict import ExitCode
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.api import Result
+    from cloudtrail_validate.api import Companion, Result
     from cloudtrail_validate.engine import Engine
-    from cloudtrail_validate.ledger import Progress
+    from cloudtrail_validate.ledger import Listener
     from cloudtrail_validate.model import Finding
 
 INTERRUPTED: Final = 130
@@ -81,8 +81,18 @@ def command(**options: Any) -> int:
         request.check(now)
     except RequestError as error:
         raise click.UsageError(str(error)) from error
-    result = execute(request, now, Objects(to_error=format_ != formats.TABLE) if verbose else None, quiet=no_progress)
-    render(result, format_, outputs)
+    objects = Objects(to_error=format_ != formats.TABLE) if verbose else None
+    if format_ == formats.STREAM:
+        from cloudtrail_validate.cli.stream import JsonLines
+
+        lines = JsonLines(request, now)
+        result = execute(request, now, objects, companion=lines, quiet=no_progress)
+        write_files(result, outputs)
+        lines.finish(result)
+    else:
+        result = execute(request, now, objects, quiet=no_progress)
+        write_files(result, outputs)
+        render(result, format_)
     return INTERRUPTED if result.interrupted else result.report.exit_code
 
 
@@ -98,7 +108,14 @@ def build_request(options: dict[str, Any], now: datetime) -> Request:
     return Request(start=begin, end=until, tolerate=frozenset(options.pop("tolerate")), **options)
 
 
-def execute(request: Request, now: datetime, listener: Objects | None, *, quiet: bool = False) -> Result:
+def execute(
+    request: Request,
+    now: datetime,
+    listener: Listener | None = None,
+    *,
+    companion: Companion | None = None,
+    quiet: bool = False,
+) -> Result:
     """Run a request with a progress bar, stopping cleanly at the first SIGINT or SIGTERM."""
     from cloudtrail_validate.api import run
     from cloudtrail_validate.aws import ConfigurationError
@@ -109,15 +126,22 @@ def execute(request: Request, now: datetime, listener: Objects | None, *, quiet:
     progress: Progress = Progress()
     try:
         with ProgressBar(progress, enabled=not quiet and listener is None):
-            return run(request, progress=progress, listener=listener, now=now, on_start=_stop_on_signals)
+            return run(
+                request,
+                progress=progress,
+                listener=listener,
+                now=now,
+                on_start=_stop_on_signals,
+                companion=companion,
+            )
     except (RequestError, ConfigurationError) as error:
         raise _Refusal(printable(str(error)), ExitCode.USAGE) from error
     except AccessError as error:
         raise _Refusal(printable(str(error)), ExitCode.UNPROVEN) from error
 
 
-def render(result: Result, format_: str, outputs: tuple[Path, ...]) -> None:
-    """Write the files, then the report on standard output."""
+def write_files(result: Result, outputs: tuple[Path, ...]) -> None:
+    """Write the report's files, each whole or not at all."""
     for path in outputs:
         name = formats.by_ending(path.name)
         if name is not None:
@@ -127,6 +151,10 @@ def render(result: Result, format_: str, outputs: tuple[Path, ...]) -> None:
                 click.echo(f"ctvalidate: --output: cannot write {path}: {error.strerror}", err=True)
     if result.interrupted:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
+
+
+def render(result: Result, format_: str) -> None:
+    """Write the report on standard output."""
     try:
         _print(result, format_)
     except BrokenPipeError:

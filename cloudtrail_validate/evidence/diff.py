@@ -34,12 +34,14 @@ from cloudtrail_validate.evidence.events import (
 from cloudtrail_validate.text import size
 
 MAX_BYTES: Final = 256 * 1024 * 1024  # inflated, of one side; the largest real logs are some tens of MB
+MAX_STORED: Final = MAX_BYTES + 1024 * 1024  # as stored: what does not inflate may be a little longer than its content
 MAX_EVENTS: Final = 500_000  # of one side; at 600 bytes, as the shortest real events have, 256 MB hold 450,000
 LISTED: Final = 10_000  # events of one sort listed; their number is exact all the same
 CHANGES: Final = 200  # values of one event listed, likewise
 SCHEMA: Literal["ctvalidate.diff/1"] = "ctvalidate.diff/1"
 _VALUE: Final = 2_000  # characters of a value
 _WORD: Final = 300  # characters of what an event is called by
+_TOO_MUCH: Final = "which is more than can be compared"
 _Span = tuple[int, int]
 
 
@@ -187,11 +189,15 @@ class _Log:
     def read(cls, pieces: Iterable[bytes], name: str) -> _Log:
         """Inflate a side and find its events."""
         inflater = Inflater(accept_plain=True, keep=True, limit=MAX_BYTES)
+        stored = 0
         for piece in pieces:
+            stored += len(piece)
+            if stored > MAX_STORED:
+                raise TooLargeError(f"{name}: has more than {size(MAX_STORED)}, {_TOO_MUCH}")
             inflater.feed(piece)
         content = inflater.finish()
         if content.flaw is Flaw.TOO_LARGE:
-            raise TooLargeError(f"{name}: inflates to more than {size(MAX_BYTES)}, which is more than can be compared")
+            raise TooLargeError(f"{name}: inflates to more than {size(MAX_BYTES)}, {_TOO_MUCH}")
         log = cls(name, inflater.kept(), content.sha256, content.flaw)
         if content.flaw not in (None, Flaw.TRAILING):
             log.problem = content.flaw.value
@@ -200,8 +206,7 @@ class _Log:
             for span in split(log.data):
                 log.number += 1
                 if log.number > MAX_EVENTS:
-                    raise TooLargeError(f"{name}: has more than {MAX_EVENTS:,} events, which is more than can be
-                    compared")
+                    raise TooLargeError(f"{name}: has more than {MAX_EVENTS:,} events, {_TOO_MUCH}")
                 log.events.setdefault(_event_id(log.raw(span)), []).append(span)
         except NotALogError as error:
             log.problem, log.number = clipped(str(error), _WORD), 0
@@ -302,14 +307,12 @@ class _Matching:
 
 
 def _differences(before: bytes, after: bytes) -> Iterator[Difference]:
-    """How two events differ; as a whole, where one of them cannot be read."""
-    values: list[object] = []
-    for raw in (before, after):
-        try:
-            values.append(parse(raw))
-        except NotAnEventError:
-            values.append(raw[:_VALUE].decode("utf-8", "backslashreplace"))
-    return differences(*values)
+    """How two events of other bytes differ: as a whole, where one of them cannot be read."""
+    try:
+        return differences(parse(before), parse(after))
+    except NotAnEventError:
+        shown = [raw[: 4 * _VALUE].decode("utf-8", "backslashreplace") for raw in (before, after)]
+        return iter((Difference("", *shown),))
 
 
 def _change(difference: Difference) -> Change:

@@ -20,8 +20,12 @@ MAX_EVENT_BYTES: Final = 4 * 1024 * 1024  # CloudTrail's own limit is 1 MB (User
 _COMPARED_DIGITS: Final = 400  # longer numbers are compared as text
 
 # A bracket, or everything between two: strings are taken whole, as they may hold brackets. For valid JSON only.
-_TOKEN: Final = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")++|[\[\]{}]', re.DOTALL)
-_KEY: Final = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")\s*+(:)?+', re.DOTALL)
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_REST: Final = rb'[^"\[\]{}]'
+_TOKEN: Final = re.compile(
+    rb"[\[\]{}]|%b++(?:%b%b*+)*+|(?:%b%b*+)++" % (_REST, _STRING, _REST, _STRING, _REST), re.DOTALL
+)
+_KEY: Final = re.compile(rb"(%b)\s*+(:)?+" % _STRING, re.DOTALL)
 _LONGEST_KEY: Final = 64  # bytes of `"Records"` with every letter written as \u0052
 
 
@@ -61,17 +65,12 @@ class Difference(NamedTuple):
 
 
 def split(data: bytes) -> Iterator[tuple[int, int]]:
-    """Where each element of `Records` lies: begin and end, in bytes. A run of elements that are no objects counts as one.
+    """Where each element of `Records` lies: begin and end, in bytes. A run of bare values counts as one element.
 
     Raises `NotALogError`, before anything is yielded where the content is no JSON.
     """
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except RecursionError:
-        raise NotALogError("is nested too deeply to be a log") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotALogError(f"is no JSON: {error}") from None
-    depth = begin = found = 0
+    _check_syntax(data)
+    depth = begin = found = arrays = 0
     following = inside = False
     for token in _TOKEN.finditer(data):
         match data[token.start()]:
@@ -79,7 +78,7 @@ def split(data: bytes) -> Iterator[tuple[int, int]]:
                 if depth == 0 and data[token.start()] == 0x5B:
                     break
                 if depth == 1 and following and data[token.start()] == 0x5B:
-                    inside = True
+                    inside, arrays = True, arrays + 1
                 elif depth == 2 and inside:
                     begin = token.start()
                 depth += 1
@@ -94,9 +93,20 @@ def split(data: bytes) -> Iterator[tuple[int, int]]:
                 found += names
             case _ if depth == 2 and inside and token[0].strip(b", \t\r\n"):
                 yield token.span()
-    if found != 1:
-        raise NotALogError("has no Records" if not found else f"has {found} Records, of which readers take one or
-        another")
+    if found != 1 or not arrays:
+        raise NotALogError(
+            f"has {found} Records, of which readers take one or another" if found > 1 else "has no Records"
+        )
+
+
+def _check_syntax(data: bytes) -> None:
+    """Raise `NotALogError` where this is no JSON document: the patterns above read nothing else."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except RecursionError:
+        raise NotALogError("is nested too deeply to be a log") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotALogError(f"is no JSON: {error}") from None
 
 
 def _records_in(data: bytes, begin: int, end: int) -> tuple[int, bool]:
@@ -117,14 +127,14 @@ def parse(raw: bytes) -> dict[str, Any]:
     """One event. Raises `NotAnEventError`."""
     if len(raw) > MAX_EVENT_BYTES:
         raise NotAnEventError("larger than any event")
+    if not raw.startswith(b"{"):
+        raise NotAnEventError("no JSON object")
     try:
-        value = _DECODER.decode(raw.decode("utf-8"))
+        value: dict[str, Any] = _DECODER.decode(raw.decode("utf-8"))
     except RecursionError:
         raise NotAnEventError("nested too deeply to be an event") from None
     except ValueError as error:
         raise NotAnEventError(f"not readable: {error}") from None
-    if not isinstance(value, dict):
-        raise NotAnEventError("no JSON object")
     return value
 
 
@@ -158,7 +168,7 @@ def differences(before: object, after: object) -> Iterator[Difference]:
 
 
 def _named(path: str, name: str) -> str:
-    """`requestParameters.bucketName`; a name that is no plain word in brackets and quotes, so that it cannot mislead."""
+    """`requestParameters.bucketName`; a name that is no plain word goes in brackets and quotes, and cannot mislead."""
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
         return f"{path}.{name}" if path else name
     return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
@@ -184,7 +194,7 @@ class _Mark(str):
 
 
 def as_text(value: object, limit: int) -> str:
-    """A value as JSON text of at most `limit` characters, and an ellipsis where it has more. Always encodes as UTF-8."""
+    """A value as JSON text, after `limit` characters an ellipsis. Always encodes as UTF-8."""
     out: list[str] = []
     length = 0
     stack: list[object] = [value]

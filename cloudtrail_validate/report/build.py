@@ -53,7 +53,7 @@ def build(
     return Report(
         verdict=verdict,
         exit_code=int(code),
-        tool=Tool(name="ctvalidate", version=version("ctvalidate")),
+        tool=this_tool(),
         run=run,
         request=request,
         summary=Summary(
@@ -73,6 +73,11 @@ def build(
         ),
         findings_truncated=ledger.truncated,
     )
+
+
+def this_tool() -> Tool:
+    """Who writes this."""
+    return Tool(name="ctvalidate", version=version("ctvalidate"))
 
 
 def record(finding: Finding, evidence: Evidence | None = None) -> FindingRecord:

@@ -11,8 +11,16 @@ if TYPE_CHECKING:
 
 Renderer = Callable[["Report"], str]
 TABLE: Final = "table"
+STREAM: Final = "jsonl"
 FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "json": (".json", "cloudtrail_validate.report.json:render"),
+    "jsonl": (".jsonl", "cloudtrail_validate.report.jsonl:render"),
+    "csv": (".csv", "cloudtrail_validate.report.csv:render"),
+    "sarif": (".sarif", "cloudtrail_validate.report.sarif:render"),
+    "junit": (".xml", "cloudtrail_validate.report.junit:render"),
+    "html": (".html", "cloudtrail_validate.report.html:render"),
+    "asff": (".asff.json", "cloudtrail_validate.report.asff:render"),
+    "ocsf": (".ocsf.json", "cloudtrail_validate.report.ocsf:render"),
 }
 """Machine-readable formats: name to file ending and renderer. The table needs a console and is no document."""
 

@@ -33,7 +33,8 @@ def header_line(tool: Tool, started: datetime, request: RequestEcho) -> str:
 
 def finding_line(finding: FindingRecord) -> str:
     """One finding's line."""
-    return _line("finding", msgspec.structs.asdict(finding))
+    fields = msgspec.structs.asdict(finding)
+    return _line("finding", {name: value for name, value in fields.items() if value is not msgspec.UNSET})
 
 
 def chain_line(chain: ChainRecord) -> str:

@@ -10,6 +10,7 @@
     DIR/trees/BUCKET/KEY       the same for other buckets that a chain leads to
     DIR/journal.jsonl          only while a snapshot is unfinished: what has been copied so far
 
-An object is fetched once. What was fetched is what the snapshot holds and what its report judges; a run that goes on with
-an unfinished snapshot hashes each file that is there against the journal and fetches only what is missing or damaged.
+An object is fetched once. What was fetched is what the snapshot holds and what its report judges; a run that goes on
+with an unfinished snapshot hashes each file that is there against the journal and fetches only what is missing or
+damaged.
 """

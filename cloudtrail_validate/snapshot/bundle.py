@@ -1,7 +1,7 @@
 """The folder of a snapshot in the making: what is there already, what is added, and how it is finished.
 
-Whatever is written goes to DIR/partial first and is renamed to its place, so that no file of the tree is ever half a file.
-The journal gains a line as each file is in its place: what an interrupted run has copied is not lost.
+Whatever is written goes to DIR/partial first and is renamed to its place, so that no file of the tree is ever half a
+file. The journal gains a line as each file is in its place: what an interrupted run has copied is not lost.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _begin(root: Path, journal: BinaryIO, asked: Asked, window: Interval, *, for
         if header.asked != asked:
             raise SnapshotError(
                 f"--to: {root} holds an unfinished snapshot that was asked for in other words "
-                f"({isoformat(header.start)} to {isoformat(header.end)}): give the same options, or --force to begin again"
+                f"({isoformat(header.start)} to {isoformat(header.end)}): give the same ones, or --force to begin again"
             )
         with writing(root, root / JOURNAL):
             journal.truncate(sum(len(line) + 1 for line in lines))

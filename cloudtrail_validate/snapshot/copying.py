@@ -1,7 +1,7 @@
 """Copy what is validated while it is read: a store that stands before another and keeps what passes through.
 
-Nothing is fetched twice. Objects are copied byte for byte as stored, whatever is wrong with them; what a validation lists
-and does not read (extra, pending and undigested logs) is fetched when all else is done.
+Nothing is fetched twice. Objects are copied byte for byte as stored, whatever is wrong with them; what a validation
+lists and does not read (extra, pending and undigested logs) is fetched when all else is done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -135,7 +135,7 @@ class Tee:
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object of exactly this key."""
         found = await self._source.exact(bucket, key)
-        return found or self._index.exact(Locator(self._bucket(bucket), key))
+        return found if found is not None else self._index.exact(Locator(self._bucket(bucket), key))
 
     async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
         """A digest and its metadata, both kept."""
@@ -151,8 +151,16 @@ class Tee:
         return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
 
     async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
-        """An object as the source stores it; not kept."""
-        return await self._source.stored(where, make)
+        """An object as stored: from the snapshot where it is there, else from the source, and not kept then."""
+        held = self._bundle.held.get(path_of(self._named(where), self._main)[0])
+        if held is None or not _is_of(held, self._named(where)):
+            return await self._source.stored(where, make)
+        inflater = make(held.size)
+        try:
+            await self._call(lambda: feed(self._bundle.root / held.path, inflater))
+        except OSError:
+            return await self._source.stored(where, make)
+        return Stored(inflater, None, held.object.modified if held.object else None)
 
     async def close(self) -> None:
         """Close the source."""
@@ -291,12 +299,18 @@ class Tee:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def feed(path: Path, inflater: Inflater) -> None:
-    """Read a regular file piece by piece; a link in its place is not followed. Raises OSError."""
+def pieces(path: Path) -> Iterator[bytes]:
+    """A file's bytes; a link in its place is not followed, a pipe there not waited for. Raises OSError."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
         while piece := file.read(_PIECE_BYTES):
-            inflater.feed(piece)
+            yield piece
+
+
+def feed(path: Path, inflater: Inflater) -> None:
+    """Read a file into an inflater. Raises OSError."""
+    for piece in pieces(path):
+        inflater.feed(piece)
 
 
 def _is_of(file: File, named: Locator) -> bool:

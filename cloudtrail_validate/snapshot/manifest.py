@@ -33,6 +33,8 @@ UNLISTED: Final = frozenset({MANIFEST, CHECKSUM, SIGNATURE})
 MAX_SEGMENT: Final = 255  # bytes of one name: ext4, XFS, APFS and NTFS agree
 _MAX_PATH: Final = 3000  # bytes; PATH_MAX is 4096 on Linux, and the snapshot itself lies somewhere
 _HEX: Final = r"[0-9a-f]{64}"
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # a local file name that is no UTF-8
+_NOT_ON_WINDOWS: Final = re.compile(r'[\x00-\x1f<>:"\\|?*]|[. ](/|$)')
 _PREFIX: Final = re.compile(r"(?:[^/]*/)*?AWSLogs/")
 
 
@@ -53,7 +55,7 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One file of the snapshot: path below DIR with forward slashes, SHA-256 (hex) and size in bytes as it lies there."""
+    """One file of the snapshot: path below DIR with forward slashes, SHA-256 (hex) and size in bytes as it lies."""
 
     path: str
     sha256: str
@@ -95,8 +97,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A snapshot's own account of itself.
 
-    `target` is what the validation looked for, AWS's own answers about the trail included, so that the same question can
-    be put again without AWS. `signed_by` is the SHA-256 of the signing key's raw bytes (hex), null for an unsigned one.
+    `target` is what the validation looked for, AWS's own answers about the trail included, so that the same question
+    can be put again without AWS. `signed_by` is the SHA-256 of the signing key's raw bytes (hex), null where
+    nobody signed.
     """
 
     schema: Literal["ctvalidate.snapshot/1"] = SCHEMA
@@ -152,8 +155,8 @@ def in_order(files: Iterable[File]) -> tuple[File, ...]:
 def path_of(where: Locator, main: str) -> tuple[str, str]:
     """The path of an object's file below DIR, and why there is none (either is empty).
 
-    `main` is the bucket whose tree is DIR/tree. An empty segment before `AWSLogs/` is what a trail's prefix that ends in a
-    slash makes, and vanishes as in every local copy; anywhere else nothing but a planted object has one.
+    `main` is the bucket whose tree is DIR/tree. An empty segment before `AWSLogs/` is what a trail's prefix that ends
+    in a slash makes, and vanishes as in every local copy; anywhere else nothing but a planted object has one.
     """
     key = where.key
     prefix = _PREFIX.match(key)
@@ -173,21 +176,15 @@ def path_of(where: Locator, main: str) -> tuple[str, str]:
 
 def _unholdable(key: str, segments: list[str]) -> str:
     """Why no file can bear this key, or an empty string."""
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return "its key is no UTF-8"
+    if "\0" in key or _SURROGATE.search(key) or (os.name == "nt" and _NOT_ON_WINDOWS.search(key)):
+        return "its key has a character that no file name can have"
     if not all(segments):
         return "its key has an empty segment"
     if any(part in (".", "..") for part in segments):
         return "its key has a segment of dots"
-    if "\0" in key or (os.name == "nt" and re.search(r'[\x00-\x1f<>:"\\|?*]|[. ](/|$)', key)):
-        return "its key has a character that no file name can have"
     if any(len(part.encode()) > MAX_SEGMENT - len(SIDECAR) for part in segments):
         return "its key has a segment too long for a file name"
-    if segments[-1].endswith(SIDECAR):
-        return f"a name that ends in {SIDECAR} is kept for metadata"
-    return ""
+    return f"a name that ends in {SIDECAR} is kept for metadata" if segments[-1].endswith(SIDECAR) else ""
 
 
 def _is_name(text: str) -> bool:

@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -34,7 +34,6 @@ from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Stored
 from cloudtrail_validate.stores.local import SIDECAR
 
 _AT_ONCE: Final = 16
-T = TypeVar("T")
 
 
 class ReplayStore:
@@ -50,13 +49,14 @@ class ReplayStore:
         self._files = {(f.object.bucket, f.object.key): f for f in manifest.files if f.object}
         self._paths = {file.path for file in manifest.files}
         self._left_out = {(left.bucket, left.key): left for left in manifest.left_out}
-        end = manifest.window.end
+        undated = manifest.window.end
         copied = [
-            (bucket, ObjectInfo(key, f.size, _time(f.object and f.object.modified, end)))
-            for (bucket, key), f in self._files.items()
+            (file.object.bucket, ObjectInfo(file.object.key, file.size, file.object.modified or undated))
+            for file in manifest.files
+            if file.object
         ]
         missed = [
-            (left.bucket, ObjectInfo(left.key, 1 if left.size is None else left.size, _time(left.modified, end)))
+            (left.bucket, ObjectInfo(left.key, 1 if left.size is None else left.size, left.modified or undated))
             for left in manifest.left_out
         ]
         self._index = Index(missed + copied)
@@ -164,7 +164,3 @@ async def _replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
         await store.close()
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=None)
     return build(found, manifest.request, ran, manifest.tolerate)
-
-
-def _time(modified: T | None, otherwise: T) -> T:
-    return otherwise if modified is None else modified

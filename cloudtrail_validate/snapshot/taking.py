@@ -145,7 +145,7 @@ class Taker:
             await asyncio.gather(*(tee.keep(where, digests=digests) for where in batch))
 
     def _context(self, outcome: Outcome) -> Sequence[Locator]:
-        """An earlier digest of each chain that does not reach the window's start: without one, it looks like a new chain."""
+        """An earlier digest of each chain that does not reach the window's start: without it, it looks new."""
         start = outcome.window.start
         late = {
             replace(report.chain, organization_id=None)

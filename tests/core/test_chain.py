@@ -197,6 +197,14 @@ def test_an_absent_chain_is_one_gap() -> None:
     )
 
 
+def test_an_absent_chain_of_which_a_digest_was_delivered_misses_it() -> None:
+    lost = Link(where(make(END)), Interval(START, END), State.MISSING)
+    judgement = absent(CHAIN, WINDOW, lost)
+    assert judgement.counts == Counts(missing=1)
+    assert rules_of(judgement.findings) == [rules.DIGEST_MISSING, rules.CHAIN_ABSENT]
+    assert (judgement.findings[0].where, judgement.findings[0].status) == (lost.where, Status.MISSING)
+
+
 def test_a_link_without_time_concerns_the_window_that_holds_its_instant() -> None:
     def at(moment: datetime) -> bool:
         return Link(Locator("b", "k"), Interval(moment, moment), State.PROVEN).concerns(WINDOW)

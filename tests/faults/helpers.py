@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cloudtrail_validate import Request, Result, run
+from cloudtrail_validate.model import isoformat
 from cloudtrail_validate.simulate import Delivery, Role, S3Sink, Simulation, TrailSpec, generate_key, simulate
 from cloudtrail_validate.stores.s3 import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -87,7 +88,7 @@ class Trail:
     def times(self) -> list[str]:
         """The window as options of the command line."""
         manifest = self.simulation.manifest
-        return ["--start-time", f"{manifest.start:%Y-%m-%dT%H:%M:%SZ}", "--end-time", f"{manifest.end:%Y-%m-%dT%H:%M:%SZ}"]
+        return ["--start-time", isoformat(manifest.start), "--end-time", isoformat(manifest.end)]
 
     def run(self, patience: Patience = QUICK, **options: Any) -> Result:
         """Validate it as of the time that the simulation's manifest is for."""
@@ -103,16 +104,13 @@ def write(client: S3Client, spec: TrailSpec = SPEC, *tampers: str) -> Trail:
     return Trail(simulation, digests, tuple(sorted(key for role, key in sink.written if role is Role.LOG)))
 
 
-def deliver(aws: AwsServer, spec: TrailSpec = SPEC, *tampers: str, create: bool = True) -> Trail:
-    """Write the trail to moto, let CloudTrail know its keys, and (unless told otherwise) the trail itself."""
+def deliver(aws: AwsServer, spec: TrailSpec = SPEC, *tampers: str) -> Trail:
+    """Write the trail to moto, and let CloudTrail know it and its keys."""
     trail = write(aws.client("s3"), spec, *tampers)
     publish(aws, trail.simulation)
-    if create:
-        prefix = {"S3KeyPrefix": spec.prefix} if spec.prefix else {}
-        aws.client("cloudtrail", spec.home).create_trail(
-            Name=spec.trail_name, S3BucketName=spec.bucket, EnableLogFileValidation=True, **prefix
-        )
-    aws.calls.clear()
+    aws.client("cloudtrail", spec.home).create_trail(
+        Name=spec.trail_name, S3BucketName=spec.bucket, EnableLogFileValidation=True
+    )
     return trail
 
 
@@ -135,11 +133,7 @@ def rules_of(report: Report) -> Counter[str]:
     return Counter(finding.rule for finding in real(report))
 
 
-def by_rule(report: Report, rule: str) -> Iterator[FindingRecord]:
-    """The findings of one rule."""
-    return (finding for finding in report.findings if finding.rule == rule)
-
-
-def with_hours(hours: int) -> TrailSpec:
-    """The usual trail, of another length."""
-    return replace(SPEC, hours=hours)
+def only(report: Report, rule: str) -> FindingRecord:
+    """The one finding of a rule."""
+    (found,) = (finding for finding in report.findings if finding.rule == rule)
+    return found

@@ -1,0 +1,120 @@
+"""`ctvalidate snapshot --to DIR`: validate, and keep what was validated in a folder that can be proven again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cloudtrail_validate.cli import validate
+from cloudtrail_validate.report import formats
+from cloudtrail_validate.request import RequestError, now_utc
+from cloudtrail_validate.text import plural, printable, size
+from cloudtrail_validate.verdict import ExitCode
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.snapshot.bundle import Asked
+    from cloudtrail_validate.snapshot.manifest import Manifest
+
+_OWN_OUTPUT: Final = frozenset({"format_", "outputs"})
+_SHARED: Final = [
+    param for param in validate.command.params if isinstance(param, click.Option) and param.name not in _OWN_OUTPUT
+]
+
+
+def _options(command: click.Command) -> click.Command:
+    """The options of validation that say what to validate, behind those of the snapshot."""
+    command.params += _SHARED
+    return command
+
+
+@_options
+@click.command("snapshot", short_help="Validate, and keep what was validated.")
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="Folder of its own for the snapshot.",
+)
+@click.option(
+    "--sign-with", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Ed25519 private key in PEM."
+)
+@click.option(
+    "--force", is_flag=True, help="Begin again where DIR holds a finished snapshot, or another unfinished one."
+)
+def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any) -> int:
+    """Validate and copy what is validated, byte for byte, while it is read.
+
+    DIR gets the digests and logs with a manifest of their hashes, CloudTrail's public keys and the report;
+    `ctvalidate verify-snapshot DIR` proves it all again without AWS. Run again after an interruption, it goes on where
+    it was. The passphrase of an encrypted signing key is read from CTVALIDATE_SIGNING_PASSPHRASE. Exits as a validation
+    does.
+    """
+    from cloudtrail_validate.snapshot import signing
+    from cloudtrail_validate.snapshot.bundle import open_bundle
+    from cloudtrail_validate.snapshot.manifest import SnapshotError
+    from cloudtrail_validate.snapshot.taking import Taker
+
+    verbose, quiet, now = options.pop("verbose"), options.pop("no_progress"), now_utc()
+    asked = _asked(options)
+    try:
+        request = validate.build_request(options, now)
+        request.check(now)
+        signer = signing.load_private(sign_with) if sign_with else None
+        bundle = open_bundle(folder, asked, request.window(now), force=force)
+    except (RequestError, SnapshotError) as error:
+        raise click.UsageError(printable(str(error))) from error
+    try:
+        request = replace(request, start=bundle.window.start, end=bundle.window.end)
+        taker = Taker(bundle, signer)
+        listener = validate.Objects(to_error=False) if verbose else None
+        result = validate.execute(request, now, listener, quiet=quiet, companion=taker)
+        if taker.failure is None and not result.interrupted:
+            manifest = taker.finish(request, result.report, now)
+        else:
+            manifest = None
+    except SnapshotError as error:
+        return _unfinished(str(error))
+    finally:
+        bundle.close()
+    if manifest is None:
+        _unfinished(str(taker.failure) if taker.failure else f"{folder}: interrupted")
+        return validate.INTERRUPTED if result.interrupted else int(ExitCode.UNPROVEN)
+    validate.render(result, formats.TABLE)
+    _tell(folder, manifest)
+    return result.report.exit_code
+
+
+def _asked(options: dict[str, Any]) -> Asked:
+    """The question in the user's own words, by which an unfinished snapshot is known again."""
+    from cloudtrail_validate.snapshot.bundle import Asked
+
+    source: Path | None = options["source"]
+    names = ("trail_arn", "bucket", "prefix", "regions", "accounts", "start_time", "end_time", "last")
+    return Asked(source=str(source.resolve()) if source else None, **{name: options[name] for name in names})
+
+
+def _unfinished(reason: str) -> int:
+    click.echo(f"ctvalidate: {printable(reason)}; what was copied stays: the same command goes on with it", err=True)
+    return int(ExitCode.UNPROVEN)
+
+
+def _tell(folder: Path, manifest: Manifest) -> None:
+    copied = [file for file in manifest.files if file.object]
+    total = size(sum(file.size for file in manifest.files))
+    signed = f", signed by {manifest.signed_by}" if manifest.signed_by else ""
+    click.echo(f"ctvalidate: {plural(len(copied), 'object')}, {total}, in {printable(str(folder))}{signed}", err=True)
+    for left in manifest.left_out:
+        click.echo(f"ctvalidate: left out {printable(left.key)}: {printable(left.reason)}", err=True)
+    others = sorted({file.object.bucket for file in copied if file.object and file.object.bucket != manifest.bucket})
+    if others:
+        names = printable(", ".join(others))
+        click.echo(
+            f"ctvalidate: the chain leads to other buckets ({names}): their files are in trees/, which verify-snapshot"
+            " reads and --source does not",
+            err=True,
+        )

@@ -1,0 +1,115 @@
+"""The picture in ARCHITECTURE.md is true: imports point down its rows, and the core does no I/O and reads no clock."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGE: Final = "cloudtrail_validate"
+EFFECTS: Final = frozenset(
+    "asyncio boto3 botocore concurrent fcntl glob http io logging multiprocessing obstore os pathlib random requests select"
+    " shutil signal socket sqlite3 ssl subprocess sys tempfile threading time urllib3 uvloop".split()
+)
+CLOCKS: Final = frozenset({"now", "utcnow", "today", "monotonic", "perf_counter"})
+# What a core module may use all the same, and why.
+ALLOWED: Final = {
+    "request": {"pathlib", "now"},  # a request names folders, and the clock is read in one function there
+    "report.csv": {"io"},  # the csv module writes to a StringIO
+}
+
+
+class Row(NamedTuple):
+    ring: str
+    rank: int  # 0 is the top
+
+
+def read_rows() -> dict[str, Row]:
+    (picture,) = re.findall(r"^```layers\n(.*?)^```", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.M | re.S)
+    rows: dict[str, Row] = {}
+    for rank, line in enumerate(picture.splitlines()):
+        ring, _, names, _ = (cell.strip() for cell in line.split("|"))
+        for name in names.split():
+            assert name not in rows, f"{name} has two rows"
+            rows[name] = Row(ring, rank)
+    return rows
+
+
+def read_modules() -> dict[str, ast.Module]:
+    """Every module by its name below the package; the package itself under its own name."""
+    found: dict[str, ast.Module] = {}
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or PACKAGE
+        found[name] = ast.parse(path.read_text("utf-8"), str(path))
+    return found
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Full names of what a module imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+ROWS: Final = read_rows()
+MODULES: Final = read_modules()
+
+
+def name_of(module: str) -> str | None:
+    """The name in the picture that a module belongs to: its own, or its nearest package's."""
+    parts = module.split(".")
+    return next((name for end in range(len(parts), 0, -1) if (name := ".".join(parts[:end])) in ROWS), None)
+
+
+def inner_imports(module: str) -> set[str]:
+    """Modules of the package that a module imports."""
+    out = set()
+    for full in imports(MODULES[module]):
+        if full.split(".")[0] == PACKAGE:
+            inner = full.removeprefix(PACKAGE).lstrip(".")
+            out.add(inner if inner in MODULES else inner.rpartition(".")[0] or PACKAGE)
+    return out
+
+
+def test_every_module_is_in_the_picture_and_every_name_is_a_module() -> None:
+    assert [module for module in MODULES if name_of(module) is None] == []
+    assert [name for name in ROWS if name not in MODULES] == []
+
+
+def test_the_core_lies_below_the_shell() -> None:
+    rings = [row.ring for row in sorted(ROWS.values(), key=lambda row: row.rank)]
+    assert rings == sorted(rings, reverse=True)
+    assert {*rings} == {"shell", "core"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    own = name_of(module) or ""
+    for other in inner_imports(module):
+        target = name_of(other) or ""
+        assert target == own or ROWS[target].rank > ROWS[own].rank, f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if ROWS[name_of(module) or ""].ring == "core"])
+def test_the_core_does_no_io_and_reads_no_clock(module: str) -> None:
+    tree = MODULES[module]
+    used = {full.split(".")[0] for full in imports(tree)} & EFFECTS
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    used |= {func.attr for func in called if isinstance(func, ast.Attribute)} & CLOCKS
+    used |= {func.id for func in called if isinstance(func, ast.Name)} & {"open", "print", "input"}
+    assert used - ALLOWED.get(module, set()) == set()
+
+
+def test_the_simulator_shares_no_check_with_the_verifier() -> None:
+    """Nor what would bring one in: only values, and words."""
+    used = {other for module in MODULES if name_of(module) == "simulate" for other in inner_imports(module)}
+    assert {name_of(other) for other in used} <= {"simulate", "model", "rules", "text"}
