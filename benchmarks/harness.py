@@ -1,7 +1,7 @@
 """What all benchmarks share: measured commands, alternating rounds, medians, and a page that says where and when.
 
-Peak memory is the kernel's `ru_maxrss`, which a child inherits from the process that started it: so nothing heavy is
-imported here.
+Peak memory is the kernel's `ru_maxrss`, which a child inherits from the process that started it: so boto3, obstore and
+whatever else is heavy is left to the children.
 """
 
 from __future__ import annotations
@@ -134,6 +134,10 @@ class Page:
         text = "\n".join(self._lines)
         print(text)
         if append is not None:
+            if not append.exists():
+                append.write_text(
+                    "# Results\n\nAppended by `python -m benchmarks.NAME --append`.\n\n", encoding="utf-8"
+                )
             with append.open("a", encoding="utf-8") as file:
                 file.write(text + "\n")
 

@@ -40,7 +40,7 @@ _REASONS: Final = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
-    416: "Range",
+    416: "Range Not Satisfiable",
 }
 _OBJECT: Final = f"/{BUCKET}/"
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from cloudtrail_validate.aws import Aws, ConfigurationError
 from cloudtrail_validate.discover import Target
 from cloudtrail_validate.engine import Engine, Outcome
+from cloudtrail_validate.evidence.versions import witness
 from cloudtrail_validate.keys import AwsKeys, KeySource, read_key_file
 from cloudtrail_validate.layout import base_of, parse_trail_arn
 from cloudtrail_validate.ledger import Ledger, Listener, Progress
@@ -158,7 +159,7 @@ async def _validate(
 async def _evidence(request: Request, outcome: Outcome, setting: Setting, now: datetime) -> Evidence:
     """What explains the findings: events in proven logs, CloudTrail's event history if asked, lifecycle rules."""
     findings = outcome.ledger.findings()
-    if outcome.interrupted or not any(finding.status is not Status.NOTICE for finding in findings):
+    if outcome.interrupted or not findings:
         return Evidence()
     aws, target = setting.aws, setting.target
     trail = Trail(target.bucket, target.owner, target.home_region)
@@ -172,7 +173,8 @@ async def _evidence(request: Request, outcome: Outcome, setting: Setting, now: d
     missing = [finding for finding in findings if finding.status is Status.MISSING and finding.where]
     rules = await asyncio.to_thread(lifecycle_rules, aws, target.bucket) if missing else ()
     fitting = {finding: removed_by(finding, rules, now) for finding in missing} if rules else {}
-    return Evidence(events, {finding: rule for finding, rule in fitting.items() if rule})
+    versions = await asyncio.to_thread(witness, findings, aws, setting.keys.region) if request.versions else {}
+    return Evidence(events, {finding: rule for finding, rule in fitting.items() if rule}, versions)
 
 
 def echo_of(request: Request, target: Target, window: Interval) -> RequestEcho:

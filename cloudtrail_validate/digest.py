@@ -95,8 +95,8 @@ class Evidence:
     """Everything one digest says for itself: the element that chains are made of.
 
     `interval` is the hour before the stamp in the key. `says` are the hours that the content names (None where it could
-    not be parsed): they count only once the content is proven, or an edit of the times could move its own finding out of
-    the window. `signature` is hex as found beside the object. `previous` is None in a starting digest and in a digest
+    not be parsed): they count only once the content is proven, or an edit of the times could move its own finding out
+    of the window. `signature` is hex as found beside the object. `previous` is None in a starting digest and in a digest
     that could not be parsed (`own` is UNUSABLE then).
     """
 

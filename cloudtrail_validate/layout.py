@@ -31,7 +31,7 @@ _LOG_NAME = re.compile(
     r"(?P<account>[0-9]{12})_CloudTrail(?:-[A-Za-z]+)?_(?P<region>[a-z0-9-]+)_(?P<stamp>[0-9]{8}T[0-9]{4}Z)"
     r"_[A-Za-z0-9]{1,64}\.json(?:\.gz)?"
 )
-# Greedy: a prefix may itself look like a folder (`111122223333/CloudTrail`), and the last `AWSLogs/` is CloudTrail's own.
+# Greedy: a prefix may itself look like a folder (`111122223333/CloudTrail`); the last `AWSLogs/` is CloudTrail's own.
 _FOLDER = re.compile(
     r"(?P<base>(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?)(?P<account>[0-9]{12})/(?P<kind>CloudTrail[A-Za-z-]*)"
     r"/(?P<region>[^/]+)/",

@@ -34,7 +34,8 @@ class Request:
     At least one of `trail_arn`, `bucket` and `source` says what to validate. `end` None means now. Empty `regions` and
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
     the number of requests in flight, `max_rate` the most requests a second.
-    `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs.
+    `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs;
+    `versions` looks for the originals of what is altered or missing among the bucket's versions.
     """
 
     start: datetime
@@ -54,6 +55,7 @@ class Request:
     concurrency: int = DEFAULT_CONCURRENCY
     max_rate: float | None = None
     lookup_events: bool = False
+    versions: bool = False
 
     def window(self, now: datetime) -> Interval:
         """The window as understood, UTC."""
@@ -75,6 +77,8 @@ class Request:
         _each("--role-arn", _ROLE, [self.role_arn] if self.role_arn else [], "arn:aws:iam::ACCOUNT:role/NAME")
         if self.external_id is not None and self.role_arn is None:
             raise RequestError("--external-id: expected --role-arn with it")
+        if self.versions and self.source is not None:
+            raise RequestError("--versions: a local copy has no versions, expected it without --source")
         if self.prefix is not None and self.bucket is None and self.source is None:
             raise RequestError("--s3-prefix: expected --s3-bucket with it")
         if self.source is not None and not self.source.is_dir():

@@ -15,6 +15,11 @@ from cloudtrail_validate.text import printable
 SUBCOMMANDS: Final = {
     "validate": "Validate a trail (what `ctvalidate [OPTIONS]` does).",
     "explain": "What a rule means, what it does not mean, and what to do next.",
+    "file": "Was this one file delivered by CloudTrail? The chain of proof for it.",
+    "recover": "Fetch the proven originals of altered or missing files.",
+    "diff": "What changed inside a log, event by event.",
+    "snapshot": "Validate, and keep what was validated, to prove it again later.",
+    "verify-snapshot": "Prove a snapshot again, offline.",
     "keys": "Export CloudTrail's public keys for work without AWS.",
     "schema": "The report's JSON Schema.",
     "simulate": "Write a trail as AWS would, whole or tampered with on purpose.",
@@ -35,7 +40,7 @@ class Commands(click.Group):
         """Import one subcommand's module."""
         if cmd_name not in SUBCOMMANDS:
             return None
-        module = import_module(f"{__name__}.{cmd_name}")
+        module = import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

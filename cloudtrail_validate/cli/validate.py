@@ -63,6 +63,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Requests in flight.  [default: 256]"
 )
 @click.option("--max-rate", type=float, metavar="N", help="Most requests a second.  [default: no bound]")
+@click.option(
+    "--versions", is_flag=True, help="Look for the originals of altered or missing files among their versions."
+)
 @click.option("--lookup-events", is_flag=True, help="Ask CloudTrail's event history, too, what explains a gap.")
 @click.option("--verbose", is_flag=True, help="List every digest and log, not only findings.")
 @click.option("--no-progress", is_flag=True, help="No progress bar, even on a terminal.")

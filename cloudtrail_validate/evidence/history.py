@@ -117,7 +117,8 @@ def merge(versions: Iterable[Entry], markers: Iterable[Entry]) -> list[Entry]:
     """One page's versions and delete markers in one order, newest first.
 
     S3 lists each sort in the order in which it was stored, which LastModified need not follow (a multipart upload bears
-    the time of its begin), and the two sorts apart: so each keeps its order, and between them time decides.
+    the time of its begin), and the two sorts apart: so each keeps its order, and between them time decides, to the
+    second that S3 tells.
     """
     return list(heapq.merge(versions, markers, key=lambda entry: (not entry.latest, -entry.modified.timestamp())))
 
@@ -135,8 +136,7 @@ def assemble(subject: Subject, listing: Listing, checked: Mapping[str, Checked],
         if index and not (listing.skipped and index == ENDS):
             replaced = entries[index - 1].modified
         if index and subject.rules != {rules.LOG_REWRITTEN}:
-            deleted = index == 1 and entries[0].size is None
-            command = restore_command(subject.where, entry.version_id, entries[0].version_id if deleted else None)
+            command = restore_command(subject.where, entry.version_id, _only_marker(entries, index))
             if command is None:
                 notes.append("no shell command can name its key: use ctvalidate recover")
     return Versions(
@@ -147,6 +147,12 @@ def assemble(subject: Subject, listing: Listing, checked: Mapping[str, Checked],
         restore_command=command,
         note="; ".join(notes) or None,
     )
+
+
+def _only_marker(entries: Sequence[Entry], index: int) -> str | None:
+    """The delete marker that alone hides this entry; another one of the same second may do so as well."""
+    hiding = [entry for entry in entries if entry.modified >= entries[index].modified and entry.size is None]
+    return entries[0].version_id if index == 1 and hiding == [entries[0]] else None
 
 
 def _version(entry: Entry, result: Checked) -> Version:

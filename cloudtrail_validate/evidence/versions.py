@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from cloudtrail_validate.aws import Aws
 
 THREADS: Final = 16
-MOST_PAGES: Final = 100  # of 1,000 versions each, for one key
+PAGE: Final = 1000  # versions a request, S3's own maximum
+MOST_PAGES: Final = 100  # for one key
 _LARGE_DIGEST: Final = 128 * 1024  # compressed; it may inflate to 14 MB, so larger ones are held one at a time
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from cloudtrail_validate.evidence import Versions
 from cloudtrail_validate.model import Cause, Kind, Status
 from cloudtrail_validate.verdict import ExitCode, Tally, Verdict, decide
 
@@ -129,7 +130,7 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """One finding. `key` is null for a gap; `start`/`end` are the hours it concerns, where it concerns hours.
 
     The last fields are there only where something was found out: `events` that may explain it, the `lifecycle` rule of
-    the bucket that would have removed the object.
+    the bucket that would have removed the object, and (`--versions`) what the object's `versions` say.
     """
 
     rule: str
@@ -147,6 +148,7 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     message: str
     events: tuple[EventRecord, ...] | msgspec.UnsetType = msgspec.UNSET
     lifecycle: str | msgspec.UnsetType = msgspec.UNSET
+    versions: Versions | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def explanations(self) -> tuple[EventRecord, ...]:

@@ -16,6 +16,7 @@ from cloudtrail_validate.model import Status, isoformat
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.references import (
     account_of,
+    explanations,
     identities,
     object_arn,
     partition,
@@ -111,7 +112,7 @@ def _fields(finding: FindingRecord, report: Report) -> dict[str, str]:
         "Expected": finding.expected,
         "Actual": finding.actual,
         "Version": report.tool.version,
-    }
+    } | {f"Explanation/{number:02}": line for number, line in enumerate(explanations(finding), 1)}
     return {f"ctvalidate/{name}": cut(str(value), _FIELD) for name, value in facts.items() if value and value.strip()}
 
 

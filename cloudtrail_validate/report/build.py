@@ -12,7 +12,8 @@ from msgspec import UNSET
 from cloudtrail_validate.activity import Activity
 from cloudtrail_validate.coverage import seconds
 from cloudtrail_validate.engine import Outcome, chains_in_order
-from cloudtrail_validate.model import ChainReport, Counts, Finding
+from cloudtrail_validate.evidence import Versions
+from cloudtrail_validate.model import ChainReport, Counts, Finding, Locator
 from cloudtrail_validate.report import (
     ChainRecord,
     CountsRecord,
@@ -32,10 +33,11 @@ from cloudtrail_validate.verdict import decide
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found out about findings beyond themselves: explaining events, and lifecycle rules that fit."""
+    """What was found out about findings beyond themselves: explaining events, fitting lifecycle rules, older versions."""
 
     events: Mapping[Finding, Sequence[Activity]] = field(default_factory=dict)
     lifecycle: Mapping[Finding, str] = field(default_factory=dict)
+    versions: Mapping[Locator, Versions] = field(default_factory=dict)
 
 
 def build(
@@ -101,6 +103,7 @@ def record(finding: Finding, evidence: Evidence | None = None) -> FindingRecord:
         message=describe(finding),
         events=events or UNSET,
         lifecycle=known.lifecycle.get(finding, UNSET),
+        versions=known.versions.get(finding.where, UNSET) if finding.where else UNSET,
     )
 
 

@@ -12,8 +12,12 @@ import io
 import re
 from typing import Final
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from cloudtrail_validate.model import isoformat
 from cloudtrail_validate.report import FindingRecord, Report
+from cloudtrail_validate.report.references import explanations
 from cloudtrail_validate.text import printable
 
 HEADER: Final = (
@@ -30,6 +34,8 @@ HEADER: Final = (
     "expected",
     "actual",
     "message",
+    "events",
+    "lifecycle",
 )
 _FORMULA: Final = re.compile(r"(^|;)(?=[\s\"']*[=+\-@＝＋－＠])")
 
@@ -52,4 +58,6 @@ def _row(finding: FindingRecord) -> list[str]:
     start, end = (isoformat(moment) if moment else "" for moment in (finding.start, finding.end))
     before = (finding.rule, finding.status, finding.account, finding.region, finding.trail, finding.bucket, finding.key)
     after = (finding.cause, finding.expected, finding.actual, finding.message)
-    return [cell(text or "") for text in (*before, start, end, *after)]
+    lifecycle = finding.lifecycle if isinstance(finding.lifecycle, str) else None
+    events = " | ".join(explanations(replace(finding, lifecycle=UNSET)))
+    return [cell(text or "") for text in (*before, start, end, *after, events, lifecycle)]

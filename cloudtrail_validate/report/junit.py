@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from cloudtrail_validate.model import HOUR, Interval, Kind, Status, isoformat
 from cloudtrail_validate.report import ChainRecord, ExitCode, FindingRecord, Report, Verdict
-from cloudtrail_validate.report.references import CHANGE, OPEN, hours, sentence
+from cloudtrail_validate.report.references import CHANGE, OPEN, explanations, hours, sentence
 from cloudtrail_validate.text import duration, printable
 
 DAY: Final = timedelta(days=1)
@@ -175,11 +175,11 @@ def _case(name: str, findings: Iterable[FindingRecord], *, tolerated: bool) -> _
     case = _Case(name)
     lines: dict[Status, list[str]] = {}
     for finding in findings:
-        line = f"{finding.rule}: {finding.message}"
+        line = "\n".join([printable(f"{finding.rule}: {finding.message}"), *explanations(finding)])
         if finding.status is Status.NOTICE:
-            case.notices.append(printable(line))
+            case.notices.append(line)
         else:
-            lines.setdefault(finding.status, []).append(printable(line))
+            lines.setdefault(finding.status, []).append(line)
             case.kind = case.kind or printable(finding.rule)
     if lines:
         failed = not CHANGE.isdisjoint(lines)
@@ -206,7 +206,7 @@ def _suite_xml(suite: _Suite, report: Report) -> str:
         inner = ""
         if case.outcome:
             more = f" (and {len(case.lines) - 1:,} more)" if len(case.lines) > 1 else ""
-            said = {"message": case.lines[0] + more} | ({"type": case.kind} if case.kind else {})
+            said = {"message": case.lines[0].partition("\n")[0] + more} | ({"type": case.kind} if case.kind else {})
             inner += _tag(case.outcome, said, escape("\n".join(case.lines)))
         if case.notices:
             inner += _tag("system-out", {}, escape("\n".join(case.notices)))

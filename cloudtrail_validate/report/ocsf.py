@@ -1,7 +1,8 @@
 """The findings as OCSF 1.5 events: a JSON array, for Security Lake and other stores that speak it.
 
 The class is Detection Finding (2004), not Compliance Finding (2003): a finding is evidence seen in the data, and
-measures nobody against a control of a standard, which a Compliance Finding must name. Times are milliseconds since
+measures nobody against a control of a standard, which a Compliance Finding must name. The first
+evidence is the finding's own; each CloudTrail event that may explain it is one more. Times are milliseconds since
 1970. Source: schema.ocsf.io, version 1.5.0, class `detection_finding`, profile `cloud`.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Final
+
+from msgspec import to_builtins
 
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.references import (
@@ -75,7 +78,7 @@ def _event(finding: FindingRecord, identity: str, organization: str | None, repo
         "cloud": _cloud(finding, organization),
         "finding_info": _information(finding, identity, found),
         "resources": [_resource(finding, report)],
-        "evidences": [{"data": _evidence(finding)}],
+        "evidences": [{"data": _evidence(finding)}, *({"data": to_builtins(one)} for one in finding.explanations)],
     }
     if finding.start is not None:
         event["start_time"] = milliseconds(finding.start)
@@ -142,4 +145,5 @@ def _evidence(finding: FindingRecord) -> dict[str, str]:
         "expected": finding.expected,
         "actual": finding.actual,
     }
+    facts["lifecycle"] = finding.lifecycle if isinstance(finding.lifecycle, str) else None
     return {name: encodable(value) for name, value in facts.items() if value is not None}

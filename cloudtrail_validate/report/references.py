@@ -17,12 +17,13 @@ import msgspec
 from cloudtrail_validate import rules
 from cloudtrail_validate.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
 from cloudtrail_validate.model import HOUR, Interval, Status, isoformat
-from cloudtrail_validate.report import FindingRecord, Report, Verdict
+from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Verdict
 from cloudtrail_validate.rules import RULES
-from cloudtrail_validate.text import printable
+from cloudtrail_validate.text import plural, printable
 
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
 OPEN: Final = frozenset({Status.UNVERIFIABLE, Status.UNCOVERED})
+MOST_EVENTS: Final = 20  # told of one finding; the JSON formats have them all
 _MINUTE: Final = timedelta(minutes=1)
 _NOT_PLAIN: Final = re.compile("[^\x00-\x7e]+")
 _PARTITIONS: Final = {
@@ -183,6 +184,21 @@ def account_of(text: str | None) -> str | None:
 def region_of(text: str | None) -> str | None:
     """`text` if it has the shape of a region."""
     return text if text and REGION.fullmatch(text) else None
+
+
+def explanations(finding: FindingRecord) -> list[str]:
+    """What may explain a finding, a line each: the first events, how many more there are, the lifecycle rule."""
+    events = sorted(finding.explanations, key=lambda event: event.time)
+    lines = [_event(event) for event in events[:MOST_EVENTS]]
+    if len(events) > MOST_EVENTS:
+        lines.append(f"{plural(len(events) - MOST_EVENTS, 'more event')} in the JSON report")
+    return lines + ([f"lifecycle rule {printable(finding.lifecycle)}"] if isinstance(finding.lifecycle, str) else [])
+
+
+def _event(event: EventRecord) -> str:
+    outcome = f" ({event.error_code})" if event.error_code else ""
+    who = f"by {event.principal or 'unknown'} from {event.source_ip or 'unknown'}"
+    return printable(f"{isoformat(event.time)} {event.event_name}{outcome} {who}, event {event.event_id}")
 
 
 def hours(finding: FindingRecord) -> Interval | None:

@@ -121,6 +121,8 @@ def _result(finding: FindingRecord, place: int, identity: str, report: Report) -
         "cause": finding.cause,
         "expected": finding.expected,
         "actual": finding.actual,
+        "events": finding.explanations or None,
+        "lifecycle": finding.lifecycle if isinstance(finding.lifecycle, str) else None,
     }
     return {
         "ruleId": finding.rule,

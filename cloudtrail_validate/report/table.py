@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
 
+from cloudtrail_validate.evidence import Versions
 from cloudtrail_validate.model import Cause, Kind, Status, isoformat
 from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.page import Page
@@ -385,10 +386,25 @@ def _objects(page: Page, findings: Sequence[FindingRecord], number: int, *, verb
             place = "  ".join(page.shorten(part, 24) for part in (finding.account, finding.region) if part)
             page.line(f"{place or 'the trail'}  {_hours(finding)}", indent=4)
         for name, value in (("expected", finding.expected), ("found", finding.actual)):
-            if value is not None:
+            if value is not None and finding.actual is not None:
                 page.line((f"{name:<9}", "dim"), page.shorten(value, page.width - 15), indent=6)
+        if isinstance(finding.versions, Versions):
+            page.wrapped(_history(finding.versions), lead=("versions ", "dim"), indent=6)
     if len(shown) < number:
         page.line((f"{page.signs.dots} and {number - len(shown):,} more: --output report.json", "dim"), indent=4)
+
+
+def _history(versions: Versions) -> str:
+    """What the versions say, in one or two sentences."""
+    told = []
+    if versions.original is not None:
+        told.append(f"{versions.original.version_id} of {isoformat(versions.original.last_modified)} is the original")
+    for word, moment in (("replaced", versions.replaced_at), ("deleted", versions.deleted_at)):
+        if moment is not None:
+            told.append(f"{word} {isoformat(moment)}")
+    if not told and versions.versions:
+        told.append(f"none of {plural(len(versions.versions), 'version')} is proven")
+    return "; ".join([", ".join(told), *filter(None, [versions.note])]).strip("; ")
 
 
 def _explanations(page: Page, findings: Sequence[FindingRecord]) -> None:

@@ -200,8 +200,12 @@ class Tee:
                     return stored
             return await self._fetch(where, path, reason, digests=digests)
         except SnapshotError as error:
-            self.failure = self.failure or error
+            self._fail(error)
             raise StoreError(Cause.NETWORK, str(error)) from error
+
+    def _fail(self, error: SnapshotError) -> None:
+        """Nothing more is copied; the first error is the one that is told."""
+        self.failure = self.failure or error
 
     async def _fetch(self, where: Locator, path: str, reason: str, *, digests: bool) -> Stored:
         named = self._named(where)
@@ -270,8 +274,9 @@ class Tee:
     def _leave_out(
         self, where: Locator, reason: str, cause: Cause | None, size: int | None, modified: datetime | None
     ) -> None:
+        key = where.key.encode("utf-8", "backslashreplace").decode()  # a local file name may be no UTF-8
         self.left_out[where] = LeftOut(
-            bucket=where.bucket, key=where.key, reason=reason, cause=cause, size=size, modified=modified
+            bucket=where.bucket, key=key, reason=reason, cause=cause, size=size, modified=modified
         )
 
     async def _date(self, where: Locator, left: LeftOut) -> None:

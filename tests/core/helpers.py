@@ -94,7 +94,7 @@ def fetch(
     *,
     body: bytes | None = None,
     at: Locator | None = None,
-    metadata: Mapping[str, str] | None | str = "own",
+    metadata: Mapping[str, str] | str | None = "own",
 ) -> Fetched:
     """The digest as a store gives it: `body` instead of its own bytes, lying `at` another place, other metadata."""
     return received(

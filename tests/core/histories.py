@@ -1,7 +1,7 @@
 """Histories of one chain, drawn at random: what AWS made, what became of it, and what a store then shows.
 
-Digests end on steps of 20 minutes, so that a restart may overlap, adjoin or lose time. A digest that was moved lies four
-minutes off, so every answer can be worked out in units of four minutes.
+Digests end on steps of 20 minutes, so that a restart may overlap, adjoin or lose time. A digest that was moved lies
+four minutes off, so every answer can be worked out in units of four minutes.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def fates(draw: st.DrawFn) -> list[tuple[Made, Fate]]:
     for _ in range(draw(st.integers(0, 2))):
         # A fork: signed like the others, made from an older digest or none, and named by nothing.
         taken = {made.end for made, _ in out}
-        end = draw(st.integers(-2, max(taken) + 2).filter(lambda step: step not in taken))
+        end = draw(st.sampled_from(sorted({*range(-2, max(taken) + 3)} - taken)))
         older = [made for made, _ in out if made.end < end]
         start = end - draw(st.integers(0, HOUR_STEPS))
         out.append((Made(start, end, 0, draw(st.sampled_from([None, *older]))), draw(fate)))

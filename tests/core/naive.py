@@ -1,7 +1,7 @@
 """The oracle: a chain walked and judged in the plainest way, from the definitions of the contract.
 
-Plain dicts and quadratic loops, nothing of the code under test: proof by recursion over the links, time in units of four
-minutes, each judged by itself.
+Plain dicts and quadratic loops, nothing of the code under test: proof by recursion over the links, time in units of
+four minutes, each judged by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PENDING = timedelta(hours=2)
 
 
 class Naive:
-    """The answers for one history. `rows` are all digests: those that lie there, and those that are named and do not."""
+    """The answers for one history. `rows` are all digests: those that lie there, and those that are only named."""
 
     def __init__(self, history: History) -> None:
         self.history = history

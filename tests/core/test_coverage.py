@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -56,8 +57,7 @@ SPANS = st.builds(union, LISTS)
 
 def is_normal(found: Span) -> bool:
     """Sorted, disjoint, not touching, without empty members."""
-    gaps = zip(found, found[1:], strict=False)
-    return all(one.start < one.end for one in found) and all(one.end < other.start for one, other in gaps)
+    return all(one.start < one.end for one in found) and all(one.end < other.start for one, other in pairwise(found))
 
 
 @given(LISTS)

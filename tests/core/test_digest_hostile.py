@@ -1,4 +1,4 @@
-"""Whatever lies where a digest should lie: `observe` answers, and calls nothing valid but what was signed for that place."""
+"""Whatever lies where a digest should: `observe` answers, and calls nothing valid but what was signed for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cloudtrail_validate.digest import Evidence, Own
 from cloudtrail_validate.model import HOUR, Interval, Locator
 from cloudtrail_validate.rules import RULES
 
-from .helpers import BUCKET, START, edited, fetch, look, packed, pair, where
+from .helpers import BUCKET, edited, fetch, look, packed, pair, where
 
 FIRST, SECOND = pair()
 GENUINE = hashlib.sha256(SECOND.content).hexdigest()
@@ -35,7 +35,7 @@ HEADERS = st.none() | st.dictionaries(
 
 
 def check(
-    body: bytes, *, at: Locator | None = None, metadata: Mapping[str, str] | None | str = "own"
+    body: bytes, *, at: Locator | None = None, metadata: Mapping[str, str] | str | None = "own"
 ) -> tuple[Evidence, bool]:
     """Look at it; whatever it is, hold what must hold. Returns the evidence, and whether it is the genuine content."""
     fetched = fetch(SECOND, body=body, at=at, metadata=metadata)

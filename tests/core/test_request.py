@@ -249,7 +249,7 @@ def test_spans_that_are_understood(text: str, expected: timedelta) -> None:
     ],
 )
 def test_spans_that_are_refused(text: str) -> None:
-    with pytest.raises(RequestError, match="^--last: expected ") as caught:
+    with pytest.raises(RequestError, match=r"^--last: expected ") as caught:
         parse_span(text)
     assert "\n" not in str(caught.value)
 

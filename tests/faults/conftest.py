@@ -33,7 +33,7 @@ def proxy(
 
 
 @pytest.fixture
-def aws_bytes(aws: AwsServer) -> Callable[[str, bytes], None]:
+def overwrite(aws: AwsServer) -> Callable[[str, bytes], None]:
     """Overwrite an object of the trail's bucket."""
 
     def put(key: str, body: bytes) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from cloudtrail_validate import rules
 from cloudtrail_validate.model import Cause, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.report import (
     ChainRecord,
     CountsRecord,
+    EventRecord,
     FindingRecord,
     GapRecord,
     PublicKeyRecord,
@@ -89,6 +92,28 @@ def finding(
         "interval": Interval(at(hours[0]), at(hours[1])) if hours else None,
     }
     return record(Finding(rule, **(defaults | fields)))
+
+
+def explained(
+    bare: FindingRecord, number: int = 2, principal: str = "arn:aws:iam::111122223333:user/jane"
+) -> FindingRecord:
+    """The finding with events and a lifecycle rule that may explain it."""
+    events = tuple(
+        EventRecord(
+            time=at(2 - n / 60),
+            event_name="DeleteObject",
+            event_source="s3.amazonaws.com",
+            event_id=f"event-{n}",
+            region="us-east-1",
+            principal=principal,
+            source_ip="192.0.2.1",
+            error_code=None if n else "AccessDenied",
+            object_key=bare.key,
+            log=f"s3://{BUCKET}/{log_key(2)}",
+        )
+        for n in range(number)
+    )
+    return replace(bare, events=events, lifecycle="expire-old (after 30 d)")
 
 
 def chain(
@@ -207,6 +232,7 @@ def telling() -> Report:
         "us-east-1",
         hours=days * 24.0,
         digests=CountsRecord(valid=2_140, altered=11, missing=7, unverifiable=2),
+        logs=CountsRecord(valid=25_873, altered=43, missing=1, extra=1, unverifiable=2),
     )
     chains += [chain(SECOND, region, hours=days * 24.0) for region in regions[:-1]]
     chains += [chain(SECOND, regions[-1], hours=days * 24.0, gaps=lost)]
@@ -216,6 +242,7 @@ def telling() -> Report:
         for n in range(40)
     ]
     found += [finding(rules.GAP_BROKEN, hours=(700, 868), account=SECOND, region=regions[-1])]
+    found += [explained(finding(rules.DIGEST_MISSING, digest_key(40), hours=(39, 40)), 30)]
     return report(chains, found, hours=days * 24.0)
 
 
@@ -224,7 +251,7 @@ def hostile() -> Report:
     found = []
     for key in HOSTILE_KEYS:
         text = key.encode("utf-8", "backslashreplace").decode()  # only file names can hold a lone surrogate
-        found.append(finding(rules.LOG_EXTRA, key, expected=text, actual=text))
+        found.append(explained(finding(rules.LOG_EXTRA, key, expected=text, actual=text), principal=text))
         found.append(finding(rules.DIGEST_MALFORMED, key, account=text, region=text, trail=text, bucket=text))
     public_key = PublicKeyRecord(fingerprint=HOSTILE_KEYS[1], region=HOSTILE_KEYS[0], source=HOSTILE_KEYS[2])
     return report(

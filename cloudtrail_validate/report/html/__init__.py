@@ -18,6 +18,7 @@ from cloudtrail_validate.model import Status
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.html.heat import heat
 from cloudtrail_validate.report.html.static import body, headline
+from cloudtrail_validate.report.references import explanations
 from cloudtrail_validate.rules import RULES
 from cloudtrail_validate.text import printable
 
@@ -104,4 +105,5 @@ def _finding(finding: FindingRecord, rule: int, spot: tuple[int, int, int]) -> l
         printable(finding.message),
         *(int(time.timestamp()) if time else None for time in times),
         *spot,
+        explanations(finding),
     ]

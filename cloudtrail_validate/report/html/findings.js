@@ -7,7 +7,7 @@ const PAGE = 50; // findings built at a time
 const PRINTED = 500; // findings on paper
 const NAMES = [
   "rule", "status", "account", "region", "trail", "where", "cause", "expected", "actual", "message", "start", "end",
-  "row", "first", "last",
+  "row", "first", "last", "explained",
 ];
 const findings = data.findings.map((values) => Object.fromEntries(values.map((value, i) => [NAMES[i], value])));
 const filter = { statuses: new Set(), rule: null, words: "", row: null, first: 0, last: 0 };
@@ -64,7 +64,7 @@ function matches(finding) {
   if (!filter.words.length) return true;
   finding.text ??= [
     data.rules[finding.rule].id, finding.account, finding.region, finding.trail, finding.where, finding.message,
-    finding.expected, finding.actual,
+    finding.expected, finding.actual, ...finding.explained,
   ].join(" ").toLowerCase();
   return filter.words.every((word) => finding.text.includes(word));
 }
@@ -98,6 +98,10 @@ function card(finding) {
       ? make("dl", { class: "evidence" }, ...evidence.flatMap(([name, value]) => [
         make("dt", {}, name), make("dd", {}, value === "" ? "(empty)" : value),
       ]))
+      : null,
+    finding.explained.length
+      ? make("div", { class: "explained" }, "May explain it:",
+        make("ul", {}, ...finding.explained.map((line) => make("li", {}, line))))
       : null,
     plain
       ? null

@@ -1,0 +1,279 @@
+"""One log file: was it delivered by CloudTrail, as it is.
+
+The proof is a chain of steps: the file's hash is what a digest names for its key, and the digest is proven by its own
+signature or by a successor's. The digest is looked for by the minute in the file's name: first among those of the hours
+around it, then among the backfill digests of the 35 days that follow. Finding and proving is the work of the parts that
+validate a trail, so that both give the same answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cloudtrail_validate import rules
+from cloudtrail_validate.api import Setting, open_setting, run_loop
+from cloudtrail_validate.aws import ConfigurationError
+from cloudtrail_validate.chain import Link, Question, State, judge
+from cloudtrail_validate.content import Content, Inflater
+from cloudtrail_validate.coverage import place
+from cloudtrail_validate.digest import Evidence, LogReference, Own
+from cloudtrail_validate.finder import Entry, list_digests
+from cloudtrail_validate.layout import DIGEST_KIND, Folder, folder_of, log_minute, parse_trail_arn
+from cloudtrail_validate.ledger import Ledger, Progress
+from cloudtrail_validate.leftovers import BACKFILL_REACH, Leftovers
+from cloudtrail_validate.logs import judge_content
+from cloudtrail_validate.model import HOUR, ChainId, Finding, Interval, Kind, Locator
+from cloudtrail_validate.pace import Budget
+from cloudtrail_validate.request import Request, RequestError
+from cloudtrail_validate.signature import PublicKey, RegionKeys
+from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
+from cloudtrail_validate.trails import AccessError
+from cloudtrail_validate.verdict import ExitCode
+from cloudtrail_validate.walk import DigestReader, DigestWalk, Named
+
+_BEFORE: Final = 2 * HOUR  # a name's minute is off by minutes at most, and chains restart on any second of an hour
+_AFTER: Final = 4 * HOUR  # the digest of the file's hour, and successors that may have to prove it
+_PIECE_BYTES: Final = 1024 * 1024
+_REFERENCES: Final = 40_000  # held at once, ~0.5 kB each
+
+
+@dataclass(frozen=True, slots=True)
+class FileProof:
+    """What was found out about one file. Hashes are SHA-256 of inflated content, lower-case hex.
+
+    `digest` is the digest that names the file for `interval`; `witness` the one whose own signature, by `key`, proves
+    it: itself, or a successor. `rule` is what is wrong, None where the file is proven. `problems` are what was found
+    about the digests on the way.
+    """
+
+    where: Locator
+    exit_code: ExitCode
+    rule: str | None = None
+    sha256: str | None = None
+    expected: str | None = None
+    digest: Locator | None = None
+    interval: Interval | None = None
+    witness: Locator | None = None
+    key: PublicKey | None = None
+    detail: str | None = None
+    problems: tuple[Finding, ...] = ()
+
+
+def prove_file(request: Request, where: Locator, *, path: Path | None = None, now: datetime) -> FileProof:
+    """Prove one log file.
+
+    `request` says where the digests are (`bucket` or `source`), whose they are (`trail_arn`, or any trail's) and by
+    which keys; its window does not matter. `path` is the file itself where it lies beside that place. Raises
+    `RequestError` for a key that is no log file's, `ConfigurationError` and `AccessError` as `validate` does.
+    """
+    search = _Search(where, window_of(where.key), now, request.trail_arn)
+    asked = replace(request, start=search.window.start, end=search.window.end, trail_arn=None)
+    asked.check(now)
+    return run_loop(_prove(asked, search, path))
+
+
+def window_of(key: str) -> Interval:
+    """The hours around a log file in which the digest that names it lies, late ones aside. Raises `RequestError`."""
+    minute = log_minute(key)
+    place_ = folder_of("", key)
+    if minute is None or place_ is None or place_[1] == DIGEST_KIND:
+        raise RequestError(f"expected the key of a CloudTrail log file, got {key!r}")
+    return Interval(minute - _BEFORE, minute + _AFTER)
+
+
+async def _prove(request: Request, search: _Search, path: Path | None) -> FileProof:
+    setting = await open_setting(request, search.window, search.now)
+    try:
+        content = await _content(setting, search.where, path)
+        keys = await asyncio.to_thread(setting.keys.region, search.folder.region)
+        return await search.run(setting, keys, content)
+    except BucketAbsentError as error:
+        raise ConfigurationError(f"{search.where}: {error}") from error
+    except StoreError as error:
+        raise AccessError(f"cannot list the digests of {search.where} ({error.cause}): {error.detail}") from error
+    finally:
+        await setting.store.close()
+
+
+async def _content(setting: Setting, where: Locator, path: Path | None) -> Content | AbsentError | StoreError:
+    """The file's content, or why there is none."""
+    if path is not None:
+        return await asyncio.to_thread(_hash, path)
+    try:
+        return await setting.store.content(where, None)
+    except BucketAbsentError:
+        raise
+    except (AbsentError, StoreError) as error:
+        return error
+
+
+def _hash(path: Path) -> Content:
+    inflater = Inflater(accept_plain=True)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                inflater.feed(piece)
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {error.strerror}") from error
+    return inflater.finish()
+
+
+class _Search:
+    """The search for the digest that names one file."""
+
+    def __init__(self, where: Locator, window: Interval, now: datetime, trail_arn: str | None) -> None:
+        found = folder_of(*where)
+        if found is None:
+            raise RequestError(f"expected the key of a CloudTrail log file, got {where.key!r}")
+        self.where = where
+        self.window = window
+        self.now = now
+        self.folder: Folder = found[0]
+        self._trail = parse_trail_arn(trail_arn) if trail_arn else None
+        self._ledger = Ledger(Progress())
+
+    async def run(self, setting: Setting, keys: RegionKeys, content: Content | AbsentError | StoreError) -> FileProof:
+        """Find and prove. Raises `StoreError` where the digests cannot be listed."""
+        days = Interval(self.window.start, self.window.end + BACKFILL_REACH)
+        listing = await list_digests(setting.store, self.folder, days)
+        chains = {chain: entries for chain, entries in listing.chains.items() if self._selects(chain)}
+        if not chains:
+            return FileProof(self.where, ExitCode.EMPTY)
+        reader = DigestReader(setting.store, setting.pace, keys, self._ledger)
+        near = await self._walk(setting, reader, keys, chains, late=False)
+        named = await self._naming(near, reader, content)
+        walk = near
+        if named is None:
+            walk = await self._walk(setting, reader, keys, chains, late=True)
+            named = await self._naming(walk, reader, content)
+        proof = self._unnamed(setting, near.links, content) if named is None else self._judged(*named, content)
+        if named is not None:
+            proof = await self._witnessed(proof, named[0], walk.links, reader, keys)
+        return replace(proof, problems=tuple(dict.fromkeys(self._ledger.findings())))
+
+    def _selects(self, chain: ChainId) -> bool:
+        trail = self._trail
+        return trail is None or (chain.trail, chain.home_region) == (trail.name, trail.region)
+
+    async def _walk(
+        self,
+        setting: Setting,
+        reader: DigestReader,
+        keys: RegionKeys,
+        chains: Mapping[ChainId, Sequence[Entry]],
+        *,
+        late: bool,
+    ) -> DigestWalk:
+        """Read and prove the digests of the hours around the file or, if `late`, all backfill digests since."""
+        window = Interval(self.window.start, self.window.end + BACKFILL_REACH) if late else self.window
+        bucketless = not self.folder.bucket
+        walk = DigestWalk(
+            setting.store,
+            reader,
+            keys,
+            self._ledger,
+            budget=Budget(_REFERENCES),
+            window=window,
+            bucketless=bucketless,
+        )
+        for chain, entries in chains.items():
+            if not late or chain.kind is Kind.BACKFILL:
+                walk.knows(self.folder, chain)
+                walk.add([entry for entry in entries if window.start < entry.end <= window.end])
+        await walk.run()
+        return walk
+
+    async def _naming(
+        self, walk: DigestWalk, reader: DigestReader, content: Content | AbsentError | StoreError
+    ) -> tuple[Named, LogReference] | None:
+        """The proven digest that names the file. Of several trails' the one that fits it, if one does."""
+        found: list[tuple[Named, LogReference]] = []
+        for named in walk.named:
+            logs = named.logs
+            if logs is None:  # too many to have been kept
+                evidence, logs = await reader.read(named.entry)
+                logs = logs if evidence is not None and evidence.sha256 == named.sha256 else ()
+            found += [(named, log) for log in logs if self._is_it(log)]
+        fitting = (pair for pair in found if isinstance(content, Content) and _fits(pair[1], content))
+        return next(fitting, found[0] if found else None)
+
+    def _is_it(self, log: LogReference) -> bool:
+        return log.s3_object == self.where.key and self.where.bucket in ("", log.s3_bucket)
+
+    def _judged(self, named: Named, log: LogReference, content: Content | AbsentError | StoreError) -> FileProof:
+        """What a file that a proven digest names is."""
+        proof = FileProof(
+            self.where,
+            ExitCode.VALID,
+            expected=log.hash_value,
+            digest=named.entry.where,
+            interval=named.interval,
+        )
+        if isinstance(content, StoreError):
+            return replace(proof, exit_code=ExitCode.UNPROVEN, rule=rules.LOG_UNREADABLE, detail=content.detail)
+        if isinstance(content, AbsentError):
+            return replace(proof, exit_code=ExitCode.CHANGED, rule=rules.LOG_MISSING)
+        rule = judge_content(log.hash_value, content)
+        return replace(
+            proof,
+            exit_code=ExitCode.VALID if rule is None else ExitCode.CHANGED,
+            rule=rule,
+            sha256=content.sha256,
+            detail=content.flaw.value if content.flaw else None,
+        )
+
+    def _unnamed(
+        self, setting: Setting, links: Mapping[ChainId, Sequence[Link]], content: Content | AbsentError | StoreError
+    ) -> FileProof:
+        """What a file that no digest names is, by the hours in which it lies."""
+        if isinstance(content, AbsentError):
+            raise ConfigurationError(f"there is no {self.where}, and no digest names it")
+        question = Question(self.window, self.now, earlier=True)
+        judgements = {
+            chain: judge(chain, held, question) for chain, held in links.items() if chain.kind is Kind.STANDARD
+        }
+        placed = place(log_minute(self.where.key), None, None)
+        leftovers = Leftovers(setting.store, self.window, (self.folder,), (), ())
+        ((_, rule),) = leftovers.judge({self.where: placed}, links, judgements, excused=False)
+        code = ExitCode.CHANGED if rule == rules.LOG_EXTRA else ExitCode.UNPROVEN
+        sha256 = content.sha256 if isinstance(content, Content) else None
+        return FileProof(self.where, code, rule, sha256)
+
+    async def _witnessed(
+        self,
+        proof: FileProof,
+        named: Named,
+        links: Mapping[ChainId, Sequence[Link]],
+        reader: DigestReader,
+        keys: RegionKeys,
+    ) -> FileProof:
+        """Follow the proof from the digest to the signature that carries it: its own, or that of a later digest."""
+        entry: Entry | None = named.entry
+        chain = {link.previous: link for link in links.get(named.entry.chain, ()) if link.state is State.PROVEN}
+        while entry is not None:
+            evidence, _ = await reader.read(entry)
+            if evidence is None:
+                break
+            if entry is named.entry:
+                proof = replace(proof, digest=evidence.where)
+            if evidence.own is Own.VALID:
+                return replace(proof, witness=evidence.where, key=keys.keys[evidence.fingerprint])
+            entry = self._successor(entry, evidence, chain)
+        return proof
+
+    def _successor(self, entry: Entry, evidence: Evidence, chain: dict[Locator | None, Link]) -> Entry | None:
+        """The digest that names this one as its predecessor; each link serves once, so that no circle is run twice."""
+        link = chain.pop(evidence.where, None)
+        if link is None:
+            return None
+        where = link.where if self.folder.bucket else Locator("", link.where.key)
+        return replace(entry, where=where, end=link.interval.end)
+
+
+def _fits(log: LogReference, content: Content) -> bool:
+    return judge_content(log.hash_value, content) is None
