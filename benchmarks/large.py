@@ -19,7 +19,7 @@ from benchmarks.harness import (
 )
 from benchmarks.plan import Plan, Served
 from benchmarks.server import serving
-from benchmarks.validation import steady, validate
+from benchmarks.validation import percent, steady, validate
 
 
 def one_core(served: Served) -> Sample:
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, taken in (("ctvalidate", ours), ("one core", core))
     ]
     ratio = ratio_of([sample.seconds for sample in core], [sample.seconds for sample in ours])
-    rows.append(["ratio", f"{ratio:.2f} x", "", ""])
-    rows.append(["ratio once started", f"{steady(ours, part, core, 1 / plan.hours):.2f} x", "", ""])
+    rows.append(["ratio", percent(ratio), "", ""])
+    rows.append(["ratio once started", percent(steady(ours, part, core, 1 / plan.hours)), "", ""])
     page = Page("Large logs from S3", command_line("large", arguments))
     page.note(
         f"{plan.logs:,} logs of {inflated / plan.logs / 1e6:.1f} MB inflated (mean), {inflated / 1e6:,.0f} MB in all, "

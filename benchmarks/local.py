@@ -28,7 +28,7 @@ from benchmarks.harness import (
 )
 from benchmarks.plan import SIXTY_KILOBYTES, Plan
 from benchmarks.stored import specification
-from benchmarks.validation import check, ctvalidate, steady, window
+from benchmarks.validation import check, ctvalidate, percent, steady, window
 from cloudtrail_validate.simulate import FolderSink, simulate
 
 
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, taken in samples.items()
     ]
     rows.append(["fraction", f"{fraction:.0%}", "", f"of {best}"])
-    rows.append(["once started", f"{steady(ours, part, loop, 1 / plan.hours):.0%}", "", f"of {best}"])
+    rows.append(["once started", percent(steady(ours, part, loop, 1 / plan.hours)), "", f"of {best}"])
     page = Page(f"A local copy on {os.cpu_count()} cores", command_line("local", arguments))
     page.note(
         f"{plan.logs:,} logs of {inflated / plan.logs / 1000:.0f} kB inflated, {inflated / 1e6:,.0f} MB in all, "

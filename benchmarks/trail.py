@@ -29,7 +29,7 @@ from benchmarks.harness import (
 )
 from benchmarks.plan import HOUR, START, Plan, Served
 from benchmarks.server import serving
-from benchmarks.validation import steady, validate
+from benchmarks.validation import percent, steady, validate
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _VALID = re.compile(rb"([0-9]+)/([0-9]+) (digest|log) files valid")
@@ -103,7 +103,7 @@ class Outcome:
             [f"{at}: ratio", f"{times:.1f} x", f"{work:.1f} x", "ctvalidate against aws-cli"],
             [f"{at}: bare loop", *_speed(self.whole.logs, self.whole.logs, bare_), "the loop alone"],
             [f"{at}: fraction", f"{self.fraction():.0%}", "", "of the bare loop"],
-            [f"{at}: once started", f"{self.started():.0%}", "", "of the bare loop"],
+            [f"{at}: once started", percent(self.started()), "", "of the bare loop"],
         ]
 
     def fraction(self) -> float:
@@ -111,7 +111,7 @@ class Outcome:
         ours, bare_ = self.samples["ctvalidate"], self.samples["bare loop"]
         return ratio_of([sample.seconds for sample in bare_], [sample.seconds for sample in ours])
 
-    def started(self) -> float:
+    def started(self) -> float | None:
         """The same for what the whole trail takes longer than its first hour."""
         ours, part, bare_ = (self.samples[name] for name in ("ctvalidate", "ctvalidate, one hour", "bare loop"))
         return steady(ours, part, bare_, 1 / self.whole.hours)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from statistics import median
 
 import msgspec
 
-from benchmarks.harness import Sample, WorkError, environment, run
+from benchmarks.harness import Sample, WorkError, environment, run, seconds_of
 from benchmarks.plan import BUCKET, HOUR, START, Served
 
 
@@ -58,11 +57,17 @@ def validate(served: Served, hours: int | None = None, *, by_bucket: bool = Fals
     return check(sample, digests=plan.hourly_digests(chosen), logs=plan.logs * chosen // plan.hours)
 
 
-def steady(whole: Sequence[Sample], part: Sequence[Sample], bare: Sequence[Sample], share: float) -> float:
+def steady(whole: Sequence[Sample], part: Sequence[Sample], bare: Sequence[Sample], share: float) -> float | None:
     """The fraction of a bare loop's rate that is reached once the command has started.
 
-    `part` are samples of the same command with `share` of the work: what the whole takes longer is free of start-up.
-    The median over the rounds; `bare` did the whole work.
+    `part` are samples of the same command with `share` of the work: what the whole takes longer is free of start-up;
+    `bare` did the whole work. Medians over all rounds. None where the whole took no longer than the part: the work is
+    too little, or the computer too busy, to tell.
     """
-    rounds = zip(whole, part, bare, strict=True)
-    return median(loop.seconds * (1 - share) / max(one.seconds - other.seconds, 1e-9) for one, other, loop in rounds)
+    longer = seconds_of(whole) - seconds_of(part)
+    return seconds_of(bare) * (1 - share) / longer if longer > 0 else None
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in words of a table."""
+    return "too noisy to tell" if fraction is None else f"{fraction:.0%}"

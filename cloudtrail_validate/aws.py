@@ -35,6 +35,8 @@ CREDENTIAL_TTL: Final = timedelta(minutes=10)  # botocore refreshes with 10 minu
 FALLBACK_REGION: Final = "us-east-1"
 AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
 """What a boto3 call may raise; the last where a middlebox answers in AWS's place."""
+MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError)
+"""What botocore, and whoever reads what it returns, trips over where an answer is cut short or not AWS's."""
 
 
 class ConfigurationError(Exception):
@@ -95,7 +97,7 @@ class Aws:
             found = self._session.get_credentials()
             if found is not None:
                 found.get_frozen_credentials()  # where a role or a login stands in the way, it is now that this shows
-        except AWS_ERRORS as error:
+        except (*AWS_ERRORS, *MALFORMED) as error:
             need = f"--role-arn: cannot assume {role_arn} (allow sts:AssumeRole)" if role_arn else "AWS configuration"
             raise ConfigurationError(f"{need}: {error}") from error
         if found is None:
@@ -167,7 +169,7 @@ class Aws:
             if self._caller is None:
                 try:
                     self._caller = str(self.client("sts").get_caller_identity()["Arn"])
-                except (*AWS_ERRORS, ConfigurationError, KeyError):
+                except (*AWS_ERRORS, *MALFORMED, ConfigurationError):
                     self._caller = ""
         return self._caller or None
 

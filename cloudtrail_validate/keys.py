@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from botocore.exceptions import EndpointConnectionError
+from botocore.parsers import ResponseParserError
 from dateutil.parser import isoparse
 
-from cloudtrail_validate.aws import AWS_ERRORS, ConfigurationError
+from cloudtrail_validate.aws import AWS_ERRORS, MALFORMED, ConfigurationError
 from cloudtrail_validate.model import EPOCH, Interval, isoformat, utc
 from cloudtrail_validate.signature import PublicKey, RegionKeys, fingerprint_of, index_keys, load_key
 from cloudtrail_validate.stores import StoreError
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 WIDEN: Final = timedelta(days=35)  # each key is valid 30 days and keys overlap
 _MAX_PAGES: Final = 1000  # an answer that never ends is no answer
+_TRIES: Final = 3  # of a page that was cut short
 _MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -77,25 +81,39 @@ def list_public_keys(client: Any, region: str, start: datetime, end: datetime) -
     token: str | None = None
     seen: set[str] = set()
     for _ in range(_MAX_PAGES):
-        more = {"NextToken": token} if token else {}
-        page = client.list_public_keys(StartTime=start, EndTime=end, **more)
-        keys += [
-            PublicKey(
-                str(item["Fingerprint"]).lower(),
-                bytes(item["Value"]),
-                utc(item["ValidityStartTime"]),
-                utc(item["ValidityEndTime"]),
-                region,
-                "aws",
-            )
-            for item in page.get("PublicKeyList", ())
-            if item.keys() >= {"Fingerprint", "Value", "ValidityStartTime", "ValidityEndTime"}
-        ]
-        token = page.get("NextToken")
+        ask = partial(client.list_public_keys, StartTime=start, EndTime=end, **({"NextToken": token} if token else {}))
+        listed, token = _insist(ask, region)
+        keys += listed
         if not token or token in seen:
             break
         seen.add(token)
     return keys
+
+
+def _insist(ask: Callable[[], Any], region: str) -> tuple[list[PublicKey], str | None]:
+    """One page. What is cut short is asked for again: botocore takes it for an answer, and a lost key for none."""
+    for _ in range(_TRIES - 1):
+        with suppress(*MALFORMED):
+            return _page(ask(), region)
+    try:
+        return _page(ask(), region)
+    except MALFORMED as error:
+        raise ResponseParserError(f"this is no answer of CloudTrail: {error!r}") from error
+
+
+def _page(page: Mapping[str, Any], region: str) -> tuple[list[PublicKey], str | None]:
+    keys = [
+        PublicKey(
+            str(item["Fingerprint"]).lower(),
+            bytes(item["Value"]),
+            utc(item["ValidityStartTime"]),
+            utc(item["ValidityEndTime"]),
+            region,
+            "aws",
+        )
+        for item in page["PublicKeyList"]
+    ]
+    return keys, page.get("NextToken")
 
 
 class _Entry(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
-from cloudtrail_validate.aws import AWS_ERRORS, Aws, ConfigurationError
+from cloudtrail_validate.aws import AWS_ERRORS, MALFORMED, Aws, ConfigurationError
 from cloudtrail_validate.discover import Target
 from cloudtrail_validate.layout import parse_trail_arn
 from cloudtrail_validate.model import Interval, utc
@@ -99,7 +99,9 @@ def _describe(client: Any, arn: str, *, required: bool) -> _Trail | None:
         except ClientError as error:
             refusals.append(f"{name}: {error.response.get('Error', {}).get('Code', 'refused')}")
         except AWS_ERRORS as error:
-            refusals.append(f"{name}: {error}")
+            refusals.append(f"{name}: {' '.join(str(error).split())[:200]}")
+        except MALFORMED as error:
+            refusals.append(f"{name}: this is no answer of CloudTrail: {error!r}")
     if not required:
         return None
     if refusals and not all("TrailNotFound" in refusal for refusal in refusals):
@@ -111,7 +113,7 @@ def _try(ask: Callable[[], T], default: T) -> T:
     """An answer that helps but is not needed: a refusal is no finding."""
     try:
         return ask()
-    except (*AWS_ERRORS, ConfigurationError, KeyError):
+    except (*AWS_ERRORS, *MALFORMED, ConfigurationError):
         return default
 
 

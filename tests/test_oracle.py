@@ -183,6 +183,11 @@ def listed_in_document() -> dict[str, str]:
     return dict(rows)
 
 
+@pytest.fixture(autouse=True)
+def shared_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.session.create_loader", stores.models)
+
+
 class Objects:
     """Keeps what ctvalidate says of each object."""
 
@@ -192,7 +197,7 @@ class Objects:
     def finding(self, finding: Finding) -> None:
         """Findings are in the report."""
 
-    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:  # noqa: ARG002  # Listener's
         self.said[where.key] = status
 
 

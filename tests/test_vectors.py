@@ -20,9 +20,10 @@ from cloudtrail_validate.simulate import FolderSink, Manifest, TrailSpec, simula
 from tests.scenarios import keys, stores, vector, world
 from tests.scenarios.answer import counts, differences
 from tests.scenarios.vector import BUCKET, CLEAN, FOLDER, Counts, Expect, Found, StoreName, Vector
+from tests.servers.rclone import rclone_s3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.servers.aws import AwsServer
@@ -44,6 +45,11 @@ def expected(name: str, store: StoreName) -> Expect:
 def in_store(*stores: StoreName) -> pytest.MarkDecorator:
     cases = [(name, store) for name in VECTORS for store in stores if store in read(name).stores]
     return pytest.mark.parametrize(("name", "store"), cases, ids=["-".join(case) for case in cases])
+
+
+@pytest.fixture(autouse=True)
+def shared_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.session.create_loader", stores.models)
 
 
 # The vectors
@@ -68,15 +74,23 @@ def test_on_s3(aws: AwsServer, tmp_path: Path, name: str, store: StoreName) -> N
     assert differences(report, expected(name, store), built.key) == []
 
 
+@pytest.fixture(scope="module")
+def one_rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
+    """One server for all: it takes up to five seconds to stop while connections to it are open."""
+    with rclone_s3(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
 @in_store("rclone")
 def test_on_rclone(
-    rclone: RcloneServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, store: StoreName
+    one_rclone: RcloneServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, store: StoreName
 ) -> None:
-    for variable, value in rclone.env.items():
+    for variable, value in one_rclone.env.items():
         monkeypatch.setenv(variable, value)
-    built = world.build(read(name))
+    own = msgspec.structs.replace(read(name).trail, bucket=f"amzn-s3-demo-{name.replace('/', '-')}")
+    built = world.build(msgspec.structs.replace(read(name), trail=own))
     stores.provide_keys(built, tmp_path / "keys.json", None)
-    place = stores.in_rclone(built, rclone, read(name).stores[store])
+    place = stores.in_rclone(built, one_rclone, read(name).stores[store])
     report = stores.ask(built, place, tmp_path / "keys.json")
     assert differences(report, expected(name, store), built.key) == []
 

@@ -30,6 +30,7 @@ from cloudtrail_validate.evidence.events import (
     differences,
     parse,
     split,
+    syntax,
 )
 from cloudtrail_validate.text import size
 
@@ -52,13 +53,15 @@ class TooLargeError(ValueError):
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One log: its name, and what it is. `sha256` and `size` (bytes) are of the inflated content.
 
-    `flaw` is what is wrong with the gzip container, `problem` why its events could not be read (`events` is 0 then).
+    `flaw` is what is wrong with the gzip container, `problem` with the JSON. `readable` says whether events could be
+    told apart nevertheless; where they could not on either side, none is compared.
     """
 
     name: str
     sha256: str
     size: int
     events: int
+    readable: bool
     flaw: str | None
     problem: str | None
 
@@ -111,9 +114,9 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogDiff(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs. `unknown`: the original's events could not be read, or neither side's could.
+    """What differs. `unknown`: the original is itself no whole log, so nothing can be said for certain.
 
-    With `different` and no event listed, the altered side's events could not be read, or bytes follow its content.
+    With `different` and no event listed, the altered side is no log, or bytes follow its content.
     """
 
     schema: Literal["ctvalidate.diff/1"] = SCHEMA
@@ -133,7 +136,7 @@ def compare(
     """Compare two logs, each as the bytes of its file in pieces. Raises `TooLargeError`, and what the pieces raise."""
     one, other = _Log.read(original, names[0]), _Log.read(altered, names[1])
     matching = _Matching(one, other)
-    if one.problem is None and other.problem is None:
+    if one.readable and other.readable:
         matching.run()
     numbers = matching.numbers
     counts = Counts(
@@ -182,6 +185,7 @@ class _Log:
     sha256: str
     flaw: Flaw | None
     problem: str | None = None
+    readable: bool = True
     number: int = 0
     events: dict[str | None, list[_Span]] = field(default_factory=dict)
 
@@ -199,9 +203,8 @@ class _Log:
         if content.flaw is Flaw.TOO_LARGE:
             raise TooLargeError(f"{name}: inflates to more than {size(MAX_BYTES)}, {_TOO_MUCH}")
         log = cls(name, inflater.kept(), content.sha256, content.flaw)
-        if content.flaw not in (None, Flaw.TRAILING):
-            log.problem = content.flaw.value
-            return log
+        damaged = content.flaw is not None and content.flaw is not Flaw.TRAILING
+        log.problem = content.flaw.value if content.flaw and damaged else syntax(log.data)
         try:
             for span in split(log.data):
                 log.number += 1
@@ -209,7 +212,7 @@ class _Log:
                     raise TooLargeError(f"{name}: has more than {MAX_EVENTS:,} events, {_TOO_MUCH}")
                 log.events.setdefault(_event_id(log.raw(span)), []).append(span)
         except NotALogError as error:
-            log.problem, log.number = clipped(str(error), _WORD), 0
+            log.problem, log.readable, log.number = log.problem or str(error), False, 0
         return log
 
     def raw(self, span: _Span) -> bytes:
@@ -224,18 +227,23 @@ class _Log:
             size=len(self.data),
             events=self.number,
             flaw=self.flaw.value if self.flaw else None,
-            problem=self.problem,
+            readable=self.readable,
+            problem=clipped(self.problem, _WORD) if self.problem else None,
         )
 
 
 def _event_id(raw: bytes) -> str | None:
+    """The id that an event is matched by. The fast decoder is strict, so what it refuses is tried again."""
     if len(raw) > MAX_EVENT_BYTES:
         return None
     try:
         found = _ID.decode(raw).event_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return found if isinstance(found, str) else None
+        try:
+            found = parse(raw).get("eventID")
+        except NotAnEventError:
+            return None
+    return found if type(found) is str else None
 
 
 class _Matching:

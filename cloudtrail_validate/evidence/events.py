@@ -19,7 +19,7 @@ import msgspec
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024  # CloudTrail's own limit is 1 MB (User Guide, "Quotas"); bounds parsed memory
 _COMPARED_DIGITS: Final = 400  # longer numbers are compared as text
 
-# A bracket, or everything between two: strings are taken whole, as they may hold brackets. For valid JSON only.
+# A bracket, or everything between two: strings are taken whole, as they may hold brackets.
 _STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _REST: Final = rb'[^"\[\]{}]'
 _TOKEN: Final = re.compile(
@@ -64,20 +64,34 @@ class Difference(NamedTuple):
     after: object
 
 
+def syntax(data: bytes) -> str | None:
+    """What is wrong with this as a JSON document, None where nothing is."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+    except RecursionError:
+        return "is nested too deeply to be a log"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return f"is no JSON that every reader takes: {error}"
+    return None
+
+
 def split(data: bytes) -> Iterator[tuple[int, int]]:
     """Where each element of `Records` lies: begin and end, in bytes. A run of bare values counts as one element.
 
-    Raises `NotALogError`, before anything is yielded where the content is no JSON.
+    What breaks off, or is wrong within an event, still has the events before and beside it. Raises `NotALogError`, at
+    the end at the latest, where there is not one array of that name.
     """
-    _check_syntax(data)
-    depth = begin = found = arrays = 0
+    depth = begin = end = found = arrays = 0
     following = inside = False
     for token in _TOKEN.finditer(data):
+        if token.start() != end:  # a string without end
+            break
+        end = token.end()
         match data[token.start()]:
-            case 0x5B | 0x7B:  # [ {
-                if depth == 0 and data[token.start()] == 0x5B:
+            case 0x5B | 0x7B as opening:  # [ {
+                if depth == 0 and opening == 0x5B:
                     break
-                if depth == 1 and following and data[token.start()] == 0x5B:
+                if depth == 1 and following and opening == 0x5B:
                     inside, arrays = True, arrays + 1
                 elif depth == 2 and inside:
                     begin = token.start()
@@ -85,11 +99,10 @@ def split(data: bytes) -> Iterator[tuple[int, int]]:
             case 0x5D | 0x7D:  # ] }
                 depth -= 1
                 if depth == 2 and inside:
-                    yield begin, token.end()
-                elif depth == 1:
-                    inside = False
+                    yield begin, end
+                inside = inside and depth > 1
             case _ if depth == 1:
-                names, following = _records_in(data, token.start(), token.end())
+                names, following = _records_in(data, token.start(), end)
                 found += names
             case _ if depth == 2 and inside and token[0].strip(b", \t\r\n"):
                 yield token.span()
@@ -97,16 +110,6 @@ def split(data: bytes) -> Iterator[tuple[int, int]]:
         raise NotALogError(
             f"has {found} Records, of which readers take one or another" if found > 1 else "has no Records"
         )
-
-
-def _check_syntax(data: bytes) -> None:
-    """Raise `NotALogError` where this is no JSON document: the patterns above read nothing else."""
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except RecursionError:
-        raise NotALogError("is nested too deeply to be a log") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotALogError(f"is no JSON: {error}") from None
 
 
 def _records_in(data: bytes, begin: int, end: int) -> tuple[int, bool]:
@@ -148,7 +151,13 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return out
 
 
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_pairs, parse_int=Number, parse_float=Number)
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=Number, parse_float=Number, parse_constant=_no_constant
+)
 
 
 def differences(before: object, after: object) -> Iterator[Difference]:

@@ -114,7 +114,8 @@ class _Look:
         client = self.aws.s3_client(where.bucket)
         start: dict[str, Any] = {}
         for number in range(1, MOST_PAGES + 1):
-            answer: Any = asked(partial(client.list_object_versions, Bucket=where.bucket, Prefix=where.key, **start))
+            ask = partial(client.list_object_versions, Bucket=where.bucket, Prefix=where.key, MaxKeys=PAGE, **start)
+            answer: Any = asked(ask)
             versions, markers = answer.get("Versions", ()), answer.get("DeleteMarkers", ())
             entries = merge(_entries(versions, where.key), _entries(markers, where.key))
             # Keys come in order: once another one appears, or is next, this key's versions are at an end.

@@ -12,12 +12,9 @@ import io
 import re
 from typing import Final
 
-from msgspec import UNSET
-from msgspec.structs import replace
-
 from cloudtrail_validate.model import isoformat
 from cloudtrail_validate.report import FindingRecord, Report
-from cloudtrail_validate.report.references import explanations
+from cloudtrail_validate.report.references import event_lines, version_lines
 from cloudtrail_validate.text import printable
 
 HEADER: Final = (
@@ -36,6 +33,7 @@ HEADER: Final = (
     "message",
     "events",
     "lifecycle",
+    "versions",
 )
 _FORMULA: Final = re.compile(r"(^|;)(?=[\s\"']*[=+\-@＝＋－＠])")
 
@@ -59,5 +57,5 @@ def _row(finding: FindingRecord) -> list[str]:
     before = (finding.rule, finding.status, finding.account, finding.region, finding.trail, finding.bucket, finding.key)
     after = (finding.cause, finding.expected, finding.actual, finding.message)
     lifecycle = finding.lifecycle if isinstance(finding.lifecycle, str) else None
-    events = " | ".join(explanations(replace(finding, lifecycle=UNSET)))
-    return [cell(text or "") for text in (*before, start, end, *after, events, lifecycle)]
+    events, versions = " | ".join(event_lines(finding)), " | ".join(version_lines(finding))
+    return [cell(text or "") for text in (*before, start, end, *after, events, lifecycle, versions)]

@@ -24,6 +24,7 @@ from cloudtrail_validate.report.references import (
     severity,
     title,
     to_json,
+    version_lines,
 )
 from cloudtrail_validate.rules import RULES
 from cloudtrail_validate.text import printable
@@ -146,4 +147,5 @@ def _evidence(finding: FindingRecord) -> dict[str, str]:
         "actual": finding.actual,
     }
     facts["lifecycle"] = finding.lifecycle if isinstance(finding.lifecycle, str) else None
+    facts["versions"] = "\n".join(version_lines(finding)) or None
     return {name: encodable(value) for name, value in facts.items() if value is not None}

@@ -187,12 +187,36 @@ def region_of(text: str | None) -> str | None:
 
 
 def explanations(finding: FindingRecord) -> list[str]:
-    """What may explain a finding, a line each: the first events, how many more there are, the lifecycle rule."""
+    """What was found out besides, a line each: the first events, how many more, the lifecycle rule, the versions."""
+    lifecycle = [f"lifecycle rule {printable(finding.lifecycle)}"] if isinstance(finding.lifecycle, str) else []
+    return [*event_lines(finding), *lifecycle, *version_lines(finding)]
+
+
+def event_lines(finding: FindingRecord) -> list[str]:
+    """The events that may explain a finding, oldest first, and how many more there are than `MOST_EVENTS`."""
     events = sorted(finding.explanations, key=lambda event: event.time)
-    lines = [_event(event) for event in events[:MOST_EVENTS]]
-    if len(events) > MOST_EVENTS:
-        lines.append(f"{plural(len(events) - MOST_EVENTS, 'more event')} in the JSON report")
-    return lines + ([f"lifecycle rule {printable(finding.lifecycle)}"] if isinstance(finding.lifecycle, str) else [])
+    left = len(events) - MOST_EVENTS
+    more = [f"{plural(left, 'more event')} in the JSON report"] if left > 0 else []
+    return [_event(event) for event in events[:MOST_EVENTS]] + more
+
+
+def version_lines(finding: FindingRecord) -> list[str]:
+    """What the object's versions say: one line, and the command that restores the original where it can be shown."""
+    versions = finding.versions
+    if isinstance(versions, msgspec.UnsetType):
+        return []
+    told = []
+    if versions.original is not None:
+        told.append(f"{versions.original.version_id} of {isoformat(versions.original.last_modified)} is the original")
+    elif versions.versions:
+        told.append(f"none of {plural(len(versions.versions), 'version')} is proven")
+    for word, moment in (("replaced", versions.replaced_at), ("deleted", versions.deleted_at)):
+        told += [f"{word} {isoformat(moment)}"] if moment is not None else []
+    told += [versions.note] if versions.note else []
+    command = versions.restore_command
+    # An escape would make another command of it: of a key with control characters the JSON report has the right one.
+    restore = [f"restore it: {command}"] if command and printable(command) == command else []
+    return ([printable(f"versions: {'; '.join(told)}")] if told else []) + restore
 
 
 def _event(event: EventRecord) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final, assert_never
 
+from msgspec import UnsetType
+
 from cloudtrail_validate.model import Status, isoformat
 from cloudtrail_validate.report import ExitCode, FindingRecord, Report
 from cloudtrail_validate.report.references import (
@@ -123,6 +125,7 @@ def _result(finding: FindingRecord, place: int, identity: str, report: Report) -
         "actual": finding.actual,
         "events": finding.explanations or None,
         "lifecycle": finding.lifecycle if isinstance(finding.lifecycle, str) else None,
+        "versions": None if isinstance(finding.versions, UnsetType) else finding.versions,
     }
     return {
         "ruleId": finding.rule,

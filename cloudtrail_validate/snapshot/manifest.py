@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -38,6 +38,9 @@ _NOT_ON_WINDOWS: Final = re.compile(r'[\x00-\x1f<>:"\\|?*]|[. ](/|$)')
 _PREFIX: Final = re.compile(r"(?:[^/]*/)*?AWSLogs/")
 
 
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class SnapshotError(Exception):
     """The snapshot cannot be made or read: one line for people."""
 
@@ -51,7 +54,7 @@ class Object(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     bucket: str
     key: str
-    modified: datetime | None
+    modified: _Moment | None
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -74,7 +77,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reason: str
     cause: Cause | None
     size: int | None
-    modified: datetime | None
+    modified: _Moment | None
 
 
 class KeyAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,9 +92,9 @@ class KeyAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The window as validated, half-open, UTC, to the microsecond, and when the question was asked."""
 
-    start: datetime
-    end: datetime
-    asked: datetime
+    start: _Moment
+    end: _Moment
+    asked: _Moment
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,7 +107,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     schema: Literal["ctvalidate.snapshot/1"] = SCHEMA
     tool: Tool
-    created: datetime
+    created: _Moment
     trail_arn: str | None
     source: str
     bucket: str

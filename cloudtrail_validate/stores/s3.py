@@ -164,10 +164,12 @@ class S3:
     async def _content(self, where: Locator, size: int | None) -> Content:
         store = self._stores.get(where.bucket) or await self._store(where.bucket)
         try:
-            answer = await obstore.get_async(store, where.key)
-            if (answer.meta["size"] if size is None else size) > _WHOLE_BYTES:
-                return (await self._stream(answer, Inflater())).finish()
-            data = bytes(await answer.bytes_async())
+            data = await self._as_listed(store, where.key, size) if size and size <= _WHOLE_BYTES else None
+            if data is None:
+                answer = await obstore.get_async(store, where.key)
+                if answer.meta["size"] > _WHOLE_BYTES:
+                    return (await self._stream(answer, Inflater())).finish()
+                data = bytes(await answer.bytes_async())
         except _OBSTORE_ERRORS as error:
             failure = from_obstore(error)
             if not isinstance(failure, UnaddressableError):
@@ -177,6 +179,21 @@ class S3:
         if len(data) <= _INLINE_BYTES:
             return digest_of(data)
         return await asyncio.get_running_loop().run_in_executor(self._inflating, digest_of, data)
+
+    async def _as_listed(self, store: S3Store, key: str, size: int) -> bytes | None:
+        """An object that still has its listed size, in one call of obstore instead of two (CPU 0.75x, benchmarks.trail).
+
+        One byte more than listed is asked for, so that an object that has grown since shows. None where anything is
+        unusual: then it is read without a range, and that answer counts.
+        """
+        try:
+            data = bytes(await obstore.get_range_async(store, key, start=0, length=size + 1))
+        except _OBSTORE_ERRORS as error:
+            failure = from_obstore(error)
+            if isinstance(failure, StoreError) and failure.cause is not Cause.NETWORK:
+                raise failure from error
+            return None
+        return data if len(data) == size else None
 
     async def _digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
         store = self._stores.get(where.bucket) or await self._store(where.bucket)

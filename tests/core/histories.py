@@ -119,7 +119,7 @@ def histories(draw: st.DrawFn) -> History:
         for version in (built(made), replacement(made))
     }
     first, last = min(made.start for made, _ in planned), max(made.end for made, _ in planned)
-    start = draw(st.integers(first - 4, last + 2))
+    start = draw(st.integers(first - 4, first) | st.integers(first - 4, last + 2))
     end = draw(st.integers(start + 1, last + 12))
     return History(
         tuple(item for item in shown if item is not None),

@@ -179,6 +179,63 @@ def test_the_future_is_no_gap() -> None:
     assert Question(Interval(END, END + HOUR), START).counted == Interval(END, END)
 
 
+STARTING = make(START + 3 * HOUR)
+FOLLOWING = make(START + 3 * HOUR, previous=make(START - 5 * HOUR))
+
+
+@pytest.mark.parametrize(
+    ("digests", "earlier", "rule"),
+    [
+        ([STARTING], False, rules.GAP_LATE_START),
+        ([STARTING], True, rules.GAP_RESTART),
+        ([make(START), STARTING], False, rules.GAP_RESTART),
+        ([make(START - 9 * HOUR), STARTING], False, rules.GAP_RESTART),
+        ([FOLLOWING], False, rules.GAP_BROKEN),
+        # It says that another one was before it, and that one is there: still somebody's hours are lost between them.
+        ([make(START - 5 * HOUR), FOLLOWING], False, rules.GAP_BROKEN),
+        ([make(START)], False, rules.GAP_TAIL),
+        ([make(START)], True, rules.GAP_TAIL),
+    ],
+)
+def test_hours_without_a_lost_digest_are_named_by_what_follows(
+    digests: list[SignedDigest], earlier: bool, rule: str
+) -> None:
+    window = Interval(START, START + 2 * HOUR)
+    links, _ = prove(chained(*map(evidence_of, digests)), known())
+    judgement = judge(CHAIN, links, Question(window, START + 99 * HOUR, earlier))
+    assert judgement.gaps == (Gap(rule, window),)
+    (finding,) = judgement.findings
+    assert (finding.rule, finding.status, finding.interval) == (rule, Status.UNCOVERED, window)
+
+
+def test_hours_up_to_a_lost_digest_are_broken_and_the_rest_a_restart() -> None:
+    links, _ = prove(of(evidence_of(STARTING)), known())
+    lost = Link(Locator("b", "lost"), Interval(START, END), State.MISSING)
+    judgement = judge(CHAIN, [*links, lost], Question(Interval(START - HOUR, WINDOW.end), START + 3 * HOUR))
+    assert judgement.gaps == (
+        Gap(rules.GAP_BROKEN, Interval(START - HOUR, END)),
+        Gap(rules.GAP_RESTART, Interval(END, START + 2 * HOUR)),
+    )
+    assert judgement.lost == (lost.interval,)
+
+
+@pytest.mark.parametrize(
+    ("led_to", "orphans"),
+    [(0, ["o"]), (60, ["o"]), (61, [])],
+)
+def test_an_orphan_is_led_past(led_to: int, orphans: list[str]) -> None:
+    """The next digest leads to one that ended no later."""
+
+    def link(name: str, end: int, previous: str | None) -> Link:
+        before = Locator("b", previous) if previous else None
+        interval = Interval(START + (end - 60) * MINUTE, START + end * MINUTE)
+        return Link(Locator("b", name), interval, State.PROVEN, previous is None, before)
+
+    links = [link("o", 60, None), link("a", led_to, None), link("next", 120, "a")]
+    found = judge(CHAIN, links, Question(WINDOW, WINDOW.end)).findings
+    assert [item.where and item.where.key for item in found if item.rule == rules.DIGEST_UNLINKED] == orphans
+
+
 def test_a_backfill_chain_has_no_gaps() -> None:
     backfill = replace(CHAIN, kind=Kind.BACKFILL)
     judgement = judge(backfill, [], Question(WINDOW, WINDOW.end + 100 * HOUR))

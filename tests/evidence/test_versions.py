@@ -6,6 +6,8 @@ import shlex
 import subprocess
 import sys
 import time
+import tracemalloc
+import zlib
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -201,6 +203,28 @@ def test_a_flood_of_versions_cannot_bury_the_oldest(trail: Trail, monkeypatch: p
     cut = witness(findings, Aws(), trail.keys)[Locator(BUCKET, key)]
     assert cut.original is None
     assert (cut.note or "").endswith("there are still more versions, older than these, that were not listed")
+
+
+def test_what_inflates_to_more_than_memory_is_hashed_in_pieces(aws: AwsServer, tmp_path: Path) -> None:
+    trail = make_trail(aws.client("s3"), tmp_path)
+    zeros, member = sha256(), zlib.compressobj(wbits=31)
+    body = b""
+    for _ in range(200):
+        zeros.update(bytes(1_000_000))
+        body += member.compress(bytes(1_000_000))
+    trail.put("big.json.gz", body + member.flush())
+    trail.put("big.json.gz", b"")
+    where = Locator(BUCKET, "big.json.gz")
+    finding = Finding(rules.LOG_ALTERED, Status.ALTERED, where=where, expected=zeros.hexdigest())
+    login = Aws()
+    tracemalloc.start()
+    try:
+        seen = witness([finding], login, trail.keys)[where]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [v.proven for v in seen.versions] == [False, True]
+    assert peak < 50_000_000
 
 
 def test_an_archived_original_is_named_with_the_step_that_is_missing(trail: Trail) -> None:

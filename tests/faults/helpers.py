@@ -35,6 +35,7 @@ LOGS = 10
 
 # Requests to a server on this computer that are answered at all are answered at once.
 QUICK = Patience(connect=2.0, read=0.4, retries=2, give_up=2.0)
+BRISK = Patience(connect=2.0, read=0.4, retries=1, give_up=1.0)  # for what lasts anyhow
 
 
 @cache

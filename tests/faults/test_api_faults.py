@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloudtrail_validate import AccessError
-from tests.faults.helpers import LOGS, real, rules_of
+from tests.faults.helpers import BRISK, LOGS, real, rules_of
 from tests.servers import faults
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_what_passes_leaves_no_trace(trail: Trail, proxy: FaultProxy, action: fa
 @each
 def test_keys_that_cannot_be_had(trail: Trail, proxy: FaultProxy, action: faults.Action, cause: str) -> None:
     proxy.fault(action, operation="ListPublicKeys")
-    report = trail.run().report
+    report = trail.run(BRISK).report
     assert set(rules_of(report)) == {"digest-key-unknown", "gap-broken", "log-undigested"}
     unknown = [finding for finding in report.findings if finding.rule == "digest-key-unknown"]
     assert {(finding.status, finding.cause) for finding in unknown} == {("unverifiable", cause)}
@@ -68,7 +68,7 @@ def test_an_answer_without_keys_is_no_proof_and_no_crash(trail: Trail, proxy: Fa
     proxy.fault(
         faults.Respond(200, json.dumps(answer).encode(), "application/x-amz-json-1.1"), operation="ListPublicKeys"
     )
-    report = trail.run().report
+    report = trail.run(BRISK).report
     assert set(rules_of(report)) == {"digest-key-unknown", "gap-broken", "log-undigested"}
     assert {finding.status for finding in real(report)} == {"unverifiable", "uncovered"}
     assert not any("internal error" in finding.message for finding in report.findings)
@@ -79,7 +79,7 @@ def test_get_trail_serves_where_describe_trails_fails(
     trail: Trail, proxy: FaultProxy, action: faults.Action, cause: str
 ) -> None:
     proxy.fault(action, operation="DescribeTrails")
-    report = trail.run(trail_arn=trail.arn).report
+    report = trail.run(BRISK, trail_arn=trail.arn).report
     assert (report.exit_code, real(report)) == (0, [])
 
 
@@ -89,7 +89,7 @@ def test_a_trail_that_cannot_be_looked_up_is_one_line(
 ) -> None:
     proxy.fault(action, operation="DescribeTrails|GetTrail$")
     with pytest.raises(AccessError) as caught:
-        trail.run(trail_arn=trail.arn)
+        trail.run(BRISK, trail_arn=trail.arn)
     assert "\n" not in str(caught.value)
     assert "--s3-bucket" in str(caught.value)
 
@@ -103,6 +103,6 @@ def test_who_is_asking_is_left_open_where_sts_fails(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws.endpoint)
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDTRAIL", aws.endpoint)
     rule = proxy.fault(action)  # what is left is STS
-    report = trail.run(trail_arn=trail.arn).report
+    report = trail.run(BRISK, trail_arn=trail.arn).report
     assert (report.exit_code, real(report), report.run.caller_arn) == (0, [], None)
     assert rule.fired >= 1

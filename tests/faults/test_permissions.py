@@ -106,7 +106,7 @@ def test_a_role_that_may_be_assumed(aws: AwsServer, trail: Trail) -> None:
 def test_a_role_that_may_not_be_assumed(aws: AwsServer, trail: Trail, by_trail: bool) -> None:
     aws.denied.add("sts:AssumeRole")
     with pytest.raises(ConfigurationError) as caught:
-        trail.run(role_arn=ROLE, **({"trail_arn": trail.arn} if by_trail else {}))
+        trail.run(role_arn=ROLE, trail_arn=trail.arn if by_trail else None, bucket=None if by_trail else BUCKET)
     assert "sts:AssumeRole" in line(caught)
     assert ROLE in line(caught)
     assert aws.calls["s3:ListBucket", "us-east-1"] == 0

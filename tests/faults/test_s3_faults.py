@@ -9,7 +9,7 @@ import pytest
 
 from cloudtrail_validate import AccessError
 from cloudtrail_validate.stores.s3 import Patience
-from tests.faults.helpers import DIGESTS, LOGS, only, real, rules_of
+from tests.faults.helpers import BRISK, DIGESTS, LOGS, only, real, rules_of
 from tests.servers import faults
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.faults.helpers import Trail
     from tests.servers.proxy import FaultProxy
 
-BRISK = Patience(connect=2.0, read=0.4, retries=1, give_up=1.0)
 CHANGED = {"altered", "missing", "extra"}
 
 PASSING = {

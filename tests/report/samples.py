@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cloudtrail_validate import rules
+from cloudtrail_validate.evidence import Original, Versions
 from cloudtrail_validate.model import Cause, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.report import (
     ChainRecord,
@@ -113,7 +114,13 @@ def explained(
         )
         for n in range(number)
     )
-    return replace(bare, events=events, lifecycle="expire-old (after 30 d)")
+    versions = Versions(
+        original=Original(version_id="v1", last_modified=at(1), sha256=GOOD),
+        replaced_at=at(2),
+        restore_command="aws s3api copy-object --bucket DOC-EXAMPLE-BUCKET",
+        note=principal,
+    )
+    return replace(bare, events=events, lifecycle="expire-old (after 30 d)", versions=versions)
 
 
 def chain(

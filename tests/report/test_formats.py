@@ -19,6 +19,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from msgspec.structs import replace
 
 from cloudtrail_validate import rules
+from cloudtrail_validate.evidence import Version, Versions
 from cloudtrail_validate.model import Interval, Kind, Status, isoformat
 from cloudtrail_validate.report import FindingRecord, Report, Verdict, asff, from_json, jsonl, junit, ocsf, sarif
 from cloudtrail_validate.report import csv as csv_format
@@ -195,8 +196,14 @@ def test_the_sentence_says_the_numbers_that_make_the_verdict() -> None:
 def test_every_format_says_what_may_explain_a_finding() -> None:
     known = samples.explained(finding(rules.LOG_MISSING, log_key(5)), 23)
     lines = explanations(known)
-    who = "arn:aws:iam::111122223333:user/jane from 192.0.2.1"
-    assert lines[-2:] == ["3 more events in the JSON report", "lifecycle rule expire-old (after 30 d)"]
+    user = "arn:aws:iam::111122223333:user/jane"
+    who = f"{user} from 192.0.2.1"
+    assert lines[20:] == [
+        "3 more events in the JSON report",
+        "lifecycle rule expire-old (after 30 d)",
+        f"versions: v1 of 2026-01-01T01:00:00Z is the original; replaced 2026-01-01T02:00:00Z; {user}",
+        "restore it: aws s3api copy-object --bucket DOC-EXAMPLE-BUCKET",
+    ]
     assert lines[19] == f"2026-01-01T01:57:00Z DeleteObject by {who}, event event-3"
     assert explanations(samples.explained(known, 1))[0] == (
         f"2026-01-01T02:00:00Z DeleteObject (AccessDenied) by {who}, event event-0"
@@ -204,15 +211,18 @@ def test_every_format_says_what_may_explain_a_finding() -> None:
     assert explanations(finding(rules.LOG_MISSING, log_key(5))) == []
     sample = report([chain()], [known])
     (row,) = csv.DictReader(io.StringIO(csv_format.render(sample), newline=""))
-    assert row["events"].split(" | ") == lines[:-1]
+    assert row["events"].split(" | ") == lines[:21]
+    assert row["versions"].split(" | ") == lines[22:]
     assert row["lifecycle"] == known.lifecycle
     (result,) = json.loads(sarif.render(sample))["runs"][0]["results"]
     assert len(result["properties"]["events"]) == 23
+    assert result["properties"]["versions"]["original"]["version_id"] == "v1"
     (imported,) = json.loads(asff.render(sample))
     assert imported["ProductFields"]["ctvalidate/Explanation/20"] == lines[19]
     (event,) = json.loads(ocsf.render(sample))
     assert [one["data"].get("event_id") for one in event["evidences"]] == [None, *(f"event-{n}" for n in range(23))]
     assert event["evidences"][0]["data"]["lifecycle"] == known.lifecycle
+    assert event["evidences"][0]["data"]["versions"].split("\n") == lines[22:]
     assert all(line in junit.render(sample) for line in lines)
 
 
@@ -225,6 +235,18 @@ def test_a_rule_of_a_later_version_is_rendered_by_its_id() -> None:
     assert json.loads(ocsf.render(later))[0]["finding_info"]["title"] == "log-singing"
     assert "log-singing" in junit.render(later)
     assert "log-singing" in csv_format.render(later)
+
+
+def test_a_command_that_cannot_be_shown_as_it_is_is_not_shown() -> None:
+    bare = finding(rules.LOG_MISSING, log_key(5))
+    marker = Version(
+        version_id="v2", last_modified=at(3), size=None, is_latest=True, delete_marker=True, proven=None, cause=None
+    )
+    gone = Versions(versions=(marker,), deleted_at=at(3), restore_command="aws \x1b[2J")
+    assert explanations(replace(bare, versions=gone)) == [
+        "versions: none of 1 version is proven; deleted 2026-01-01T03:00:00Z"
+    ]
+    assert explanations(replace(bare, versions=Versions())) == []
 
 
 # --- JSON Lines
@@ -284,7 +306,7 @@ def test_csv_has_a_row_a_finding_under_a_stable_header(sample: Report) -> None:
     document = csv_format.render(sample)
     rows = list(csv.DictReader(io.StringIO(document, newline=""), strict=True))
     assert document.split("\r\n", 1)[0] == (
-        "rule,status,account,region,trail,bucket,key,start,end,cause,expected,actual,message,events,lifecycle"
+        "rule,status,account,region,trail,bucket,key,start,end,cause,expected,actual,message,events,lifecycle,versions"
     )
     assert tuple(rows[0] if rows else csv_format.HEADER) == FindingRecord.__struct_fields__
     assert [row["rule"] for row in rows] == [one.rule for one in sample.findings]

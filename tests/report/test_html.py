@@ -318,6 +318,7 @@ def test_the_map_leads_to_its_findings_by_mouse(opened: Opener) -> None:
     (detail,) = texts(page, "#detail")
     assert f"{SECOND} ap-southeast-2, 2026-01-31 00:00 – 2026-02-01 00:00 UTC" in detail
     assert "gap-broken 2026-01-30 04:00 – 2026-02-06 04:00 UTC (7 d), 4 undigested logs" in detail
+    assert "null" not in detail
     assert texts(page, "#found") == ["1 of 68 findings"]
     page.click("#show")
     assert page.evaluate("document.activeElement.id") == "findings-title"

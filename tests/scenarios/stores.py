@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botocore.loaders import Loader, create_loader
 from moto.s3.models import s3_backends
 
 from cloudtrail_validate import Report, Request, run
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 MOTO_ACCOUNT = "123456789012"
 _THREADS = 2  # of uploads: moto answers one request at a time
 _REQUESTS = 16
+
+
+@cache
+def models(search_path: str | None = None) -> Loader:
+    """botocore's own loader of service models, kept: each run has its own session, reading them is half of a run."""
+    return create_loader(search_path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,9 +155,27 @@ def snapshot_with_small_files(
     world: World, folder: Path, limit: int, *options: str
 ) -> subprocess.CompletedProcess[str]:
     """The command in a process that may write no file of more than `limit` bytes: a disk that is full."""
+    setup = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    return _in_process(setup, world, folder, *options)
+
+
+def snapshot_interrupted(world: World, folder: Path, after: int) -> subprocess.CompletedProcess[str]:
+    """The command, slowed, in a process that gets a SIGINT when so many files have been copied."""
+    setup = f"""
+import os, pathlib, signal, threading, time
+def watch():
+    journal = pathlib.Path({str(folder / "journal.jsonl")!r})
+    while not journal.exists() or journal.read_bytes().count(b"\\n") < {after}:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=watch, daemon=True).start()"""
+    return _in_process(setup, world, folder, "--concurrency", "1", "--max-rate", "20")
+
+
+def _in_process(setup: str, world: World, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     code = (
-        "import resource, sys\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        f"{setup}\n"
+        "import sys\n"
         "from cloudtrail_validate import cli\n"
         "cli.SUBCOMMANDS.setdefault('snapshot', '')\n"
         "cli.main(sys.argv[1:])\n"

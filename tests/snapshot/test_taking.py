@@ -27,6 +27,7 @@ from tests.snapshot.helpers import (
     manifest,
     offline,
     report,
+    snapshot_interrupted,
     snapshot_with_small_files,
     verify,
 )
@@ -95,7 +96,7 @@ class TestHolds:
         assert {key: held[key] for key in there if key in held} == {key: there[key] for key in there if key in held}
         assert {key for key in there if "/CloudTrail/" in key} <= held.keys()
         assert asked == len(held)
-        sidecars = [path for path in (folder / "tree").rglob("*.metadata.json")]
+        sidecars = list((folder / "tree").rglob("*.metadata.json"))
         assert len(sidecars) == sum("CloudTrail-Digest" in key for key in held)
         assert all("signature" in json.loads(path.read_text()) for path in sidecars)
         assert offline(world, folder).exit_code == 0
@@ -172,6 +173,19 @@ class TestGoesOn:
         assert {path.name for path in folder.iterdir()} == {
             "tree", "keys.json", "report.json", "manifest.json", "manifest.sha256"
         }  # fmt: skip
+        assert verify(folder).code == 0
+
+    def test_with_what_an_interrupt_broke_off(self, aws: AwsServer, tmp_path: Path) -> None:
+        world, folder = in_moto(aws), tmp_path / "snapshot"
+        stopped = snapshot_interrupted(world, folder, after=10)
+        assert stopped.returncode == 130, stopped.stderr
+        assert "interrupted; what was copied stays" in stopped.stderr
+        lines = (folder / "journal.jsonl").read_bytes().split(b"\n")[1:-1]
+        kept = sum("object" in json.loads(line) for line in lines)
+        assert 0 < kept < 40
+        aws.calls.clear()
+        assert world.snapshot(folder).code == 0
+        assert fetched(aws) == len(copies(folder)) - kept
         assert verify(folder).code == 0
 
     def test_with_the_same_hours_when_asked_for_the_last_ones(self, aws: AwsServer, tmp_path: Path) -> None:

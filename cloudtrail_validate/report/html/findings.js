@@ -100,7 +100,7 @@ function card(finding) {
       ]))
       : null,
     finding.explained.length
-      ? make("div", { class: "explained" }, "May explain it:",
+      ? make("div", { class: "explained" }, "Found out besides:",
         make("ul", {}, ...finding.explained.map((line) => make("li", {}, line))))
       : null,
     plain

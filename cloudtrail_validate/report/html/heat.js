@@ -163,7 +163,7 @@ function select(index, first = 0, last = heat.columns - 1) {
   const gaps = row.chains.flatMap((chain) => chain.gaps.map((gap) => [chain, ...gap]))
     .filter(([, , from, to]) => from < end && start < to);
   const inside = findings.filter((one) => one.row === index && one.first <= last && one.last >= first).length;
-  detail.replaceChildren(
+  detail.replaceChildren(make("div", {},
     make("h3", {}, `${row.account} ${row.region}, ${span(start, end)} UTC`),
     row.chains.length
       ? make("div", { class: "scroll" }, make("table", {},
@@ -181,7 +181,7 @@ function select(index, first = 0, last = heat.columns - 1) {
       byId("findings-title").focus({ preventScroll: true });
     }, disabled: inside === 0 }, inside ? `Show its ${count(inside, "finding")}` : "No findings here"), " ",
     make("button", { type: "button", onclick: () => select(null) }, "Clear")),
-  );
+  ));
 }
 
 function hit(event) {
