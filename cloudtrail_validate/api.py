@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from cloudtrail_validate.aws import Aws, ConfigurationError
+from cloudtrail_validate.aws import Aws, ConfigurationError, aside
 from cloudtrail_validate.discover import Target
 from cloudtrail_validate.engine import Engine, Outcome
 from cloudtrail_validate.evidence.versions import witness
@@ -109,14 +109,14 @@ def run(
 async def open_setting(request: Request, window: Interval, now: datetime, patience: Patience | None = None) -> Setting:
     """Everything that a run of this request works with. Raises as `validate`; the store is the caller's to close."""
     keys: KeySource | None = read_key_file(request.public_keys) if request.public_keys else None
-    aws = await asyncio.to_thread(_identity, request, patience) if request.source is None or keys is None else None
+    aws = await aside(_identity, request, patience) if request.source is None or keys is None else None
     if keys is None:
         keys = AwsKeys(_made(aws), window, now)
     pace = Pace(request.concurrency, rate=request.max_rate)
     if request.source is not None:
         return Setting(Local(request.source), keys, _local_target(request), pace, aws)
     store = S3(_made(aws), pace=pace, patience=patience)
-    return Setting(store, keys, await asyncio.to_thread(locate, request, _made(aws), window), pace, aws)
+    return Setting(store, keys, await aside(locate, request, _made(aws), window), pace, aws)
 
 
 async def _validate(
@@ -136,7 +136,7 @@ async def _validate(
     engine = Engine(store, setting.keys, ledger, setting.pace)
     if on_start is not None:
         on_start(engine)
-    caller = asyncio.create_task(asyncio.to_thread(aws.caller_arn)) if aws and request.source is None else None
+    caller = asyncio.create_task(aside(aws.caller_arn)) if aws and request.source is None else None
     source = source_uri(request, target)
     try:
         outcome = await engine.run(target, window, now)
@@ -151,7 +151,7 @@ async def _validate(
     finally:
         await store.close()
     echo = echo_of(request, target, window)
-    who = await caller if caller else None
+    who = await caller if caller and (caller.done() or not outcome.interrupted) else None
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     return Result(build(outcome, echo, ran, request.tolerate, evidence), outcome)
 

@@ -6,13 +6,16 @@ to obstore, so that both reach the same place in the same way.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import boto3
@@ -37,6 +40,33 @@ AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
 """What a boto3 call may raise; the last where a middlebox answers in AWS's place."""
 MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError)
 """What botocore, and whoever reads what it returns, trips over where an answer is cut short or not AWS's."""
+T = TypeVar("T")
+
+
+async def aside(work: Callable[..., T], *arguments: Any) -> T:
+    """The result of a blocking call, made on a thread of its own.
+
+    Nothing waits for that thread, neither the loop nor the interpreter at its end: a call that hangs until its timeout
+    must not hold up who was told to stop.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if not answer.done():
+            answer.set_exception(error) if error is not None else answer.set_result(cast("T", result))
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work(*arguments)
+        except BaseException as raised:  # whatever it is, it belongs to who waits for the answer
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="ctvalidate-aside", daemon=True).start()
+    return await answer
 
 
 class ConfigurationError(Exception):

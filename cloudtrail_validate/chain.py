@@ -47,6 +47,7 @@ class Link:
     starting: bool = False
     previous: Locator | None = None
     status: Status | None = None
+    claimed: str | None = None  # of a missing digest: the SHA-256 that its proven successor holds of it
 
     def concerns(self, window: Interval) -> bool:
         """Whether the digest overlaps the window, an empty interval counting as its instant."""
@@ -84,6 +85,12 @@ class Prover:
     def __init__(self, keys: RegionKeys) -> None:
         self._keys = keys
         self._claims: dict[Locator, list[tuple[Claim, bool]]] = {}
+
+    def missing(self, where: Locator, interval: Interval) -> Link:
+        """The link of a digest that is not there, with what a proven successor knew of it."""
+        claims = self._claims.pop(where, [])
+        claimed = next((claim.sha256.lower() for claim, proven in claims if proven), None)
+        return Link(where, interval, State.MISSING, claimed=claimed)
 
     def step(self, evidence: Evidence) -> tuple[Link, tuple[Finding, ...]]:
         """Decide whether this digest is proven, by itself or by what proven successors say of it."""
@@ -291,12 +298,14 @@ def _link_broken(evidence: Evidence, claim: Claim) -> Finding:
     return _about(rules.DIGEST_LINK_BROKEN, Status.ALTERED, evidence, expected, actual)
 
 
-def _of_chain(rule: str, status: Status, chain: ChainId, where: Locator | None, interval: Interval) -> Finding:
-    return Finding(rule, status, chain.account, chain.region, chain.trail or None, where, interval)
+def _of_chain(
+    rule: str, status: Status, chain: ChainId, where: Locator | None, interval: Interval, expected: str | None = None
+) -> Finding:
+    return Finding(rule, status, chain.account, chain.region, chain.trail or None, where, interval, expected=expected)
 
 
 def _missing(chain: ChainId, link: Link) -> Finding:
-    return _of_chain(rules.DIGEST_MISSING, Status.MISSING, chain, link.where, link.interval)
+    return _of_chain(rules.DIGEST_MISSING, Status.MISSING, chain, link.where, link.interval, link.claimed)
 
 
 def _notice(rule: str, chain: ChainId, link: Link) -> Finding:

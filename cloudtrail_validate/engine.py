@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from cloudtrail_validate import rules
+from cloudtrail_validate.aws import aside
 from cloudtrail_validate.coverage import Span, intersection
-from cloudtrail_validate.discover import Plan, Target, Unlisted, discover
+from cloudtrail_validate.discover import Target, Unlisted, discover
 from cloudtrail_validate.keys import KeySource
 from cloudtrail_validate.ledger import Ledger
 from cloudtrail_validate.logs import LogChecker
@@ -77,14 +78,10 @@ class Engine:
         """Validate a target. Raises `StoreError` or `AbsentError` only where nothing at all could be listed."""
         progress = self._ledger.progress
         progress.phase = "listing"
-        plan = await discover(self._store, target)
-        for unlisted in plan.unlisted:
-            self._ledger.add(_cannot_look(target, unlisted, window))
-        progress.phase = "validating"
         checker = LogChecker(self._store, self._ledger, self._pace)
         tools = Tools(self._store, self._ledger, checker, self._pace, Budget(REFERENCES_IN_MEMORY), self._region_keys)
         outcome = Outcome([], self._ledger, window)
-        work = asyncio.create_task(self._all(plan, Scope(window, now, target.selects), tools, outcome))
+        work = asyncio.create_task(self._all(target, Scope(window, now, target.selects), tools, outcome))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -99,10 +96,14 @@ class Engine:
         progress.phase = "done"
         return outcome
 
-    async def _all(self, plan: Plan, scope: Scope, tools: Tools, outcome: Outcome) -> None:
+    async def _all(self, target: Target, scope: Scope, tools: Tools, outcome: Outcome) -> None:
         gate = asyncio.Semaphore(SITES_AT_ONCE)
-        tools.checker.start()
         try:
+            plan = await discover(self._store, target)
+            for unlisted in plan.unlisted:
+                self._ledger.add(_cannot_look(target, unlisted, scope.window))
+            self._ledger.progress.phase = "validating"
+            tools.checker.start()
             await asyncio.gather(*(self._one(site, scope, tools, outcome, gate) for site in plan.sites))
             self._ledger.progress.listing_done = True
             await tools.checker.finish()
@@ -129,7 +130,7 @@ class Engine:
     async def _region_keys(self, region: str) -> RegionKeys:
         """The keys of a region, asked for once."""
         if region not in self._keys:
-            self._keys[region] = asyncio.create_task(asyncio.to_thread(self._source.region, region))
+            self._keys[region] = asyncio.create_task(aside(self._source.region, region))
         return await asyncio.shield(self._keys[region])
 
 

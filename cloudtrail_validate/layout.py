@@ -39,7 +39,7 @@ _FOLDER = re.compile(
 )
 _BASE_ORGANIZATION = re.compile(r"(?:.*/)?AWSLogs/(?P<organization>o-[a-z0-9]{10,32})/", re.DOTALL)
 _YEARS = range(2000, 9000)  # CloudTrail began in 2013; sums with a time at either end of datetime's range overflow
-_DAY = re.compile(r"(?:.*/)?(?P<year>[0-9]{4})/(?P<month>[0-9]{2})/(?P<day>[0-9]{2})/[^/]*", re.DOTALL)
+_DAY = re.compile(r"(?P<year>[0-9]{4})/(?P<month>[0-9]{2})/(?P<day>[0-9]{2})/")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -106,12 +106,13 @@ def log_minute(key: str) -> datetime | None:
 
 
 def folder_day(key: str) -> Interval | None:
-    """The day of the date folder that a key lies in, or None where it lies in no date folder."""
-    match = _DAY.fullmatch(key)
+    """The day of the date folder right below its region that a key lies in, however deep, or None outside of any."""
+    folder = _FOLDER.match(key)
+    match = _DAY.match(key, folder.end()) if folder else None
     if match is None:
         return None
     start = _stamp(match["year"] + match["month"] + match["day"], "%Y%m%d")
-    return Interval(start, start + timedelta(days=1)) if start else None
+    return Interval(start, start + timedelta(days=1)) if start and start.year < 9999 else None
 
 
 def day_path(moment: datetime) -> str:

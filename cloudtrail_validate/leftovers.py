@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from cloudtrail_validate.chain import Judgement, Link, State
-from cloudtrail_validate.coverage import Placed, Zones, difference, judge_unreferenced, place, union
+from cloudtrail_validate.coverage import Placed, Span, Zones, difference, judge_unreferenced, place, union
 from cloudtrail_validate.finder import list_digests
 from cloudtrail_validate.layout import Folder, folder_day, log_minute
 from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator
@@ -119,10 +119,23 @@ class Leftovers:
 
 
 def _zones(links: Mapping[ChainId, Sequence[Link]], standard: Mapping[ChainId, Judgement]) -> Zones:
-    """Hours in which every log must be named: proven, and no chain of the folder has lost its digest of them."""
-    proven = union(link.interval for chain in standard for link in links.get(chain, ()) if link.state is State.PROVEN)
-    unreadable = [link.interval for held in links.values() for link in held if link.state is State.UNREADABLE]
-    lost = [interval for judgement in standard.values() for interval in judgement.lost]
+    """Hours in which every log must be named: proven, and no chain of the folder has lost its digest of them.
+
+    Only a chain of which something is proven can have lost anything, and only hours that it does not prove otherwise: an
+    object planted under a digest's name, readable or not, excuses nothing.
+    """
+    proven = {chain: _hours(held, State.PROVEN) for chain, held in links.items()}
+    lost: list[Interval] = []
+    for chain, own in proven.items():
+        if own:
+            judged = standard.get(chain)
+            missed = union([*judged.lost, *judged.unreadable]) if judged else _hours(links[chain], State.UNREADABLE)
+            lost += difference(missed, own)
     gaps = union(gap.interval for judgement in standard.values() for gap in judgement.gaps)
     newest = max((item.newest for item in standard.values() if item.newest is not None), default=None)
-    return Zones(difference(proven, union([*lost, *unreadable])), gaps, newest)
+    covered = union(interval for chain in standard for interval in proven.get(chain, ()))
+    return Zones(difference(covered, union(lost)), gaps, newest)
+
+
+def _hours(links: Sequence[Link], state: State) -> Span:
+    return union(link.interval for link in links if link.state is state)

@@ -245,7 +245,7 @@ class SiteAudit:
             return
         undigested: list[Placed] = []
         first = self._report(next(iter(standard)))
-        for where, rule in leftovers.judge(left, links, standard, excused=self._site.excused):
+        for where, rule in leftovers.judge(left, links, standard, excused=self._site.excused or bool(self._lost)):
             self._note(rule, where, first)
             if rule == rules.LOG_UNDIGESTED:
                 undigested.append(left[where])

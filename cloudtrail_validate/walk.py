@@ -170,10 +170,11 @@ class DigestWalk:
 
     def _prove(self, entry: Entry, evidence: Evidence | None, logs: tuple[LogReference, ...]) -> Link:
         reported = entry.chain not in self._quiet
+        prover = self._provers.setdefault(entry.chain, Prover(self._keys))
         if evidence is None:
-            link = Link(entry.where, Interval(entry.end - HOUR, entry.end), State.MISSING)
+            link = prover.missing(entry.where, Interval(entry.end - HOUR, entry.end))
         else:
-            link, findings = self._provers.setdefault(entry.chain, Prover(self._keys)).step(evidence)
+            link, findings = prover.step(evidence)
             if reported and link.concerns(self._window):
                 for finding in findings:
                     self._ledger.add(finding)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
 
 from cloudtrail_validate import Request
 from cloudtrail_validate.cli.file import command
@@ -224,6 +223,3 @@ class TestOnS3:
         assert said.code == 3
         assert "cannot list the digests" in said.err
         assert call(command, f"s3://doc-example-bucket/{key}").code in (2, 3)
-
-    def test_help_is_there(self) -> None:
-        assert "--format" in CliRunner().invoke(command, ["--help"]).output

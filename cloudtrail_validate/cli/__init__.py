@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -26,6 +27,7 @@ SUBCOMMANDS: Final = {
     "demo": "Simulate a trail, tamper with it, and find what was planted.",
 }
 DEFAULT: Final = "validate"
+INTERRUPTED: Final = 130
 DEBUG: Final = "CTVALIDATE_DEBUG"  # set: an internal error shows its traceback
 
 
@@ -102,7 +104,7 @@ def main(args: list[str] | None = None) -> Any:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("ctvalidate: interrupted", err=True)
-        sys.exit(130)
+        _leave()
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away; a second complaint from the interpreter would go to it too
         sys.exit(141)
@@ -112,4 +114,15 @@ def main(args: list[str] | None = None) -> Any:
         text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
         click.echo(f"ctvalidate: internal error, please report it ({DEBUG}=1 shows where): {text}", err=True)
         sys.exit(3)
+    if code == INTERRUPTED:
+        _leave()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave() -> NoReturn:
+    """End the process at once: its threads may be waiting for answers that do not come, and Python would wait too."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(INTERRUPTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +10,7 @@ import click
 
 from cloudtrail_validate.cli import validate
 from cloudtrail_validate.report import formats
-from cloudtrail_validate.request import RequestError, now_utc
+from cloudtrail_validate.request import Request, RequestError, now_utc
 from cloudtrail_validate.text import plural, printable, size
 from cloudtrail_validate.verdict import ExitCode
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from cloudtrail_validate.snapshot.bundle import Asked
     from cloudtrail_validate.snapshot.manifest import Manifest
 
-_OWN_OUTPUT: Final = frozenset({"format_", "outputs"})
+_BESIDE: Final = frozenset({"start_time", "end_time", "last", "verbose", "no_progress"})  # of no field of a request
 _SHARED: Final = [
-    param for param in validate.command.params if isinstance(param, click.Option) and param.name not in _OWN_OUTPUT
+    param for param in validate.command.params if param.name in _BESIDE | {field.name for field in fields(Request)}
 ]
 
 

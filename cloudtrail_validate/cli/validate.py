@@ -106,8 +106,8 @@ def build_request(options: dict[str, Any], now: datetime) -> Request:
         raise RequestError("the window: expected either --start-time or --last")
     if last is not None and end is not None:
         raise RequestError("--last: it ends now, expected it without --end-time")
-    begin = now - parse_span(last) if last else parse_time(start, "--start-time")
-    until = parse_time(end, "--end-time") if end else now
+    begin = now - parse_span(last) if last is not None else parse_time(start, "--start-time")
+    until = parse_time(end, "--end-time") if end is not None else now
     return Request(start=begin, end=until, tolerate=frozenset(options.pop("tolerate")), **options)
 
 
@@ -187,14 +187,19 @@ class Objects:
 
     def __init__(self, *, to_error: bool) -> None:
         self._to_error = to_error
+        self._open = True
 
     def finding(self, finding: Finding) -> None:
         """Findings are in the report."""
 
     def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
         """One object's line."""
-        sort = "Digest file" if digest else "Log file"
-        click.echo(f"{sort}\t{printable(str(where))}\t{status or 'valid'}", err=self._to_error)
+        if self._open:
+            sort = "Digest file" if digest else "Log file"
+            try:
+                click.echo(f"{sort}\t{printable(str(where))}\t{status or 'valid'}", err=self._to_error)
+            except BrokenPipeError:
+                self._open = False  # the reader has seen enough; the run goes on for its exit code
 
 
 class _Refusal(click.ClickException):

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from cloudtrail_validate.report import SCHEMA, Report
+from cloudtrail_validate.report.references import to_json
 
 
 def render(report: Report) -> str:
-    """The report, indented, one document with a closing newline. Times are `2026-01-01T00:00:00Z`."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+    """The report, indented, one ASCII document with a closing newline. Times are `2026-01-01T00:00:00Z`."""
+    return msgspec.json.format(to_json(report), indent=2) + "\n"
 
 
 def schema() -> dict[str, Any]:

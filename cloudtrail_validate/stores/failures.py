@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 from botocore.parsers import ResponseParserError
 from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
@@ -60,7 +60,7 @@ def from_botocore(error: ClientError | BotoCoreError | ResponseParserError | OSE
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         return _by_code(str(answer.get("Code", "")), str(answer.get("Message", "")) or str(error))
-    if isinstance(error, (HTTPClientError, ResponseParserError, OSError)):
+    if isinstance(error, (HTTPClientError, ResponseParserError, IncompleteReadError, FlexibleChecksumError, OSError)):
         return StoreError(Cause.NETWORK, _brief(str(error)))
     return StoreError(Cause.ACCESS_DENIED, _brief(str(error)), code=type(error).__name__)
 

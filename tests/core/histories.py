@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
@@ -58,26 +57,36 @@ class Made(NamedTuple):
     key: int
     previous: Made | None
 
+    def __repr__(self) -> str:
+        before = f" after {self.previous.end}" if self.previous else ""
+        return f"<{self.start}..{self.end} key {self.key}{before}>"
 
-@dataclass(frozen=True)
-class Item:
+
+class Item(NamedTuple):
     """One object that lies there: what the core makes of it, and plain facts about it for the naive walk."""
 
     made: Made
     fate: Fate
-    evidence: Evidence = field(repr=False)
-    facts: Mapping[str, Any] = field(repr=False)
+    evidence: Evidence
+    facts: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"{self.made} {self.fate.name}"
 
 
-@dataclass(frozen=True)
-class History:
+class History(NamedTuple):
     """What lies there, every signature that AWS made with a known key (place, hash, hex), and what is asked."""
 
     items: tuple[Item, ...]
-    signed: frozenset[tuple[Locator, str, str]] = field(repr=False)
+    signed: frozenset[tuple[Locator, str, str]]
     window: Interval
     now: datetime
     earlier: bool
+
+    def __repr__(self) -> str:
+        """In steps, to be read beside the plans."""
+        window, now = ((moment - START) / STEP for moment in self.window), (self.now - START) / STEP
+        return f"<{list(self.items)} window {list(window)} now {now} earlier {self.earlier}>"
 
 
 def at(step: int) -> datetime:

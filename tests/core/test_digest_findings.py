@@ -88,6 +88,7 @@ def test_a_digest_that_lacks_a_field_is_malformed(field: str) -> None:
         (packed(SECOND.content.replace(b"mgmt", b"mg\xff\xfe")), "utf-8"),
         (packed(SECOND.content.replace(b"mgmt", b"mg\\ud800")), "utf-16"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "body",
 )
 def test_a_container_or_text_that_is_no_digest_is_malformed(body: bytes, detail: str) -> None:
     assert detail in check_broken(body)

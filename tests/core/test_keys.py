@@ -154,6 +154,7 @@ def test_fields_that_nobody_asked_for_are_passed_over(tmp_path: Path) -> None:
         ({"Fingerprint": None}, "Fingerprint"),
         ({"Region": 5}, "Region"),
     ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "says",
 )
 def test_a_key_that_is_none_is_refused(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     assert says in refused(write(tmp_path, {"PublicKeyList": [ENTRY, ENTRY | change]}))

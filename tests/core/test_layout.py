@@ -186,6 +186,7 @@ def _midnight_after(moment: datetime) -> datetime:
         "a\nb",
         "AWSLogs",
         "AWSLogs/444455556666/CloudTrail/eu-west-1",
+        "x/AWSLogs/444455556666/CloudTrail/eu-west-1",
         "AWSLogs/o-exampleorgid/444455556666/CloudTrail-Digest/eu-west-1",
         "111122223333/CloudTrail",
         "111122223333/CloudTrail/us-east-1",
@@ -260,16 +261,22 @@ def test_the_minute_in_a_logs_name(name: str, minute: int | None) -> None:
     assert log_minute(name) == (None if minute is None else START + timedelta(minutes=minute))
 
 
+BELOW = FOLDER.path(LOG_KIND)
+
+
 @pytest.mark.parametrize(
     ("key", "day"),
     [
-        ("2026/01/05/x", 0),
-        ("a/b/2026/01/06/", 1),
-        ("2026/13/05/x", None),
-        ("2026/01/05", None),
-        ("2026/01/05/x/y", None),
-        ("x2026/01/05/x", None),
-        ("2026/1/5/x", None),
+        (BELOW + "2026/01/05/x", 0),
+        (BELOW + "2026/01/06/", 1),
+        (BELOW + "2026/01/06/2026/01/05/x", 1),
+        ("p/q/" + FOLDER.path(DIGEST_KIND) + "2026/01/05/deep/er/x", 0),
+        (BELOW + "2026/13/05/x", None),
+        (BELOW + "2026/01/05", None),
+        (BELOW + "x/2026/01/05/x", None),
+        (BELOW + "x2026/01/05/x", None),
+        (BELOW + "2026/1/5/x", None),
+        ("2026/01/05/x", None),
         ("", None),
     ],
 )
@@ -327,14 +334,14 @@ def test_a_hostile_key_raises_nothing(key: str) -> None:
 def test_a_year_at_the_end_of_time_is_no_stamp(year: str) -> None:
     """Sums with such a time overflow: one planted name would end the validation of its whole region."""
     assert log_minute(LOG.replace("2026", year)) is None
-    assert folder_day(f"{year}/12/31/x") is None
+    assert folder_day(f"{FOLDER.path(LOG_KIND)}{year}/12/31/x") is None
     assert parse_digest_key(FOLDER, NAME.format("mgmt_us-east-1", "").replace("2026", year)) is None
 
 
 @pytest.mark.parametrize("year", [2000, 8999])
 def test_every_year_that_is_a_stamp_can_be_reckoned_with(year: int) -> None:
     first, last = log_minute(LOG.replace("20260105", f"{year}0101")), log_minute(LOG.replace("20260105", f"{year}1231"))
-    day = folder_day(f"{year}/12/31/x")
+    day = folder_day(f"{FOLDER.path(LOG_KIND)}{year}/12/31/x")
     assert first is not None
     assert last is not None
     assert day is not None

@@ -1,4 +1,4 @@
-"""A log that inflates to hundreds of megabytes is hashed in pieces: neither its size nor its neighbours' adds up in memory."""
+"""A log that inflates to hundreds of megabytes is hashed in pieces, and its neighbours beside it."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_planted_pipes_and_loops_are_extra_files(copy: Copy) -> None:
 def test_a_deep_tree_hides_nothing(copy: Copy) -> None:
     deep = copy.logs[4].parent / Path(*["d"] * 400)
     deep.mkdir(parents=True)
-    (deep / "x.json.gz").write_bytes(b"planted")
+    (deep / copy.logs[4].name).write_bytes(b"planted")
     (copy.logs[4].parent / "z.json.gz").write_bytes(b"planted")
     assert rules_of(copy.validate()) == {"log-extra": 2}
 

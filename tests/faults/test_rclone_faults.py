@@ -45,16 +45,16 @@ def test_signatures_are_right_for_every_request(signed: Trail, between: FaultPro
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "code"),
+    ("wrong", "code"),
     [
-        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYWRONGKEYXX", "SignatureDoesNotMatch"),
-        ("AWS_ACCESS_KEY_ID", "AKIAI44QH8DHBEXAMPLE", "InvalidAccessKeyId"),
+        (("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYWRONGKEYXX"), "SignatureDoesNotMatch"),
+        (("AWS_ACCESS_KEY_ID", "AKIAI44QH8DHBEXAMPLE"), "InvalidAccessKeyId"),
     ],
 )
 def test_wrong_credentials_are_one_line(
-    signed: Trail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, code: str
+    signed: Trail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: tuple[str, str], code: str
 ) -> None:
-    monkeypatch.setenv(name, value)
+    monkeypatch.setenv(*wrong)
     with pytest.raises(AccessError) as caught:
         signed.run(public_keys=signed.keys_file(tmp_path))
     assert code in str(caught.value)

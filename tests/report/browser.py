@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-OPT_OUT: Final = "CTVALIDATE_NO_BROWSER"
+REQUIRED: Final = "CTVALIDATE_REQUIRE_BROWSER"  # set: a test that finds no browser fails instead of being skipped
 TIMEOUT: Final = 60.0  # seconds for one answer: computers that run tests are slow, and share their cores
 _FLAGS: Final = (
     "--headless=new",

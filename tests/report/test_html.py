@@ -24,7 +24,7 @@ from cloudtrail_validate.report.references import LIMITS, explanations
 from cloudtrail_validate.rules import RULES
 from cloudtrail_validate.text import printable
 from tests.report import samples
-from tests.report.browser import OPT_OUT, Browser, Page, browser, program
+from tests.report.browser import REQUIRED, Browser, Page, browser, program
 from tests.report.samples import ACCOUNT, HOSTILE_KEYS, SECOND, START, at, chain, finding, log_key, report
 
 Opener = Callable[[Report], Page]
@@ -32,11 +32,12 @@ Opener = Callable[[Report], Page]
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if os.environ.get(OPT_OUT):
-        pytest.skip(f"{OPT_OUT} is set: the HTML report is not looked at in a browser")
     path = program()
     if path is None:
-        pytest.fail(f"no Chromium: install one (apt-get install chromium), or set {OPT_OUT}=1 to go without")
+        missing = "no Chromium to look at the HTML report with (apt-get install chromium)"
+        if os.environ.get(REQUIRED):
+            pytest.fail(missing)
+        pytest.skip(missing)
     with browser(path, tmp_path_factory.mktemp("profile")) as running:
         yield running
 

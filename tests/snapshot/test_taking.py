@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +12,19 @@ from typing import TYPE_CHECKING
 import pytest
 from moto.s3.models import s3_backends
 
+from cloudtrail_validate.cli.snapshot import command as snapshot_command
 from cloudtrail_validate.model import Interval
 from cloudtrail_validate.simulate import TrailSpec
+from cloudtrail_validate.simulate.signing import KeyRing
 from cloudtrail_validate.snapshot.bundle import Asked, open_bundle
 from cloudtrail_validate.snapshot.manifest import SnapshotError
+from tests.scenarios.moving import moving
+from tests.scenarios.vector import Move
 from tests.snapshot.helpers import (
     BUCKET,
     SPEC,
     World,
+    call,
     copies,
     facts,
     fetched,
@@ -91,9 +97,8 @@ class TestHolds:
         world, folder = in_moto(aws), tmp_path / "snapshot"
         assert world.snapshot(folder).code == 0
         asked = fetched(aws)
-        there = {key: body for key, body in world.objects(aws).items() if "T000000Z.json" not in key}
-        held = copies(folder)
-        assert {key: held[key] for key in there if key in held} == {key: there[key] for key in there if key in held}
+        there, held = world.objects(aws), copies(folder)
+        assert held == {key: there[key] for key in held}
         assert {key for key in there if "/CloudTrail/" in key} <= held.keys()
         assert asked == len(held)
         sidecars = list((folder / "tree").rglob("*.metadata.json"))
@@ -150,6 +155,42 @@ class TestHolds:
         assert all(left["reason"] and left["cause"] is None for left in told["left_out"])
         assert said.err.count("left out") == len(odd)
         assert {path.name for path in tmp_path.iterdir()} == {"snapshot"}
+        assert verify(folder).code == 0, verify(folder).out
+
+
+class TestTwoBuckets:
+    NEW = "amzn-s3-demo-bucket2"
+
+    def test_are_kept_apart_where_a_chain_leads_from_one_to_the_other(self, aws: AwsServer, tmp_path: Path) -> None:
+        spec, folder = TrailSpec(bucket=BUCKET, hours=6, logs_per_hour=2), tmp_path / "snapshot"
+        ring, there = KeyRing(spec), defaultdict[str, dict[str, bytes]](dict)
+        s3 = aws.client("s3")
+        for name in (BUCKET, self.NEW):
+            s3.create_bucket(Bucket=name)
+        for name, delivery in moving(spec, [Move(hour=3, bucket=self.NEW)], ring):
+            s3.put_object(Bucket=name, Key=delivery.key, Body=delivery.body, Metadata=dict(delivery.metadata or {}))
+            there[name][delivery.key] = delivery.body
+        twin = min(key for key in there[BUCKET] if "/CloudTrail/" in key)
+        s3.put_object(Bucket=self.NEW, Key=twin, Body=b"another file of the same key")
+        there[self.NEW][twin] = b"another file of the same key"
+        keys = tmp_path / "keys.json"
+        keys.write_text(ring.published().as_json())
+        where = ["--s3-bucket", self.NEW, "--public-keys", str(keys)]
+        window = ["--start-time", "2026-01-01T00:00:00Z", "--end-time", "2026-01-01T06:00:00Z"]
+        said = call(snapshot_command, "--to", str(folder), *where, *window, "--no-progress")
+        assert said.code == 1
+        assert f"other buckets ({BUCKET})" in said.err
+        assert {(f.rule, f.bucket, f.key) for f in report(folder).findings if f.status != "notice"} == {
+            ("log-extra", self.NEW, twin)
+        }
+        held = {
+            (file["object"]["bucket"], file["object"]["key"]): (folder / file["path"]).read_bytes()
+            for file in manifest(folder)["files"]
+            if "object" in file
+        }
+        assert held == {(name, key): there[name][key] for name, key in held}
+        assert {(BUCKET, twin), (self.NEW, twin)} <= held.keys()
+        assert (folder / "trees" / BUCKET / twin).read_bytes() != (folder / "tree" / twin).read_bytes()
         assert verify(folder).code == 0, verify(folder).out
 
 
