@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloudtrail_validate.aws import Aws
 from cloudtrail_validate.report import from_json
 from tests.cli.helpers import call, finish, spawn, start
 from tests.faults.helpers import BUCKET, DIGESTS, LOGS, rules_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from tests.servers.proxy import FaultProxy
 
 ROLE = "arn:aws:iam::123456789012:role/auditor"
-# Ends with the window, so that what happens after the window is no concern of any test.
 JSON = ("--format", "json")
 
 
@@ -319,15 +319,20 @@ def test_path_style_addresses(
     assert call(capsys, *bucket(trail), "--profile", "auditor").code == 0
 
 
-def test_virtual_addresses(
-    trail: Trail, config: Callable[[str], None], proxy: FaultProxy, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("style", "bucket_name", "endpoint"),
+    [
+        ("virtual", BUCKET, f"https://{BUCKET}.s3.example.com"),
+        ("path", BUCKET, "https://s3.example.com"),
+        ("auto", BUCKET, "https://s3.example.com"),
+    ],
+)
+def test_the_style_of_addresses_reaches_both_clients(
+    config: Callable[[str], None], style: str, bucket_name: str, endpoint: str
 ) -> None:
-    # The bucket becomes part of the host's name; `localhost` stands for a host whose every subdomain leads to it.
-    config("s3 =\n  addressing_style = virtual\n")
-    endpoint = proxy.endpoint.replace("127.0.0.1", "localhost")
-    answer = call(capsys, *bucket(trail), "--profile", "auditor", "--endpoint-url", endpoint)
-    assert answer.code in (0, 3)
-    assert proxy.count("GET", f"^/{BUCKET}") == 0
+    config(f"s3 =\n  addressing_style = {style}\n")
+    access = Aws(profile="auditor", endpoint_url="https://s3.example.com", connect=0.1, attempts=1).bucket(bucket_name)
+    assert (access.endpoint, access.virtual_hosted) == (endpoint, style == "virtual")
 
 
 def test_a_ca_bundle_that_is_none(
