@@ -247,7 +247,7 @@ def _restarts(link: Link, ordered: Sequence[Link]) -> bool:
 
 
 def _explain(hole: Interval, ordered: Sequence[Link], question: Question) -> list[Gap]:
-    """Name the hours of one hole: those up to the last digest known to be lost in it are broken, the rest by what follows."""
+    """Name the hours of one hole: up to the last digest known to be lost they are broken, the rest by what follows."""
     lost = [link for link in ordered if link.state is not State.PROVEN and link.interval.overlaps(hole)]
     cut = min(hole.end, max((link.interval.end for link in lost), default=hole.start))
     before = question.earlier or bool(lost) or any(link.interval.end <= hole.start for link in ordered)

@@ -143,9 +143,9 @@ def inflater(size: int | None = None) -> Inflater:
 def most_bytes(size: int | None = None) -> int:
     """How many bytes a digest of `size` compressed bytes can inflate to.
 
-    Half of a digest's bytes are random hex, so it shrinks 4 to 8 times; one that inflates 100 times is none.
+    Half of a digest's bytes are random hex, so it shrinks 4 to 9 times; one that inflates 32 times is none.
     """
-    return MAX_DIGEST_BYTES if size is None else min(MAX_DIGEST_BYTES, 1024 * 1024 + 100 * size)
+    return MAX_DIGEST_BYTES if size is None else min(MAX_DIGEST_BYTES, 16 * 1024 + 32 * size)
 
 
 def string_to_sign(end_text: str, where: Locator, sha256: str, previous: Claim | None) -> bytes:

@@ -27,10 +27,13 @@ class Entry:
 
 @dataclass(slots=True)
 class Listing:
-    """What one folder lists of digests: entries by chain in order of time, and objects that bear no digest name."""
+    """What one folder lists of digests: entries by chain in order of time, and objects that bear no digest's name.
+
+    Of the latter each comes with the day of its folder.
+    """
 
     chains: dict[ChainId, list[Entry]] = field(default_factory=dict)
-    strays: list[ObjectInfo] = field(default_factory=list)
+    strays: list[tuple[Interval, ObjectInfo]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -59,7 +62,9 @@ async def list_digests(store: Lister, folder: Folder, days: Interval) -> Listing
             if entry is not None:
                 listing.chains.setdefault(entry.chain, []).append(entry)
             elif info.size or info.key.endswith(".gz"):  # not the zero-byte objects that stand for folders
-                listing.strays.append(info)
+                day = folder_day(info.key, path)
+                if day is not None:
+                    listing.strays.append((day, info))
     for entries in listing.chains.values():
         entries.sort()
     return listing
@@ -116,9 +121,8 @@ class Finder:
             chain = self.own(found)
             held = self._found.selected if self._selects(chain) else self._found.others
             held[chain] = sorted([*held.get(chain, ()), *(replace(entry, chain=chain) for entry in entries)])
-        for info in listing.strays:
-            day = folder_day(info.key)
-            if day is not None and day.overlaps(self._window):
+        for day, info in listing.strays:
+            if day.overlaps(self._window):
                 end = day.within(self._window).end
                 where = Locator(self._folders[0].bucket, info.key)
                 self._found.strays.append(Entry(end, where, self._nameless, info.size, info.modified))

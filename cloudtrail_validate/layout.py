@@ -105,14 +105,19 @@ def log_minute(key: str) -> datetime | None:
     return _stamp(match["stamp"], "%Y%m%dT%H%MZ") if match else None
 
 
-def folder_day(key: str) -> Interval | None:
-    """The day of the date folder right below its region that a key lies in, however deep, or None outside of any."""
-    folder = _FOLDER.match(key)
-    match = _DAY.match(key, folder.end()) if folder else None
+def folder_day(key: str, path: str | None = None) -> Interval | None:
+    """The day of the date folder that a key lies in, however deep, or None outside of any.
+
+    `path` is the region's folder in which it was listed; without it the key itself is asked where that is.
+    """
+    if path is None:
+        found = folder_of("", key)
+        path = found[0].path(found[1]) if found else key
+    match = _DAY.match(key, len(path)) if key.startswith(path) else None
     if match is None:
         return None
     start = _stamp(match["year"] + match["month"] + match["day"], "%Y%m%d")
-    return Interval(start, start + timedelta(days=1)) if start and start.year < 9999 else None
+    return Interval(start, start + timedelta(days=1)) if start else None
 
 
 def day_path(moment: datetime) -> str:

@@ -69,15 +69,22 @@ class Leftovers:
             yield where, judge_unreferenced(placed.clipped(self._window), zones, named=named, excused=excused)
 
     def _unclaimed(self) -> dict[Locator, Placed]:
-        bucket = self._folders[0].bucket
-        listed = [(known.folder.bucket, info) for known in self._places for info in known.unclaimed.values()]
         out: dict[Locator, Placed] = {}
-        for holder, info in listed + [(bucket, info) for info in self._strays]:
-            modified = info.modified if self._store.dated else None
-            placed = place(log_minute(info.key), modified, folder_day(info.key))
-            if placed.belongs(self._window):
-                out[Locator(holder, info.key)] = placed
+        for known in self._places:
+            for info in known.unclaimed.values():
+                self._place(out, known.folder.bucket, info, known.path)
+        for info in self._strays:
+            self._place(out, self._folders[0].bucket, info, None)
         return out
+
+    def _place(self, out: dict[Locator, Placed], bucket: str, info: ObjectInfo, path: str | None) -> None:
+        """Take a file in if it may belong to the window: one that nothing places in time may belong to any."""
+        modified = info.modified if self._store.dated else None
+        placed = place(log_minute(info.key), modified, folder_day(info.key, path))
+        if not placed.spans:
+            placed = Placed((), (self._window,))
+        if placed.belongs(self._window):
+            out[Locator(bucket, info.key)] = placed
 
     async def _read_outside(self, late: DigestWalk) -> None:
         """Later backfill digests, and the hours next to the window, of any trail in the folders."""

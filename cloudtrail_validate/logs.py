@@ -31,7 +31,8 @@ _QUEUED: Final = 20_000  # jobs that may wait, ~0.6 kB each
 class Job(msgspec.Struct, frozen=True):
     """One log to read. `size` and `modified` are what the listing said, None where it was not listed.
 
-    `ended` is the end of the digest that names it (for a late log: when that digest itself was written); `chain` the record in which its outcome is counted.
+    `ended` is the end of the digest that names it (for a late log: when that digest itself was written);
+    `chain` the record in which its outcome is counted.
     """
 
     where: Locator

@@ -35,7 +35,8 @@ class Site:
     """What to validate: `folders` newest location first. `expected` is true where a trail must have digests here.
 
     `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
-    region folders; `has_logs` is false where there is no folder of logs to list; `excused` is true where a trail without validation writes to the same folder.
+    region folders; `has_logs` is false where there is no folder of logs to list; `excused` is true where a trail without
+    validation writes to the same folder.
     """
 
     account: str

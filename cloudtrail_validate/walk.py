@@ -26,7 +26,7 @@ from cloudtrail_validate.stores import AbsentError, Store, StoreError
 BYTES_PER_REFERENCE: Final = 70  # compressed: 32 random bytes of hash, 12 of name, little else
 REFERENCES_AT_ONCE: Final = 10_000  # read in one batch, ~0.5 kB each in memory
 REFERENCES_KEPT: Final = 2_000  # of a site; with more, the digests that name logs are read again when their turn comes
-_DIGESTS_AT_ONCE: Final = 1_000
+_DIGESTS_AT_ONCE: Final = 512  # twice what is in flight
 
 
 def references_in(size: int) -> int:

@@ -34,11 +34,11 @@ DEBUG: Final = "CTVALIDATE_DEBUG"  # set: an internal error shows its traceback
 class Commands(click.Group):
     """Loads a subcommand when it is asked for, validates where none is named, and answers a slip with the nearest."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """All subcommands, in the order of the help."""
         return list(SUBCOMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
         """Import one subcommand's module."""
         if cmd_name not in SUBCOMMANDS:
             return None

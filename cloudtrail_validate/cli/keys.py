@@ -36,6 +36,7 @@ def command() -> None:
 @click.option("--role-arn", metavar="ARN", help="Role to assume first.")
 @click.option("--external-id", metavar="ID", help="External id for that role.")
 def export(
+    *,
     start_time: str | None,
     end_time: str | None,
     last: str | None,

@@ -73,10 +73,8 @@ def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any
         taker = Taker(bundle, signer)
         listener = validate.Objects(to_error=False) if verbose else None
         result = validate.execute(request, now, listener, quiet=quiet, companion=taker)
-        if taker.failure is None and not result.interrupted:
-            manifest = taker.finish(request, result.report, now)
-        else:
-            manifest = None
+        whole = taker.failure is None and not result.interrupted
+        manifest = taker.finish(request, result.report, now) if whole else None
     except SnapshotError as error:
         return _unfinished(str(error))
     finally:

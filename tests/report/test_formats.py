@@ -137,7 +137,10 @@ def test_identities_tell_rules_buckets_and_keys_apart() -> None:
         (finding(rules.LOG_ALTERED, log_key(), hours=(3, 4)), Interval(at(3), at(4))),
         (finding(rules.LOG_EXTRA, log_key(5)), Interval(at(5), at(5) + timedelta(minutes=1))),
         (finding(rules.DIGEST_MALFORMED, samples.digest_key(7)), Interval(at(6), at(7))),
-        (finding(rules.DIGEST_MALFORMED, "AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/01/02/x/strange"), Interval(at(24), at(48))),
+        (
+            finding(rules.DIGEST_MALFORMED, "AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/01/02/x/strange"),
+            Interval(at(24), at(48)),
+        ),
         (finding(rules.DIGEST_MALFORMED, "strange"), None),
         (finding(rules.CHAIN_ABSENT), None),
     ],
