@@ -26,7 +26,7 @@ PASSING = {
     "500": faults.internal_error(),
     "reset": faults.Reset(),
     "truncated": faults.Truncate(50),
-    "slow body": faults.Dribble(50, 0.6, 100_000),
+    "slow body": faults.Dribble(50, 1.2, 100_000),
     "hang": faults.Hang(),
 }
 LASTING = {
@@ -34,7 +34,7 @@ LASTING = {
     "500": (faults.internal_error(), "network"),
     "reset": (faults.Reset(), "network"),
     "truncated": (faults.Truncate(50), "network"),
-    "slow body": (faults.Dribble(50, 0.6, 100_000), "network"),
+    "slow body": (faults.Dribble(50, 1.2, 100_000), "network"),
     "hang": (faults.Hang(), "network"),
     "403": (faults.access_denied(), "access-denied"),
     "kms": (faults.kms_denied(), "kms-denied"),

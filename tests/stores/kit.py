@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.servers.rclone import RcloneServer
 
 BUCKET = "amzn-s3-demo-bucket"
-QUICK = Patience(connect=2.0, read=0.7, retries=1, give_up=3.0)
+QUICK = Patience(connect=5.0, read=5.0, retries=1, give_up=10.0)
 Put = Callable[[str, bytes, Mapping[str, str] | None], None]
 T = TypeVar("T")
 

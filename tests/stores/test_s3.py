@@ -121,7 +121,6 @@ def proxy(aws: AwsServer, fault_proxy: Callable[[str], FaultProxy], monkeypatch:
         faults.Reset(),
         faults.slow_down(),
         faults.internal_error(),
-        faults.Dribble(100, 1.0, 10**6),
     ],
     ids=lambda action: type(action).__name__,
 )
@@ -144,7 +143,6 @@ def test_a_listing_that_breaks_off_is_taken_up_again(
         (faults.internal_error(), Cause.NETWORK),
         (faults.Reset(), Cause.NETWORK),
         (faults.Truncate(3), Cause.NETWORK),
-        (faults.Hang(), Cause.NETWORK),
         (faults.access_denied(), Cause.ACCESS_DENIED),
         (faults.kms_denied(), Cause.KMS_DENIED),
         (faults.archived(), Cause.ARCHIVED),
