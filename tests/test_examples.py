@@ -124,6 +124,10 @@ def test_runbook_names_what_was_done_and_gets_the_genuine_record_back(aws: AwsSe
     accused = findings(case / "report.json")
     assert {("log-altered", logs[1]), ("log-missing", logs[4]), ("digest-malformed", digests[2])} <= accused
     assert json.loads((case / "report.json").read_text())["exit_code"] == 1
+    changes = (case / "changes.txt").read_text()
+    assert logs[1].rpartition("/")[2][:40] in changes.replace("\n", "").replace(" ", "")
+    assert "removed" in changes
+    assert "as it was proven" in (case / "verified.txt").read_text()
     recovered = json.loads((case / "recovered.json").read_text())
     assert (recovered["exit_code"], findings(case / "recovered.json")) == (0, set())
     assert "IsLogging" in json.loads((case / "trail-status.json").read_text())
