@@ -80,8 +80,10 @@ async def discover(store: Store, target: Target) -> Plan:
 
     async def look(base: str, account: str) -> _Account:
         async with gate:
-            digests = await _level(store, target.bucket, f"{base}{account}/{DIGEST_KIND}/", account, unlisted)
-            logs = await _level(store, target.bucket, f"{base}{account}/{LOG_KIND}/", account, unlisted)
+            digests, logs = await asyncio.gather(
+                _level(store, target.bucket, f"{base}{account}/{DIGEST_KIND}/", account, unlisted),
+                _level(store, target.bucket, f"{base}{account}/{LOG_KIND}/", account, unlisted),
+            )
         return _Account(
             base, account, frozenset(digests.folders), frozenset(logs.folders), logs.objects + digests.objects
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
@@ -42,8 +43,8 @@ class Leftovers:
 
         `late` is an unused walk: digests outside the window are read through it only if there is something left to name.
         """
+        await asyncio.gather(*(known.oddities() for known in self._places))
         for known in self._places:
-            await known.oddities()
             if known.failure is not None:
                 self.failures.append((Locator(known.folder.bucket, known.path), known.failure))
         left = self._unclaimed()

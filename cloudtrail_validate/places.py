@@ -7,6 +7,7 @@ same, since only a read can tell a missing object from a listing that lied.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -146,12 +147,12 @@ class LogPlace:
             for info in level.objects:
                 if not is_marker(info):
                     self.unclaimed.setdefault(info.key, info)
-        for name in level.folders:
-            below = f"{path}{name}/"
-            if not names or names[0].fullmatch(name) is None:
-                await self._take_all(below)
-            elif len(names) > 1 and self._may_hold(below):
-                await self._odd_level(below, names[1:])
+        regular = [name for name in level.folders if names and names[0].fullmatch(name)]
+        below = [f"{path}{name}/" for name in regular if len(names) > 1]
+        await asyncio.gather(*(self._odd_level(inner, names[1:]) for inner in below if self._may_hold(inner)))
+        for name in level.folders:  # one after the other: whoever plants folders decides how many there are
+            if name not in regular:
+                await self._take_all(f"{path}{name}/")
 
     def _may_hold(self, path: str) -> bool:
         """Whether a year's or month's folder lies in the window's time."""

@@ -6,6 +6,7 @@ and a chain that moved brings further ones as its links are followed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -101,11 +102,10 @@ class SiteAudit:
         site, scope, tools = self._site, self._scope, self._tools
         nameless = site.nameless
         finder = Finder(tools.store, site.folders, nameless, scope.selects, scope.window, scope.now)
-        found = await finder.find()
+        found, keys = await asyncio.gather(finder.find(), tools.keys(site.region))
         for where, error in found.failures:
             self._cannot_list(rules.DIGEST_UNREADABLE, where, error)
             self._lost.append(Link(where, scope.window, State.UNREADABLE, status=Status.UNVERIFIABLE))
-        keys = await tools.keys(site.region)
         reader = DigestReader(tools.store, tools.pace, keys, tools.ledger)
         walk = self._new_walk(reader, keys, scope.window)
         await self._walk(walk, found)

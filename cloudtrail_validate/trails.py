@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from cloudtrail_validate.aws import AWS_ERRORS, MALFORMED, Aws, ConfigurationError
 from cloudtrail_validate.discover import Target
-from cloudtrail_validate.layout import parse_trail_arn
+from cloudtrail_validate.layout import TrailArn, parse_trail_arn
 from cloudtrail_validate.model import Interval, utc
 from cloudtrail_validate.request import Request
 
@@ -44,39 +44,47 @@ def locate(request: Request, aws: Aws, window: Interval) -> Target:
     arn = parse_trail_arn(request.trail_arn) if request.trail_arn else None
     if arn is None:
         return Target(request.bucket or "", request.prefix, regions=regions, accounts=accounts)
+    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE, "ctvalidate-trail") as threads:
+        return _locate(request, arn, aws, window, threads)
+
+
+def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads: Executor) -> Target:
+    """As `locate`, for a trail: whatever does not wait for an answer is asked at once."""
+    regions, accounts = request.regions, request.accounts
+    caller = threads.submit(aws.account)
     client = aws.client("cloudtrail", arn.region)
     trail = _describe(client, request.trail_arn or "", required=request.bucket is None)
     if trail is None:
         return Target(
             request.bucket or "", request.prefix, arn.name, arn.region, arn.account, regions=regions, accounts=accounts
         )
+    threads.submit(_try, partial(aws.bucket_region, request.bucket or trail.bucket), None)
     asked_for = (request.bucket, request.prefix or None)
     elsewhere = request.bucket is not None and asked_for != (trail.bucket, trail.prefix or None)
     name = request.trail_arn or ""
-    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE, "ctvalidate-trail") as threads:
-        excused = threads.submit(_shares_with_unvalidated, client, trail)
-        members = threads.submit(_members, aws, window) if trail.organization and not accounts else None
-        enabled: tuple[str, ...] = ()
-        delivered: dict[str, datetime] = {}
-        if aws.account() == arn.account:
-            enabled = _enabled_regions(aws, arn.region) if trail.multi_region and not regions else ()
-            written = regions or ({*enabled, trail.home_region} if trail.multi_region else {trail.home_region})
-            delivered = {} if elsewhere else _delivered(aws, name, sorted(written), threads)
-        return Target(
-            request.bucket or trail.bucket,
-            request.prefix if request.bucket is not None else trail.prefix,
-            arn.name,
-            trail.home_region,
-            arn.account,
-            organization=trail.organization,
-            multi_region=trail.multi_region,
-            regions=regions,
-            accounts=accounts,
-            expected_regions=enabled,
-            members=members.result() if members else (),
-            delivered=delivered,
-            excused=excused.result(),
-        )
+    excused = threads.submit(_shares_with_unvalidated, client, trail)
+    members = threads.submit(_members, aws, window) if trail.organization and not accounts else None
+    enabled: tuple[str, ...] = ()
+    delivered: dict[str, datetime] = {}
+    if caller.result() == arn.account:
+        enabled = _enabled_regions(aws, arn.region) if trail.multi_region and not regions else ()
+        written = regions or ({*enabled, trail.home_region} if trail.multi_region else {trail.home_region})
+        delivered = {} if elsewhere else _delivered(aws, name, sorted(written), threads)
+    return Target(
+        request.bucket or trail.bucket,
+        request.prefix if request.bucket is not None else trail.prefix,
+        arn.name,
+        trail.home_region,
+        arn.account,
+        organization=trail.organization,
+        multi_region=trail.multi_region,
+        regions=regions,
+        accounts=accounts,
+        expected_regions=enabled,
+        members=members.result() if members else (),
+        delivered=delivered,
+        excused=excused.result(),
+    )
 
 
 def _describe(client: Any, arn: str, *, required: bool) -> _Trail | None:
