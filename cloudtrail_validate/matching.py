@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from cloudtrail_validate.digest import LogReference
 from cloudtrail_validate.layout import LOG_KIND, Folder, folder_of
 from cloudtrail_validate.ledger import Ledger
 from cloudtrail_validate.logs import LogChecker
-from cloudtrail_validate.model import EPOCH, ChainReport, Finding, Interval, Kind, Status
+from cloudtrail_validate.model import EPOCH, HOUR, ChainReport, Finding, Interval, Kind, Status
 from cloudtrail_validate.pace import Budget
 from cloudtrail_validate.places import MANY_A_DAY, LogPlace, Reference
 from cloudtrail_validate.stores import Lister
@@ -47,7 +48,7 @@ class LogMatcher:
         ordered = sorted(
             named, key=lambda item: (item.entry.chain.kind is Kind.STANDARD, item.interval.end, item.entry)
         )
-        days = max(1.0, self._window.seconds / 86_400)
+        days = max(HOUR.total_seconds(), self._window.seconds) / 86_400
         self._crowded = sum(item.number for item in ordered) / days > MANY_A_DAY
         for folder in folders:
             self._place(folder, LOG_KIND)
@@ -56,11 +57,9 @@ class LogMatcher:
             held = await self._budget.take(sum(item.number for item in batch))
             try:
                 references: list[Reference] = []
-                for item in batch:
+                for item, logs in zip(batch, await asyncio.gather(*map(self._logs_of, batch)), strict=True):
                     report, written = report_of(item), item.written
-                    references += [
-                        Reference(log.where, log.hash_value, report, written) for log in await self._logs_of(item)
-                    ]
+                    references += [Reference(log.where, log.hash_value, report, written) for log in logs]
                 await self._advance(_until(batch), references, home)
             finally:
                 await self._budget.give(held)
