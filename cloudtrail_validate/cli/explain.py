@@ -41,7 +41,7 @@ class RuleName(_StringType):
     def shell_complete(
         self,
         ctx: click.Context,  # noqa: ARG002 - click's signature
-        param: click.Parameter,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002 - as above
         incomplete: str,
     ) -> list[CompletionItem]:
         """Rules that begin like what was typed, with their titles as help."""

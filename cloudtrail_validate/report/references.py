@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from cloudtrail_validate import rules
+from cloudtrail_validate.evidence import Versions
 from cloudtrail_validate.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
 from cloudtrail_validate.model import HOUR, Interval, Status, isoformat
 from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Verdict
@@ -200,11 +201,8 @@ def event_lines(finding: FindingRecord) -> list[str]:
     return [_event(event) for event in events[:MOST_EVENTS]] + more
 
 
-def version_lines(finding: FindingRecord) -> list[str]:
-    """What the object's versions say: one line, and the command that restores the original where it can be shown."""
-    versions = finding.versions
-    if isinstance(versions, msgspec.UnsetType):
-        return []
+def history(versions: Versions) -> str:
+    """What an object's versions say, on one line; empty where they say nothing."""
     told = []
     if versions.original is not None:
         told.append(f"{versions.original.version_id} of {isoformat(versions.original.last_modified)} is the original")
@@ -212,11 +210,18 @@ def version_lines(finding: FindingRecord) -> list[str]:
         told.append(f"none of {plural(len(versions.versions), 'version')} is proven")
     for word, moment in (("replaced", versions.replaced_at), ("deleted", versions.deleted_at)):
         told += [f"{word} {isoformat(moment)}"] if moment is not None else []
-    told += [versions.note] if versions.note else []
-    command = versions.restore_command
+    return "; ".join([*told, *([versions.note] if versions.note else [])])
+
+
+def version_lines(finding: FindingRecord) -> list[str]:
+    """What the object's versions say: one line, and the command that restores the original where it can be shown."""
+    versions = finding.versions
+    if isinstance(versions, msgspec.UnsetType):
+        return []
+    told, command = history(versions), versions.restore_command
     # An escape would make another command of it: of a key with control characters the JSON report has the right one.
     restore = [f"restore it: {command}"] if command and printable(command) == command else []
-    return ([printable(f"versions: {'; '.join(told)}")] if told else []) + restore
+    return ([printable(f"versions: {told}")] if told else []) + restore
 
 
 def _event(event: EventRecord) -> str:

@@ -19,6 +19,7 @@ from cloudtrail_validate.evidence import Versions
 from cloudtrail_validate.model import Cause, Kind, Status, isoformat
 from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.page import Page
+from cloudtrail_validate.report.references import history
 from cloudtrail_validate.report.sentences import remedy
 from cloudtrail_validate.rules import RULES
 from cloudtrail_validate.text import duration, plural, size
@@ -389,22 +390,9 @@ def _objects(page: Page, findings: Sequence[FindingRecord], number: int, *, verb
             if value is not None and finding.actual is not None:
                 page.line((f"{name:<9}", "dim"), page.shorten(value, page.width - 15), indent=6)
         if isinstance(finding.versions, Versions):
-            page.wrapped(_history(finding.versions), lead=("versions ", "dim"), indent=6)
+            page.wrapped(history(finding.versions), lead=("versions ", "dim"), indent=6)
     if len(shown) < number:
         page.line((f"{page.signs.dots} and {number - len(shown):,} more: --output report.json", "dim"), indent=4)
-
-
-def _history(versions: Versions) -> str:
-    """What the versions say, in one or two sentences."""
-    told = []
-    if versions.original is not None:
-        told.append(f"{versions.original.version_id} of {isoformat(versions.original.last_modified)} is the original")
-    for word, moment in (("replaced", versions.replaced_at), ("deleted", versions.deleted_at)):
-        if moment is not None:
-            told.append(f"{word} {isoformat(moment)}")
-    if not told and versions.versions:
-        told.append(f"none of {plural(len(versions.versions), 'version')} is proven")
-    return "; ".join([", ".join(told), *filter(None, [versions.note])]).strip("; ")
 
 
 def _explanations(page: Page, findings: Sequence[FindingRecord]) -> None:
