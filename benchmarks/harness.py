@@ -23,9 +23,11 @@ from typing import Final, Self
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "benchmarks" / "RESULTS.md"
-_PACKAGES: Final = ("ctvalidate", "obstore", "isal", "uvloop", "boto3", "awscli")
+_PACKAGES: Final = ("ctvalidate", "obstore", "isal", "uvloop", "botocore", "awscli")
 _MEMORY_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
-_PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+_LEFT_OUT: Final = frozenset(
+    {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "pythondontwritebytecode"}
+)  # the last would have this checkout compiled anew by each command, as no installed package is
 
 
 class WorkError(Exception):
@@ -49,11 +51,11 @@ class Sample:
 
 
 def environment(endpoint: str | None = None) -> dict[str, str]:
-    """This process's environment without any AWS setting and proxy, leading to the responder where there is one."""
+    """This process's environment without AWS settings, proxies and the like, leading to the responder where there is one."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("AWS_") and name.lower() not in _PROXIES
+        if not name.startswith("AWS_") and name.lower() not in _LEFT_OUT
     }
     credentials = {
         "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",  # the example pair of AWS's documentation

@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from cloudtrail_validate.api import Result, run, validate
-    from cloudtrail_validate.aws import ConfigurationError
     from cloudtrail_validate.ledger import Listener, Progress
     from cloudtrail_validate.report import ExitCode, Report, Verdict
-    from cloudtrail_validate.request import Request, RequestError
-    from cloudtrail_validate.trails import AccessError
+    from cloudtrail_validate.request import AccessError, ConfigurationError, Request, RequestError
 
 __all__ = [
     "AccessError",
@@ -39,8 +37,8 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "AccessError": "trails",
-    "ConfigurationError": "aws",
+    "AccessError": "request",
+    "ConfigurationError": "request",
     "ExitCode": "report",
     "Listener": "ledger",
     "Progress": "ledger",

@@ -1,5 +1,5 @@
 """`python -m cloudtrail_validate` is `ctvalidate`."""
 
-from cloudtrail_validate.cli import main
+from cloudtrail_validate.cli import entry
 
-main()
+entry()

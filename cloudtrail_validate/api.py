@@ -3,49 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
-from cloudtrail_validate.aws import Aws, ConfigurationError, aside
 from cloudtrail_validate.discover import Target
 from cloudtrail_validate.engine import Engine, Outcome
-from cloudtrail_validate.evidence.versions import witness
-from cloudtrail_validate.keys import AwsKeys, KeySource, read_key_file
-from cloudtrail_validate.layout import base_of, parse_trail_arn
+from cloudtrail_validate.layout import base_of
 from cloudtrail_validate.ledger import Ledger, Listener, Progress
-from cloudtrail_validate.lookup import lifecycle_rules, look_up, removed_by
+from cloudtrail_validate.loop import aside, run_loop
 from cloudtrail_validate.model import Cause, Finding, Interval, Locator, Status
-from cloudtrail_validate.pace import Pace
+from cloudtrail_validate.pace import Patience
 from cloudtrail_validate.report import Report, RequestEcho, Run
 from cloudtrail_validate.report.build import Evidence, build
-from cloudtrail_validate.request import Request, now_utc
-from cloudtrail_validate.stores import BucketAbsentError, Store, StoreError
-from cloudtrail_validate.stores.local import Local
-from cloudtrail_validate.stores.s3 import S3, Patience
-from cloudtrail_validate.trails import AccessError, locate
-from cloudtrail_validate.why import Trail, explain, reaches
-
-if sys.platform == "win32":
-    _runner = asyncio
-else:
-    import uvloop as _runner
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a run works with: where it reads, whose keys it takes, what it looks for, and how fast it may."""
-
-    store: Store
-    keys: KeySource
-    target: Target
-    pace: Pace
-    aws: Aws | None
+from cloudtrail_validate.request import AccessError, ConfigurationError, Request, now_utc
+from cloudtrail_validate.setting import Setting, open_setting
+from cloudtrail_validate.stores import BucketAbsentError, StoreError
 
 
 class Companion(Listener, Protocol):
@@ -106,19 +81,6 @@ def run(
     return run_loop(_validate(request, ledger, asked, patience=patience, on_start=on_start, companion=companion))
 
 
-async def open_setting(request: Request, window: Interval, now: datetime, patience: Patience | None = None) -> Setting:
-    """Everything that a run of this request works with. Raises as `validate`; the store is the caller's to close."""
-    keys: KeySource | None = read_key_file(request.public_keys) if request.public_keys else None
-    aws = await aside(_identity, request, patience) if request.source is None or keys is None else None
-    if keys is None:
-        keys = AwsKeys(_made(aws), window, now)
-    pace = Pace(request.concurrency, rate=request.max_rate)
-    if request.source is not None:
-        return Setting(Local(request.source), keys, _local_target(request), pace, aws)
-    store = S3(_made(aws), pace=pace, patience=patience)
-    return Setting(store, keys, await aside(locate, request, _made(aws), window), pace, aws)
-
-
 async def _validate(
     request: Request,
     ledger: Ledger,
@@ -136,11 +98,15 @@ async def _validate(
     engine = Engine(store, setting.keys, ledger, setting.pace)
     if on_start is not None:
         on_start(engine)
-    caller = asyncio.create_task(aside(aws.caller_arn)) if aws and request.source is None else None
+    caller = asyncio.create_task(aside(aws.caller_arn)) if aws else None
     source = source_uri(request, target)
     try:
         outcome = await engine.run(target, window, now)
-        evidence = await _evidence(request, outcome, setting, now)
+        evidence = Evidence()
+        if outcome.ledger.findings() and not outcome.interrupted:
+            from cloudtrail_validate.gather import gather
+
+            evidence = await gather(request, outcome, setting, now)
         if companion is not None and not outcome.interrupted:
             await companion.conclude(outcome)
     except BucketAbsentError as error:
@@ -156,27 +122,6 @@ async def _validate(
     return Result(build(outcome, echo, ran, request.tolerate, evidence), outcome)
 
 
-async def _evidence(request: Request, outcome: Outcome, setting: Setting, now: datetime) -> Evidence:
-    """What explains the findings: events in proven logs, CloudTrail's event history if asked, lifecycle rules."""
-    findings = outcome.ledger.findings()
-    if outcome.interrupted or not findings:
-        return Evidence()
-    aws, target = setting.aws, setting.target
-    trail = Trail(target.bucket, target.owner, target.home_region)
-    events = dict(await explain(findings, outcome.proofs, setting.store, setting.pace, trail))
-    if aws is None or request.source is not None:
-        return Evidence(events)
-    if request.lookup_events:
-        hours = reaches(findings)
-        told = await asyncio.to_thread(look_up, hours, aws, target.home_region, target.bucket, now)
-        events |= {finding: found for finding, found in told.items() if finding not in events}
-    missing = [finding for finding in findings if finding.status is Status.MISSING and finding.where]
-    rules = await asyncio.to_thread(lifecycle_rules, aws, target.bucket) if missing else ()
-    fitting = {finding: removed_by(finding, rules, now) for finding in missing} if rules else {}
-    versions = await asyncio.to_thread(witness, findings, aws, setting.keys.region) if request.versions else {}
-    return Evidence(events, {finding: rule for finding, rule in fitting.items() if rule}, versions)
-
-
 def echo_of(request: Request, target: Target, window: Interval) -> RequestEcho:
     """The request as the report repeats it."""
     return RequestEcho(
@@ -189,41 +134,11 @@ def echo_of(request: Request, target: Target, window: Interval) -> RequestEcho:
     )
 
 
-def _identity(request: Request, patience: Patience | None) -> Aws:
-    waits = patience or Patience()
-    return Aws(
-        profile=request.profile,
-        endpoint_url=request.endpoint_url,
-        role_arn=request.role_arn,
-        external_id=request.external_id,
-        connect=waits.connect,
-        read=waits.read,
-        attempts=waits.retries + 1,
-    )
-
-
-def _local_target(request: Request) -> Target:
-    """A local copy: its bucket is whatever its digests name, unless the user says which."""
-    arn = parse_trail_arn(request.trail_arn) if request.trail_arn else None
-    narrowed = Target(request.bucket or "", request.prefix, regions=request.regions, accounts=request.accounts)
-    return replace(narrowed, trail=arn.name, home_region=arn.region, owner=arn.account) if arn else narrowed
-
-
-def _made(aws: T | None) -> T:
-    assert aws is not None  # noqa: S101  # made above wherever a path leads here
-    return aws
-
-
 def source_uri(request: Request, target: Target) -> str:
     """Where a run reads: `s3://bucket/prefix` or `file:///…`."""
     if request.source is not None:
         return Path(request.source).resolve().as_uri()
     return f"s3://{target.bucket}/{base_of(target.prefix).removesuffix('AWSLogs/')}"
-
-
-def run_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run on uvloop where it exists."""
-    return _runner.run(work)
 
 
 class _All:

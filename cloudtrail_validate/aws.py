@@ -1,24 +1,20 @@
-"""AWS as boto3 resolves it: session, credentials, regions, endpoints, CA bundle. Everything but the hot path.
+"""AWS as botocore resolves it: session, credentials, regions, endpoints, CA bundle. Everything but the hot path.
 
-All of AWS's own environment variables and config files apply, because boto3 reads them; what it resolved for S3 is handed
-to obstore, so that both reach the same place in the same way.
+All of AWS's own environment variables and config files apply, because botocore reads them; what it resolved for S3 is
+handed to obstore, so that both reach the same place in the same way. boto3 would add nothing here but 0.1 s of imports.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import threading
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import (
@@ -29,48 +25,19 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from botocore.utils import is_valid_endpoint_url
-from obstore.auth.boto3 import Boto3CredentialProvider
+
+from cloudtrail_validate.request import ConfigurationError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from obstore.store import S3Credential
 
 CREDENTIAL_TTL: Final = timedelta(minutes=10)  # botocore refreshes with 10 minutes left, obstore asks again with 5
 FALLBACK_REGION: Final = "us-east-1"
 AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
-"""What a boto3 call may raise; the last where a middlebox answers in AWS's place."""
+"""What a botocore call may raise; the last where a middlebox answers in AWS's place."""
 MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError)
 """What botocore, and whoever reads what it returns, trips over where an answer is cut short or not AWS's."""
-T = TypeVar("T")
-
-
-async def aside(work: Callable[..., T], *arguments: Any) -> T:
-    """The result of a blocking call, made on a thread of its own.
-
-    Nothing waits for that thread, neither the loop nor the interpreter at its end: a call that hangs until its timeout
-    must not hold up who was told to stop.
-    """
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if not answer.done():
-            answer.set_exception(error) if error is not None else answer.set_result(cast("T", result))
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work(*arguments)
-        except BaseException as raised:  # whatever it is, it belongs to who waits for the answer
-            error = raised
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="ctvalidate-aside", daemon=True).start()
-    return await answer
-
-
-class ConfigurationError(Exception):
-    """The command line or AWS configuration is wrong or lacks something: nothing could be validated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +85,11 @@ class Aws:
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._regions: dict[str, str] = {}
         try:
-            session = botocore.session.Session(profile=profile)
-            session.user_agent_extra = self.user_agent
+            self._session = botocore.session.Session(profile=profile)
+            self._session.user_agent_extra = self.user_agent
             if role_arn is not None:
-                _assume(session, role_arn, external_id)
-            self._session = boto3.Session(botocore_session=session)
-            self.region = self._session.region_name or FALLBACK_REGION
+                _assume(self._session, role_arn, external_id)
+            self.region = str(self._session.get_config_variable("region") or FALLBACK_REGION)
             found = self._session.get_credentials()
             if found is not None:
                 found.get_frozen_credentials()  # where a role or a login stands in the way, it is now that this shows
@@ -134,14 +100,15 @@ class Aws:
             raise ConfigurationError(
                 "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run where a role provides them"
             )
+        self._credentials = found
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3 client of a service in a region, made once."""
+        """A botocore client of a service in a region, made once."""
         with self._lock:
             known = self._clients.get((service, region))
             if known is None:
                 try:
-                    known = self._session.client(  # type: ignore[call-overload]  # any service by name
+                    known = self._session.create_client(
                         service,
                         region_name=region or self.region,
                         endpoint_url=self._endpoint_url,
@@ -153,7 +120,7 @@ class Aws:
             return known
 
     def s3_client(self, bucket: str) -> S3Client:
-        """The boto3 client for a bucket, in the bucket's region."""
+        """The client for a bucket, in the bucket's region."""
         client: S3Client = self.client("s3", self.bucket_region(bucket))
         return client
 
@@ -172,7 +139,7 @@ class Aws:
         return known
 
     def bucket(self, bucket: str) -> Access:
-        """How obstore reaches a bucket: what boto3 resolved, in obstore's terms."""
+        """How obstore reaches a bucket: what botocore resolved, in obstore's terms."""
         client = self.s3_client(bucket)
         region = self.bucket_region(bucket)
         options: dict[str, str] = getattr(client.meta.config, "s3", None) or {}
@@ -184,9 +151,15 @@ class Aws:
         endpoint = f"{url.scheme}://{bucket}.{url.netloc}" if virtual else client.meta.endpoint_url
         return Access(region, endpoint, virtual, self._ca_bundle())
 
-    def credential_provider(self) -> Boto3CredentialProvider:
-        """The same credentials for obstore, refreshed by botocore."""
-        return Boto3CredentialProvider(self._session._session, ttl=CREDENTIAL_TTL)  # boto3 hides it
+    def credentials(self) -> S3Credential:
+        """The same credentials for obstore, which asks again when they expire; botocore refreshes them."""
+        found = self._credentials.get_frozen_credentials()
+        return {
+            "access_key_id": str(found.access_key),
+            "secret_access_key": str(found.secret_key),
+            "token": found.token,
+            "expires_at": datetime.now(UTC) + CREDENTIAL_TTL,
+        }
 
     def regions(self, service: str) -> tuple[str, ...]:
         """Every region in which botocore knows the service, of the partition of the session's region."""
@@ -209,7 +182,7 @@ class Aws:
         return parts[4] if len(parts) > 4 else None
 
     def _ca_bundle(self) -> str | None:
-        path = self._session._session.get_config_variable("ca_bundle")  # no public way
+        path = self._session.get_config_variable("ca_bundle")
         if not path:
             return None
         try:

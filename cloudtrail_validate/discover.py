@@ -67,15 +67,7 @@ class Plan:
 async def discover(store: Store, target: Target) -> Plan:
     """Find the sites of a target. Raises `StoreError` or `AbsentError` only where the bucket itself cannot be listed."""
     root = base_of(target.prefix)
-    top = await store.children(target.bucket, root)
     unlisted: list[Unlisted] = []
-    bases = {root: [name for name in top.folders if ACCOUNT.fullmatch(name)]}
-    if target.organization is not False:
-        for name in top.folders:
-            if ORGANIZATION.fullmatch(name):
-                below = await _level(store, target.bucket, f"{root}{name}/", None, unlisted)
-                bases[f"{root}{name}/"] = [account for account in below.folders if ACCOUNT.fullmatch(account)]
-    accounts = _accounts(target, root, bases)
     gate = asyncio.Semaphore(_LEVELS_AT_ONCE)
 
     async def look(base: str, account: str) -> _Account:
@@ -88,6 +80,18 @@ async def discover(store: Store, target: Target) -> Plan:
             base, account, frozenset(digests.folders), frozenset(logs.folders), logs.objects + digests.objects
         )
 
+    if target.trail and target.organization is False and not target.accounts:
+        # Only the owner's folders can be meant: the bucket is asked no more than whether it can be listed.
+        _, own = await asyncio.gather(store.children(target.bucket, root), look(root, target.owner))
+        return Plan(tuple(_sites(target, [own])), tuple(unlisted))
+    top = await store.children(target.bucket, root)
+    bases = {root: [name for name in top.folders if ACCOUNT.fullmatch(name)]}
+    if target.organization is not False:
+        for name in top.folders:
+            if ORGANIZATION.fullmatch(name):
+                below = await _level(store, target.bucket, f"{root}{name}/", None, unlisted)
+                bases[f"{root}{name}/"] = [account for account in below.folders if ACCOUNT.fullmatch(account)]
+    accounts = _accounts(target, root, bases)
     found = await asyncio.gather(*(look(base, account) for base, account in accounts))
     return Plan(tuple(_sites(target, found)), tuple(unlisted))
 

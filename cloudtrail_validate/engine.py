@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from cloudtrail_validate import rules
-from cloudtrail_validate.aws import aside
 from cloudtrail_validate.coverage import Span, intersection
 from cloudtrail_validate.discover import Target, Unlisted, discover
 from cloudtrail_validate.keys import KeySource
 from cloudtrail_validate.ledger import Ledger
 from cloudtrail_validate.logs import LogChecker
+from cloudtrail_validate.loop import aside
 from cloudtrail_validate.model import ChainReport, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.pace import Budget, Pace
 from cloudtrail_validate.signature import RegionKeys
@@ -24,7 +24,8 @@ from cloudtrail_validate.stores import Store
 from cloudtrail_validate.walk import Proof
 
 SITES_AT_ONCE: Final = 64  # enough to keep every request slot busy when each has only a few digests to read
-REFERENCES_IN_MEMORY: Final = 40_000  # of all sites together, ~0.5 kB each; each site may keep a few besides
+REFERENCES_IN_MEMORY: Final = 40_000  # of all sites together, ~0.5 kB each
+REFERENCES_KEPT: Final = 20_000  # besides, from proving a digest until its logs are matched; others are read again
 _log = logging.getLogger("cloudtrail_validate")
 _log.addHandler(logging.NullHandler())  # without it, Python prints what nobody asked for to standard error
 
@@ -79,7 +80,8 @@ class Engine:
         progress = self._ledger.progress
         progress.phase = "listing"
         checker = LogChecker(self._store, self._ledger, self._pace)
-        tools = Tools(self._store, self._ledger, checker, self._pace, Budget(REFERENCES_IN_MEMORY), self._region_keys)
+        bounds = Budget(REFERENCES_IN_MEMORY), Budget(REFERENCES_KEPT)
+        tools = Tools(self._store, self._ledger, checker, self._pace, *bounds, self._region_keys)
         outcome = Outcome([], self._ledger, window)
         work = asyncio.create_task(self._all(target, Scope(window, now, target.selects), tools, outcome))
         stopping = asyncio.create_task(self._stopping.wait())

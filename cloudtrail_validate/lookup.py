@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cloudtrail_validate.activity import Activity, near, read_event
-from cloudtrail_validate.aws import AWS_ERRORS, Aws, ConfigurationError
+from cloudtrail_validate.aws import AWS_ERRORS, Aws
 from cloudtrail_validate.layout import log_minute
 from cloudtrail_validate.model import Finding
+from cloudtrail_validate.request import ConfigurationError
 from cloudtrail_validate.why import EVENTS, Hours
 
 _SOURCES: Final = ("cloudtrail.amazonaws.com", "s3.amazonaws.com", "kms.amazonaws.com")

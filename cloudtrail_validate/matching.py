@@ -19,7 +19,10 @@ from cloudtrail_validate.walk import REFERENCES_AT_ONCE, DigestReader, Named
 
 
 class LogMatcher:
-    """Matches the digests of one site with its log folders. `run` once; `places` then hold what nobody named."""
+    """Matches the digests of one site with its log folders. `begin`, `run` and `close` once each.
+
+    `places` then hold what nobody named.
+    """
 
     def __init__(
         self,
@@ -38,21 +41,27 @@ class LogMatcher:
         self._budget = budget
         self._window = window
         self._crowded = False
+        self._home: Folder | None = None
         self._last: LogPlace | None = None  # consecutive references point into the same folder
         self.places: dict[tuple[Folder, str], LogPlace] = {}
 
-    async def run(
-        self, folders: Sequence[Folder], named: Iterable[Named], report_of: Callable[[Named], ChainReport | None]
-    ) -> None:
-        """Match. `folders` are listed in any case; `report_of` gives the record to count in, None for "not to be read"."""
+    def begin(self, folders: Sequence[Folder], expected: int) -> None:
+        """Start listing folders whose digests are about to be read, and name about as many logs as `expected`."""
+        days = max(HOUR.total_seconds(), self._window.seconds) / 86_400
+        self._crowded = expected / days > MANY_A_DAY
+        self._home = folders[0] if folders else None
+        for folder in folders:
+            self._place(folder, LOG_KIND).begin()
+
+    async def close(self) -> None:
+        """Stop what is still being listed."""
+        await asyncio.gather(*(place.close() for place in self.places.values()))
+
+    async def run(self, named: Iterable[Named], report_of: Callable[[Named], ChainReport | None]) -> None:
+        """Match. `report_of` gives the record to count in, None for "not to be read"."""
         ordered = sorted(
             named, key=lambda item: (item.entry.chain.kind is Kind.STANDARD, item.interval.end, item.entry)
         )
-        days = max(HOUR.total_seconds(), self._window.seconds) / 86_400
-        self._crowded = sum(item.number for item in ordered) / days > MANY_A_DAY
-        for folder in folders:
-            self._place(folder, LOG_KIND)
-        home = folders[0] if folders else None
         for batch in _batches(ordered):
             held = await self._budget.take(sum(item.number for item in batch))
             try:
@@ -60,10 +69,10 @@ class LogMatcher:
                 for item, logs in zip(batch, await asyncio.gather(*map(self._logs_of, batch)), strict=True):
                     report, written = report_of(item), item.written
                     references += [Reference(log.where, log.hash_value, report, written) for log in logs]
-                await self._advance(_until(batch), references, home)
+                await self._advance(_until(batch), references)
             finally:
                 await self._budget.give(held)
-        await self._advance(None, (), home)
+        await self._advance(None, ())
 
     async def _logs_of(self, item: Named) -> tuple[LogReference, ...]:
         """The references, read again where they were not kept: of the same bytes that were proven, or none."""
@@ -87,11 +96,11 @@ class LogMatcher:
         )
         return ()
 
-    async def _advance(self, until: datetime | None, references: Iterable[Reference], home: Folder | None) -> None:
+    async def _advance(self, until: datetime | None, references: Iterable[Reference]) -> None:
         by_place: dict[LogPlace, list[Reference]] = {place: [] for place in self.places.values()}
         elsewhere: list[Reference] = []
         for reference in references:
-            place = self._home_of(reference, home)
+            place = self._home_of(reference)
             if place is None:
                 elsewhere.append(reference)
             else:
@@ -101,10 +110,10 @@ class LogMatcher:
             async for jobs in place.advance(until, own):
                 await self._checker.put(jobs)
 
-    def _home_of(self, reference: Reference, home: Folder | None) -> LogPlace | None:
+    def _home_of(self, reference: Reference) -> LogPlace | None:
         """The log folder that a reference points into, if it is one of this site's account and region."""
         bucket, key = reference.where
-        last = self._last
+        last, home = self._last, self._home
         if last is not None and key.startswith(last.path) and last.folder.bucket in ("", bucket):
             return last
         found = folder_of(bucket if home is None or home.bucket else "", key)

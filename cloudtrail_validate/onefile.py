@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Final
 
 from cloudtrail_validate import rules
-from cloudtrail_validate.api import Setting, open_setting, run_loop
-from cloudtrail_validate.aws import ConfigurationError
 from cloudtrail_validate.chain import Link, Question, State, judge
 from cloudtrail_validate.content import Content, Inflater
 from cloudtrail_validate.coverage import place
@@ -27,12 +25,13 @@ from cloudtrail_validate.layout import DIGEST_KIND, Folder, folder_of, log_minut
 from cloudtrail_validate.ledger import Ledger, Progress
 from cloudtrail_validate.leftovers import BACKFILL_REACH, Leftovers
 from cloudtrail_validate.logs import judge_content
+from cloudtrail_validate.loop import run_loop
 from cloudtrail_validate.model import HOUR, ChainId, Finding, Interval, Kind, Locator
 from cloudtrail_validate.pace import Budget
-from cloudtrail_validate.request import Request, RequestError
+from cloudtrail_validate.request import AccessError, ConfigurationError, Request, RequestError
+from cloudtrail_validate.setting import Setting, open_setting
 from cloudtrail_validate.signature import PublicKey, RegionKeys
 from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
-from cloudtrail_validate.trails import AccessError
 from cloudtrail_validate.verdict import ExitCode
 from cloudtrail_validate.walk import DigestReader, DigestWalk, Named
 
@@ -178,6 +177,7 @@ class _Search:
             keys,
             self._ledger,
             budget=Budget(_REFERENCES),
+            keeping=Budget(_REFERENCES),
             window=window,
             bucketless=bucketless,
         )

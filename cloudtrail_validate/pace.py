@@ -1,4 +1,4 @@
-"""How much may be under way at once: requests, and what they hold in memory.
+"""How much may be under way at once, requests and what they hold in memory, and how long to wait for one.
 
 `Pace` bounds requests in flight and, where asked, requests a second. When S3 answers SlowDown it halves what is in flight
 and then creeps back up, so that a run that shares an account gives way instead of pushing.
@@ -8,11 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
 _LEAST: Final = 4  # in flight, however often S3 says SlowDown
 _COOLING: Final = 0.5  # seconds in which further SlowDown answers belong to the same congestion
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request may take and how often it is tried again. Times in seconds.
+
+    Retries are ours, not obstore's, so that a SlowDown is seen at once and slows the whole run, not one request.
+    """
+
+    connect: float = 10.0
+    read: float = 20.0  # without a byte arriving
+    retries: int = 5  # of a request or transfer that broke off, 0.1 s to 3 s apart
+    give_up: float = 30.0  # no retry begins later than this
 
 
 class Pace:
@@ -103,6 +117,13 @@ class Budget:
             await self._change.wait_for(lambda: self._free >= amount)
             self._free -= amount
         return amount
+
+    def spare(self, amount: int) -> bool:
+        """Take room that is free at once, if there is so much. What was taken is given back as any other."""
+        if amount > self._free:
+            return False
+        self._free -= amount
+        return True
 
     async def give(self, amount: int) -> None:
         """Make room again."""

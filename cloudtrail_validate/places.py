@@ -64,17 +64,30 @@ class LogPlace:
         self._waiting: dict[str, Reference] = {}
         self._recent: tuple[dict[str, str], dict[str, str]] = ({}, {})
         self._pages = self._list()
+        self._ahead: asyncio.Task[Sequence[ObjectInfo] | None] | None = None
         self._passed = ""
+
+    def begin(self) -> None:
+        """Ask for the next page, which `advance` will want."""
+        self._ahead = asyncio.create_task(self._page())
+
+    async def close(self) -> None:
+        """Stop listing."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
 
     async def advance(self, until: datetime | None, references: Iterable[Reference]) -> AsyncIterator[Sequence[Job]]:
         """Take references in and list up to `until` (None: to the end), yielding the logs to read as they are found."""
         yield self._claim(references)
         bound = None if until is None else log_bound(self.folder, self.kind, until + NAME_SLACK)
         while bound is None or self._passed < bound:
-            page = await anext(self._pages, None)
+            page = await (self._ahead or self._page())
+            self._ahead = None
             if page is None:
                 bound = None
                 break
+            self.begin()
             if page:
                 self._passed = max(self._passed, page[-1].key)
             yield self._match(page)
@@ -119,6 +132,9 @@ class LogPlace:
             elif not is_marker(info) and info.key not in self._recent[0] and info.key not in self._recent[1]:
                 self.unclaimed[info.key] = info
         return jobs
+
+    async def _page(self) -> Sequence[ObjectInfo] | None:
+        return await anext(self._pages, None)
 
     async def _list(self) -> AsyncIterator[Sequence[ObjectInfo]]:
         """The pages of the window, in order. A listing that fails ends, and is noted."""

@@ -15,7 +15,7 @@ from cloudtrail_validate import rules
 from cloudtrail_validate.layout import ACCOUNT, REGION, parse_trail_arn
 from cloudtrail_validate.model import Interval, utc
 
-DEFAULT_CONCURRENCY: Final = 256
+DEFAULT_CONCURRENCY: Final = 512  # at 30 ms a request 1.1 times as fast as 256, as 640 is (benchmarks.trail)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")  # 255: buckets made before 2018 in us-east-1
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhdw])")
@@ -25,6 +25,14 @@ _DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}([T ].+)?")
 
 class RequestError(ValueError):
     """A request that cannot be carried out: one line that says what was expected. Nothing was sent anywhere."""
+
+
+class ConfigurationError(Exception):
+    """The command line or AWS configuration is wrong or lacks something: nothing could be validated."""
+
+
+class AccessError(Exception):
+    """AWS refused what is needed before anything could be read: one line that names the permission."""
 
 
 @dataclass(frozen=True, slots=True)

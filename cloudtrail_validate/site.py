@@ -73,13 +73,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every site works with. `references` bounds the log references held at once."""
+    """What every site works with. `references` bounds the log references held at once, `kept` those kept for later."""
 
     store: Store
     ledger: Ledger
     checker: LogChecker
     pace: Pace
     references: Budget
+    kept: Budget
     keys: Callable[[str], Awaitable[RegionKeys]]
 
 
@@ -108,15 +109,24 @@ class SiteAudit:
             self._lost.append(Link(where, scope.window, State.UNREADABLE, status=Status.UNVERIFIABLE))
         reader = DigestReader(tools.store, tools.pace, keys, tools.ledger)
         walk = self._new_walk(reader, keys, scope.window)
-        await self._walk(walk, found)
+        self._plan(walk, found)
         matcher = LogMatcher(
             tools.store, reader, tools.checker, tools.ledger, budget=tools.references, window=scope.window
         )
-        await matcher.run(site.folders if site.has_logs else (), walk.named, self._report_of(found))
+        try:
+            matcher.begin(site.folders if site.has_logs else (), walk.expects())
+            await walk.run()
+            await matcher.run(walk.named, self._report_of(found))
+        finally:
+            await matcher.close()
+            await walk.forget()
         self.proof = Proof(site.account, site.region, reader, tuple(replace(item, logs=None) for item in walk.named))
         late = self._new_walk(reader, keys, Interval(scope.window.end, scope.window.end))
         leftovers = Leftovers(tools.store, scope.window, site.folders, matcher.places.values(), site.strays)
-        left = await leftovers.find(late)
+        try:
+            left = await leftovers.find(late)
+        finally:
+            await late.forget()
         for where, error in leftovers.failures:
             self._cannot_list(rules.LOG_UNREADABLE, where, error)
         links = _links(walk, found)
@@ -128,15 +138,14 @@ class SiteAudit:
         """What was counted before the site was given up."""
         return list(self._reports.values())
 
-    async def _walk(self, walk: DigestWalk, found: Found) -> None:
-        """Read every digest of the window, newest first."""
+    def _plan(self, walk: DigestWalk, found: Found) -> None:
+        """Have every digest of the window read, newest first."""
         for held, quiet in ((found.selected, False), (found.others, True)):
             for chain, entries in held.items():
                 for folder in self._site.folders:
                     walk.knows(folder, chain)
                 walk.add(self._choose(entries), quiet=quiet)
         walk.add(found.strays)
-        await walk.run()
 
     def _choose(self, entries: Sequence[Entry]) -> list[Entry]:
         """Digests that may overlap the window, and the next ones, which prove them."""
@@ -147,7 +156,14 @@ class SiteAudit:
     def _new_walk(self, reader: DigestReader, keys: RegionKeys, window: Interval) -> DigestWalk:
         tools, bucketless = self._tools, not self._site.folders[0].bucket
         return DigestWalk(
-            tools.store, reader, keys, tools.ledger, budget=tools.references, window=window, bucketless=bucketless
+            tools.store,
+            reader,
+            keys,
+            tools.ledger,
+            budget=tools.references,
+            keeping=tools.kept,
+            window=window,
+            bucketless=bucketless,
         )
 
     def _report_of(self, found: Found) -> Callable[[Named], ChainReport | None]:

@@ -11,18 +11,14 @@ from typing import Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
-from cloudtrail_validate.aws import AWS_ERRORS, MALFORMED, Aws, ConfigurationError
+from cloudtrail_validate.aws import AWS_ERRORS, MALFORMED, Aws
 from cloudtrail_validate.discover import Target
 from cloudtrail_validate.layout import TrailArn, parse_trail_arn
 from cloudtrail_validate.model import Interval, utc
-from cloudtrail_validate.request import Request
+from cloudtrail_validate.request import AccessError, ConfigurationError, Request
 
 T = TypeVar("T")
 _QUESTIONS_AT_ONCE: Final = 16
-
-
-class AccessError(Exception):
-    """AWS refused what is needed before anything could be read: one line that names the permission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +47,9 @@ def locate(request: Request, aws: Aws, window: Interval) -> Target:
 def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads: Executor) -> Target:
     """As `locate`, for a trail: whatever does not wait for an answer is asked at once."""
     regions, accounts = request.regions, request.accounts
-    caller = threads.submit(aws.account)
     client = aws.client("cloudtrail", arn.region)
+    caller = threads.submit(aws.account)
+    threads.submit(_try, partial(aws.client, "s3"), None)  # made (40 ms) while AWS thinks
     trail = _describe(client, request.trail_arn or "", required=request.bucket is None)
     if trail is None:
         return Target(

@@ -24,9 +24,8 @@ from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.stores import AbsentError, Store, StoreError
 
 BYTES_PER_REFERENCE: Final = 70  # compressed: 32 random bytes of hash, 12 of name, little else
-REFERENCES_AT_ONCE: Final = 10_000  # read in one batch, ~0.5 kB each in memory
-REFERENCES_KEPT: Final = 2_000  # of a site; with more, the digests that name logs are read again when their turn comes
-_DIGESTS_AT_ONCE: Final = 512  # twice what is in flight
+REFERENCES_AT_ONCE: Final = 20_000  # read in one batch, ~0.5 kB each in memory
+_DIGESTS_AT_ONCE: Final = 512  # as many as may be in flight by default
 
 
 def references_in(size: int) -> int:
@@ -89,7 +88,11 @@ class Proof:
 
 
 class DigestWalk:
-    """Reads digests newest first and carries proof along each chain."""
+    """Reads digests newest first and carries proof along each chain.
+
+    `keeping` bounds the references of proven digests that stay in memory until `forget`; digests for whose references
+    there is no room are to be read again.
+    """
 
     def __init__(
         self,
@@ -99,6 +102,7 @@ class DigestWalk:
         ledger: Ledger,
         *,
         budget: Budget,
+        keeping: Budget,
         window: Interval,
         bucketless: bool,
     ) -> None:
@@ -107,6 +111,7 @@ class DigestWalk:
         self._keys = keys
         self._ledger = ledger
         self._budget = budget
+        self._keeping = keeping
         self._window = window
         self._bucketless = bucketless
         self._queue: list[Entry] = []
@@ -128,6 +133,15 @@ class DigestWalk:
     def knows(self, folder: Folder, chain: ChainId) -> None:
         """Note that a chain's digests in a folder have been listed."""
         self._listed.add((folder, chain))
+
+    def expects(self) -> int:
+        """About how many logs the digests name that are still to be read."""
+        return sum(references_in(entry.size) for entry in self._queue)
+
+    async def forget(self) -> None:
+        """Give back what the kept references took."""
+        kept, self._kept = self._kept, 0
+        await self._keeping.give(kept)
 
     async def run(self) -> None:
         """Read them all."""
@@ -187,7 +201,7 @@ class DigestWalk:
         return link
 
     def _name(self, entry: Entry, link: Link, sha256: str, logs: tuple[LogReference, ...]) -> None:
-        keep = self._kept + len(logs) <= REFERENCES_KEPT
+        keep = self._keeping.spare(len(logs))
         self._kept += len(logs) if keep else 0
         self.named.append(Named(entry, link.interval, sha256, logs if keep else None, len(logs)))
 

@@ -16,14 +16,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 REQUESTS = 16  # at a time; HeadObject answers in about 20 ms
 
@@ -40,7 +37,7 @@ def sidecar(path: Path) -> Path:
     return path.with_name(path.name + ".metadata.json")
 
 
-def fetch(client: S3Client, bucket: str, folder: Path, path: Path) -> str | None:
+def fetch(client: Any, bucket: str, folder: Path, path: Path) -> str | None:
     """Write one digest's metadata. Returns what went wrong, or None."""
     key = path.relative_to(folder).as_posix()
     try:
@@ -53,7 +50,7 @@ def fetch(client: S3Client, bucket: str, folder: Path, path: Path) -> str | None
 
 def main(bucket: str, folder: Path) -> int:
     """Fetch what is missing and say how it went."""
-    client = boto3.client("s3", config=Config(max_pool_connections=REQUESTS))
+    client = botocore.session.Session().create_client("s3", config=Config(max_pool_connections=REQUESTS))
     with ThreadPoolExecutor(REQUESTS) as threads:
         answers = list(threads.map(partial(fetch, client, bucket, folder), digests(folder)))
     failures = [answer for answer in answers if answer]

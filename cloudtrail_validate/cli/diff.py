@@ -98,9 +98,9 @@ def _pieces(name: str, login: _Login) -> Iterator[bytes]:
 
     Raises `_NoSuchLogError`, or `StoreError` where something is there and cannot be read.
     """
-    from cloudtrail_validate.aws import ConfigurationError
     from cloudtrail_validate.evidence.objects import opened
     from cloudtrail_validate.model import Cause, Locator
+    from cloudtrail_validate.request import ConfigurationError
     from cloudtrail_validate.stores import AbsentError, StoreError
 
     place = _S3.fullmatch(name)

@@ -62,9 +62,8 @@ def command(file: str, key: str | None, format_: str, **options: Any) -> int:
     Finds the digest that names it, checks that digest's signature and the file's hash. Exits 0 if proven, 1 if altered,
     missing or extra, 3 if nobody can vouch for it, 4 if there is no digest there at all.
     """
-    from cloudtrail_validate.aws import ConfigurationError
     from cloudtrail_validate.onefile import prove_file, window_of
-    from cloudtrail_validate.trails import AccessError
+    from cloudtrail_validate.request import AccessError, ConfigurationError
 
     now = now_utc()
     try:

@@ -52,7 +52,8 @@ def export(
     Asks ListPublicKeys in each region, for the window widened by 35 days on both sides. Regions that are not enabled for
     the account are named on standard error and left out. Exits 0, or 3 where no region answered.
     """
-    from cloudtrail_validate.aws import Aws, ConfigurationError
+    from cloudtrail_validate.aws import Aws
+    from cloudtrail_validate.request import ConfigurationError
 
     now = now_utc()
     try:
@@ -74,7 +75,8 @@ def export(
 
 
 def _export(aws: Aws, window: Interval, regions: tuple[str, ...], output: Path | None) -> int:
-    from cloudtrail_validate.keys import AwsKeys, write_keys
+    from cloudtrail_validate.issuer import AwsKeys
+    from cloudtrail_validate.keys import write_keys
 
     source = AwsKeys(aws, window, now_utc())
     keys: list[PublicKey] = []

@@ -43,8 +43,9 @@ def command(
 
     Exit codes: 0 every original is there, 2 wrong command line or no such report, 3 some could not be recovered.
     """
-    from cloudtrail_validate.aws import Aws, ConfigurationError
+    from cloudtrail_validate.aws import Aws
     from cloudtrail_validate.evidence.recover import ReportError, plan
+    from cloudtrail_validate.request import ConfigurationError
 
     if external_id is not None and role_arn is None:
         raise click.UsageError("--external-id: expected --role-arn with it")

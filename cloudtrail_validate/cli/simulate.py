@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
@@ -183,10 +183,11 @@ def _sink(where: Destination, *, no_sidecars: bool, create_bucket: bool, force: 
 
 
 def _client() -> S3Client:
-    import boto3
+    import botocore.session
     from botocore.config import Config
 
-    return boto3.client("s3", config=Config(max_pool_connections=UPLOADS))
+    client: Any = botocore.session.Session().create_client("s3", config=Config(max_pool_connections=UPLOADS))
+    return cast("S3Client", client)
 
 
 def _create(client: S3Client, bucket: str) -> None:

@@ -13,8 +13,9 @@ from cloudtrail_validate.report.jsonl import finding_line, footer_lines, header_
 from cloudtrail_validate.request import Request, now_utc
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.api import Result, Setting
+    from cloudtrail_validate.api import Result
     from cloudtrail_validate.engine import Outcome
+    from cloudtrail_validate.setting import Setting
 
 
 class JsonLines:

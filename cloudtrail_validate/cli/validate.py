@@ -60,7 +60,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--tolerate", multiple=True, metavar="RULE", help="Leave an uncovered or unverifiable rule out of the exit code."
 )
 @click.option(
-    "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Requests in flight.  [default: 256]"
+    "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Requests in flight.  [default: 512]"
 )
 @click.option("--max-rate", type=float, metavar="N", help="Most requests a second.  [default: no bound]")
 @click.option(
@@ -121,10 +121,9 @@ def execute(
 ) -> Result:
     """Run a request with a progress bar, stopping cleanly at the first SIGINT or SIGTERM."""
     from cloudtrail_validate.api import run
-    from cloudtrail_validate.aws import ConfigurationError
     from cloudtrail_validate.cli.progress import ProgressBar
     from cloudtrail_validate.ledger import Progress
-    from cloudtrail_validate.trails import AccessError
+    from cloudtrail_validate.request import AccessError, ConfigurationError
 
     progress: Progress = Progress()
     try:

@@ -1,6 +1,6 @@
-"""Reads one object or one version of it through boto3, in pieces, with every failure as an error of a store.
+"""Reads one object or one version of it through botocore, in pieces, with every failure as an error of a store.
 
-Versions are read one at a time and seldom, so this is not the hot path: boto3 can address every key and every version.
+Versions are read one at a time and seldom, so this is not the hot path: botocore can address every key and every version.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Body:
 def opened(aws: Aws, where: Locator, version_id: str | None = None) -> Iterator[Body]:
     """Open an object, or one version of it. Needs s3:GetObject, or s3:GetObjectVersion.
 
-    Raises `StoreError` where it cannot be read, `AbsentError` where there is none, `ConfigurationError` where boto3
+    Raises `StoreError` where it cannot be read, `AbsentError` where there is none, `ConfigurationError` where botocore
     cannot even be asked.
     """
     version: Any = {} if version_id is None else {"VersionId": version_id}
@@ -55,7 +55,7 @@ def opened(aws: Aws, where: Locator, version_id: str | None = None) -> Iterator[
 
 
 def asked(request: Callable[[], T]) -> T:
-    """What boto3 answers. Raises `StoreError` or `AbsentError` in place of its exceptions."""
+    """What botocore answers. Raises `StoreError` or `AbsentError` in place of its exceptions."""
     try:
         return request()
     except (*AWS_ERRORS, OSError) as error:
@@ -63,7 +63,7 @@ def asked(request: Callable[[], T]) -> T:
 
 
 def twice(read: Callable[[], T]) -> T:
-    """Do it again where the transfer broke off: boto3 repeats requests, but not the reading of a body."""
+    """Do it again where the transfer broke off: botocore repeats requests, but not the reading of a body."""
     try:
         return read()
     except StoreError as error:

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 import msgspec
 
-from cloudtrail_validate.aws import ConfigurationError
 from cloudtrail_validate.content import Content, Inflater
 from cloudtrail_validate.evidence import Versions
 from cloudtrail_validate.evidence.objects import MOST_BYTES, PIECE_BYTES, Body, opened, twice
 from cloudtrail_validate.model import Locator
 from cloudtrail_validate.report import SCHEMA
+from cloudtrail_validate.request import ConfigurationError
 from cloudtrail_validate.stores import AbsentError, StoreError
 from cloudtrail_validate.stores.local import SIDECAR
 from cloudtrail_validate.text import size

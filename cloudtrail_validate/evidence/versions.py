@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cloudtrail_validate import digest
-from cloudtrail_validate.aws import ConfigurationError
 from cloudtrail_validate.content import Inflater
 from cloudtrail_validate.digest import Fetched, Own
 from cloudtrail_validate.evidence import Versions
@@ -24,6 +23,7 @@ from cloudtrail_validate.evidence.objects import MOST_BYTES, Body, asked, opened
 from cloudtrail_validate.layout import DigestName
 from cloudtrail_validate.logs import judge_content
 from cloudtrail_validate.model import Cause, Finding, Locator, utc
+from cloudtrail_validate.request import ConfigurationError
 from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
 from cloudtrail_validate.text import plural, printable, size

@@ -128,7 +128,7 @@ def _write(path: str, body: bytes, when: datetime) -> None:
 
 
 class S3Sink:
-    """Uploads to a bucket with a boto3 client, `threads` at a time and a few more waiting.
+    """Uploads to a bucket with a botocore client, `threads` at a time and a few more waiting.
 
     Every object is written now: its LastModified says nothing of the delivery simulated. What cannot be read is of
     storage class GLACIER. Give the client a pool of at least `threads` connections.

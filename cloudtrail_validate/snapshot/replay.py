@@ -16,11 +16,11 @@ from typing import Final
 import msgspec
 
 from cloudtrail_validate import digest
-from cloudtrail_validate.api import run_loop
 from cloudtrail_validate.content import Content, Inflater
 from cloudtrail_validate.engine import Engine
 from cloudtrail_validate.keys import FileKeys
 from cloudtrail_validate.ledger import Ledger, Progress
+from cloudtrail_validate.loop import run_loop
 from cloudtrail_validate.model import Cause, Interval, Locator
 from cloudtrail_validate.pace import Pace
 from cloudtrail_validate.report import Report, Run

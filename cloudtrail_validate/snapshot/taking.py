@@ -41,10 +41,10 @@ from cloudtrail_validate.snapshot.manifest import (
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from cloudtrail_validate.api import Setting
     from cloudtrail_validate.discover import Target
     from cloudtrail_validate.engine import Outcome
     from cloudtrail_validate.keys import KeySource
+    from cloudtrail_validate.setting import Setting
     from cloudtrail_validate.signature import RegionKeys
 
 _UNREAD: Final = frozenset({rules.LOG_EXTRA, rules.LOG_PENDING, rules.LOG_UNDIGESTED})  # judged by their listing alone

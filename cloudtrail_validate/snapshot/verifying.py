@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from cloudtrail_validate.aws import ConfigurationError
 from cloudtrail_validate.keys import FileKeys, read_key_file, write_keys
 from cloudtrail_validate.model import Status
 from cloudtrail_validate.report import FindingRecord, Report, from_json
+from cloudtrail_validate.request import ConfigurationError
 from cloudtrail_validate.snapshot import signing
 from cloudtrail_validate.snapshot.bundle import JOURNAL
 from cloudtrail_validate.snapshot.copying import pieces

@@ -1,4 +1,4 @@
-"""S3 through boto3: slower, and able to address every key there is (empty and `..` segments, control characters)."""
+"""S3 through botocore: slower, and able to address every key there is (empty and `..` segments, control characters)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class ExactS3:
-    """One bucket through one boto3 client, its blocking calls on threads."""
+    """One bucket through one botocore client, its blocking calls on threads."""
 
     def __init__(self, bucket: str, client: S3Client, threads: ThreadPoolExecutor) -> None:
         self._bucket = bucket

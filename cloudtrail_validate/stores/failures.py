@@ -31,7 +31,7 @@ _UNTRUSTED: Final = frozenset(
 
 
 class UnaddressableError(Exception):
-    """obstore cannot express this key, or cannot read a listing that holds such a key: ask boto3."""
+    """obstore cannot express this key, or cannot read a listing that holds such a key: ask botocore."""
 
 
 Failure = StoreError | AbsentError | UnaddressableError
@@ -45,7 +45,7 @@ def from_obstore(error: Exception) -> Failure:
         if type(error).__name__ == "InvalidPathError" or text.startswith("Could not parse path"):
             return UnaddressableError(text)
         if "xml" in text.lower() or "decoding response" in text.lower():
-            return UnaddressableError(text)  # a key that XML 1.0 cannot hold: boto3 asks for them URL-encoded
+            return UnaddressableError(text)  # a key that XML 1.0 cannot hold: botocore asks for them URL-encoded
         status = _STATUS.search(text)
         if isinstance(error, FileNotFoundError):
             return AbsentError(_brief(text))
@@ -56,7 +56,7 @@ def from_obstore(error: Exception) -> Failure:
 
 
 def from_botocore(error: ClientError | BotoCoreError | ResponseParserError | OSError) -> StoreError | AbsentError:
-    """Sort an exception of boto3."""
+    """Sort an exception of botocore."""
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         return _by_code(str(answer.get("Code", "")), str(answer.get("Message", "")) or str(error))

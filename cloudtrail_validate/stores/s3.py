@@ -1,7 +1,7 @@
-"""S3: obstore (Rust) for the hot path, boto3 for every key that obstore cannot address.
+"""S3: obstore (Rust) for the hot path, botocore for every key that obstore cannot address.
 
 obstore refuses keys with empty, `.` or `..` segments and control characters, and its listing raises on the page that holds
-one. Such a listing or key is done again through boto3, so that a planted object can slow the run but not hide from it.
+one. Such a listing or key is done again through botocore, so that a planted object can slow the run but not hide from it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -23,7 +22,7 @@ from obstore.store import S3Store
 from cloudtrail_validate import digest
 from cloudtrail_validate.content import Content, Inflater, digest_of
 from cloudtrail_validate.model import Cause, Locator
-from cloudtrail_validate.pace import Pace
+from cloudtrail_validate.pace import Pace, Patience
 from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Stored, StoreError, outcome
 from cloudtrail_validate.stores.exact import ExactS3
 from cloudtrail_validate.stores.failures import UnaddressableError, from_obstore
@@ -47,19 +46,6 @@ _TRANSIENT: Final = frozenset({Cause.NETWORK, Cause.THROTTLED})
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a request may take and how often it is tried again. Times in seconds.
-
-    Retries are ours, not obstore's, so that a SlowDown is seen at once and slows the whole run, not one request.
-    """
-
-    connect: float = 10.0
-    read: float = 20.0  # without a byte arriving
-    retries: int = 5  # of a request or transfer that broke off, 0.1 s to 3 s apart
-    give_up: float = 30.0  # no retry begins later than this
-
-
 class S3:
     """All buckets that one set of credentials reaches."""
 
@@ -80,7 +66,7 @@ class S3:
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Keys under a prefix, by obstore; from the page that obstore cannot read on, by boto3.
+        """Keys under a prefix, by obstore; from the page that obstore cannot read on, by botocore.
 
         A listing whose transfer broke off goes on behind the last whole page.
         """
@@ -112,7 +98,7 @@ class S3:
             raise from_obstore(error) from error
 
     async def children(self, bucket: str, prefix: str) -> Children:
-        """One level, by obstore, or by boto3 where a name in it is out of obstore's reach."""
+        """One level, by obstore, or by botocore where a name in it is out of obstore's reach."""
         return await self._insist(lambda: self._children(bucket, prefix))
 
     async def _children(self, bucket: str, prefix: str) -> Children:
@@ -137,7 +123,7 @@ class S3:
         return await exact.children(prefix)
 
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """What boto3 lists under exactly this key."""
+        """What botocore lists under exactly this key."""
         return await (await self._exact_bucket(bucket)).info(key)
 
     async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
@@ -273,7 +259,7 @@ class S3:
             region=access.region,
             endpoint=access.endpoint,
             virtual_hosted_style_request=access.virtual_hosted,
-            credential_provider=self._aws.credential_provider(),
+            credential_provider=self._aws.credentials,
             client_options=options,
             retry_config=retry,
         )

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cloudtrail_validate.aws import ConfigurationError
 from cloudtrail_validate.keys import FileKeys, read_key_file, write_keys
+from cloudtrail_validate.request import ConfigurationError
 from cloudtrail_validate.signature import PublicKey, RegionKeys, fingerprint_of
 
 from .helpers import KEY_LIFE, REGION, public, signer

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloudtrail_validate import Request, Result, run
 from cloudtrail_validate.model import isoformat
+from cloudtrail_validate.pace import Patience
 from cloudtrail_validate.simulate import Delivery, Role, S3Sink, Simulation, TrailSpec, generate_key, simulate
-from cloudtrail_validate.stores.s3 import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable

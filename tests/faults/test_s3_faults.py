@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloudtrail_validate import AccessError
-from cloudtrail_validate.stores.s3 import Patience
+from cloudtrail_validate.pace import Patience
 from tests.faults.helpers import BRISK, DIGESTS, LOGS, only, real, rules_of
 from tests.servers import faults
 

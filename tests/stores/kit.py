@@ -18,10 +18,10 @@ from moto.s3.models import s3_backends
 from cloudtrail_validate.aws import Aws
 from cloudtrail_validate.content import Content
 from cloudtrail_validate.model import Locator
-from cloudtrail_validate.pace import Pace
+from cloudtrail_validate.pace import Pace, Patience
 from cloudtrail_validate.stores import Children, ObjectInfo, Store
 from cloudtrail_validate.stores.local import SIDECAR, Local
-from cloudtrail_validate.stores.s3 import S3, Patience
+from cloudtrail_validate.stores.s3 import S3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
