@@ -11,12 +11,13 @@ therefore runs from the newest digest to the oldest (`Prover`); time runs the ot
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from itertools import pairwise
 from operator import attrgetter
 from typing import Final
+
+import msgspec
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.coverage import TAIL, Span, subtract, union
@@ -37,8 +38,7 @@ class State(Enum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """A digest's place in its chain, once it is known whether it is proven: ~300 bytes, kept for the whole window."""
 
     where: Locator
@@ -54,8 +54,7 @@ class Link:
         return self.interval.overlaps(window) or (window.contains(self.interval.start) and not self.interval.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True):
     """Evidence of one chain, sorted by end time and key, each object once."""
 
     evidence: tuple[Evidence, ...] = ()
@@ -116,8 +115,7 @@ class Prover:
         return link, tuple(findings)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """What a chain's links say about the window. `lost` and `unreadable` are the hours of digests that did not prove."""
 
     counts: Counts
@@ -129,19 +127,17 @@ class Judgement:
     unreadable: Span = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """What is asked of a chain: the window, the time it is asked, and whether the folder lists still older digests."""
 
     window: Interval
     now: datetime
     earlier: bool = False
-    counted: Interval = field(init=False)
 
-    def __post_init__(self) -> None:
-        """The future cannot be covered: the window counts up to now."""
-        limit = max(self.window.start, min(self.window.end, self.now))
-        object.__setattr__(self, "counted", Interval(self.window.start, limit))
+    @property
+    def counted(self) -> Interval:
+        """The window up to now: the future cannot be covered."""
+        return Interval(self.window.start, max(self.window.start, min(self.window.end, self.now)))
 
 
 def judge(chain: ChainId, links: Iterable[Link], question: Question) -> Judgement:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, cast
 
+import msgspec
 from isal import igzip_lib, isal_zlib
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -31,8 +31,7 @@ class Flaw(Enum):
     TOO_LARGE = "inflates to more than can be a digest"
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """SHA-256 (lower-case hex) and length in bytes of the inflated content, and the container's flaw, if any.
 
     With `TRAILING` the hash is that of the first member; with the other flaws it is that of what could be inflated.

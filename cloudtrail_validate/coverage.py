@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Final
+
+import msgspec
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.model import Interval
@@ -81,8 +82,7 @@ def touches(span: Span, interval: Interval) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """When a log file may have been delivered: every time span that its evidence allows.
 
     `moments` are the points (name's minute, LastModified) that decide whether it belongs to a window; `spans` the same
@@ -125,8 +125,7 @@ def place(minute: datetime | None, modified: datetime | None, day: Interval | No
     return Placed(tuple(moments), tuple(spans))
 
 
-@dataclass(frozen=True, slots=True)
-class Zones:
+class Zones(msgspec.Struct, frozen=True):
     """What is known about the hours of one folder.
 
     `proven` are hours in which every log must have been named by a digest; `gaps` the hours reported as uncovered;

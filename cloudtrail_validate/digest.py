@@ -16,12 +16,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.content import Flaw, Inflater
@@ -81,8 +81,7 @@ class Own(Enum):
     UNUSABLE = "unusable"  # not readable, not parsable, or not in its place: nothing can prove it
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """What a digest says of its predecessor: where it lies, what its content hashes to, how it was signed (hex)."""
 
     where: Locator
@@ -90,8 +89,7 @@ class Claim:
     signature: str
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """Everything one digest says for itself: the element that chains are made of.
 
     `interval` is the hour before the stamp in the key. `says` are the hours that the content names (None where it could
@@ -118,8 +116,7 @@ class Evidence:
         return self.previous is None and self.own is not Own.UNUSABLE
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True):
     """A digest as it came from a store.
 
     `metadata` is None where the store cannot know it (a local copy without sidecar), which is no alteration; the bucket in
@@ -194,9 +191,6 @@ def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogRefe
     if says != where:
         return broken(rules.DIGEST_MOVED, expected=str(says), actual=str(where))
 
-    findings = []
-    if fetched.flaw is Flaw.TRAILING:
-        findings.append(_finding(rules.DIGEST_TRAILING_DATA, chain, where, stamped))
     evidence = Evidence(
         where,
         chain,
@@ -220,9 +214,9 @@ def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogRefe
         finding = _finding(
             rules.DIGEST_ALGORITHM_UNSUPPORTED, chain, where, stamped, expected=HASH_ALGORITHM, actual=other
         )
-    if finding is not None:
-        findings.append(finding)
-    return replace(evidence, own=own, findings=tuple(findings)), references
+    trailing = _finding(rules.DIGEST_TRAILING_DATA, chain, where, stamped) if fetched.flaw is Flaw.TRAILING else None
+    findings = tuple(item for item in (trailing, finding) if item is not None)
+    return replace(evidence, own=own, findings=findings), references
 
 
 def proves(evidence: Evidence, signature: str, keys: RegionKeys) -> bool:

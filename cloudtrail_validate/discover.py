@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+
+import msgspec
 
 from cloudtrail_validate.layout import ACCOUNT, DIGEST_KIND, LOG_KIND, ORGANIZATION, Folder, base_of
 from cloudtrail_validate.model import ChainId
@@ -20,8 +21,7 @@ from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Store,
 _LEVELS_AT_ONCE: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What to look for. Empty strings and None mean "not known": then whatever is found is taken.
 
     `regions` and `accounts` are what the user narrowed to; `expected_regions` the regions enabled for `owner` (multi-region
@@ -39,7 +39,7 @@ class Target:
     accounts: tuple[str, ...] = ()
     expected_regions: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
-    delivered: Mapping[str, datetime] = field(default_factory=dict)
+    delivered: Mapping[str, datetime] = msgspec.field(default_factory=dict)
     excused: bool = False
 
     def selects(self, chain: ChainId) -> bool:
@@ -47,8 +47,7 @@ class Target:
         return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
 
 
-@dataclass(frozen=True, slots=True)
-class Unlisted:
+class Unlisted(msgspec.Struct, frozen=True):
     """A part of the bucket whose listing failed."""
 
     prefix: str
@@ -56,8 +55,7 @@ class Unlisted:
     error: StoreError
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The sites to validate, and what could not be looked into."""
 
     sites: tuple[Site, ...]
@@ -96,8 +94,7 @@ async def discover(store: Store, target: Target) -> Plan:
     return Plan(tuple(_sites(target, found)), tuple(unlisted))
 
 
-@dataclass(frozen=True, slots=True)
-class _Account:
+class _Account(msgspec.Struct, frozen=True):
     """What one account's folders hold."""
 
     base: str

@@ -105,7 +105,6 @@ class Engine:
             for unlisted in plan.unlisted:
                 self._ledger.add(_cannot_look(target, unlisted, scope.window))
             self._ledger.progress.phase = "validating"
-            tools.checker.start()
             await asyncio.gather(*(self._one(site, scope, tools, outcome, gate) for site in plan.sites))
             self._ledger.progress.listing_done = True
             await tools.checker.finish()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate.coverage import TAIL
 from cloudtrail_validate.layout import DIGEST_KIND, Folder, day_path, folder_day, parse_digest_key
@@ -14,15 +17,20 @@ from cloudtrail_validate.stores import AbsentError, Lister, ObjectInfo, StoreErr
 _AFTER_WINDOW = 3 * HOUR  # the digests that reach into the window's last hour, and those that prove them
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Entry:
-    """A digest to read: end time from its key, place, chain, compressed size in bytes (0 where it was not listed)."""
+class Entry(msgspec.Struct, frozen=True):
+    """A digest to read: end time from its key, place, chain, compressed size in bytes (0 where it was not listed).
+
+    Sorts by time.
+    """
 
     end: datetime
     where: Locator
-    chain: ChainId = field(compare=False)
-    size: int = field(compare=False, default=0)
-    modified: datetime | None = field(compare=False, default=None)
+    chain: ChainId
+    size: int = 0
+    modified: datetime | None = None
+
+    def __lt__(self, other: Entry) -> bool:
+        return (self.end, self.where) < (other.end, other.where)
 
 
 @dataclass(slots=True)
@@ -120,7 +128,8 @@ class Finder:
         for found, entries in listing.chains.items():
             chain = self.own(found)
             held = self._found.selected if self._selects(chain) else self._found.others
-            held[chain] = sorted([*held.get(chain, ()), *(replace(entry, chain=chain) for entry in entries)])
+            own = entries if chain == found else [replace(entry, chain=chain) for entry in entries]
+            held[chain] = sorted([*held[chain], *own]) if chain in held else own
         for day, info in listing.strays:
             if day.overlaps(self._window):
                 end = day.within(self._window).end

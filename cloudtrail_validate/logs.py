@@ -1,7 +1,8 @@
 """Log files: what a proven digest says of one, against what lies there; and the bounded pipeline that finds out.
 
-Jobs wait in one queue that producers may fill only so far, workers take them as fast as the store answers. Objects in
-flight are bounded by the number of workers, bytes in flight by a budget that large objects draw on.
+Jobs wait in one queue that producers may fill only so far. As many workers as the pace allows take them as fast as the
+store answers, and end when the queue is empty: none has to be woken that finds nothing to do. Objects in flight are
+bounded by the number of workers, bytes in flight by a budget that large objects draw on.
 """
 
 from __future__ import annotations
@@ -53,21 +54,18 @@ def judge_content(sha256: str, content: Content) -> str | None:
 
 
 class LogChecker:
-    """Reads logs and says what they are. `start`, then `put` as often as needed, then `finish`."""
+    """Reads logs and says what they are. `put` as often as needed, then `finish`."""
 
     def __init__(self, store: Store, ledger: Ledger, pace: Pace) -> None:
         self._store = store
         self._ledger = ledger
         self._pace = pace
         self._queue: deque[Job] = deque()
-        self._arrived = asyncio.Condition()
-        self._closed = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._room = asyncio.Event()
+        self._most = store.workers or pace.limit
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: BaseException | None = None
         self._budget = Budget(BYTES_IN_FLIGHT)
-
-    def start(self) -> None:
-        """Start the workers."""
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._store.workers or self._pace.limit)]
 
     async def put(self, jobs: Sequence[Job]) -> None:
         """Hand in logs to read; waits while too many are queued."""
@@ -76,17 +74,21 @@ class LogChecker:
         progress = self._ledger.progress
         progress.objects_known += len(jobs)
         progress.bytes_known += sum(job.size or 0 for job in jobs)
-        async with self._arrived:
-            await self._arrived.wait_for(lambda: len(self._queue) < _QUEUED)
-            self._queue.extend(jobs)
-            self._arrived.notify_all()
+        while len(self._queue) >= _QUEUED and self._failed is None:
+            self._room.clear()
+            await self._room.wait()
+        self._queue.extend(jobs)
+        for _ in range(min(len(jobs), self._most - len(self._tasks))):
+            task = asyncio.create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
 
     async def finish(self) -> None:
-        """Wait until everything handed in is done."""
-        async with self._arrived:
-            self._closed = True
-            self._arrived.notify_all()
-        await asyncio.gather(*self._tasks)
+        """Wait until everything handed in is done. Raises what a worker raised, which nothing in a bucket can cause."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._failed is not None:
+            raise self._failed
 
     async def cancel(self) -> None:
         """Stop at once."""
@@ -94,21 +96,21 @@ class LogChecker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._failed = self._failed or task.exception()
+        if self._failed is not None:
+            self._room.set()  # whoever waits would wait for ever
+
     async def _work(self) -> None:
         queue = self._queue
         check = self._check if self._store.batch == 1 else self._check_batch
-        while True:
-            while queue:
-                full = len(queue) >= _QUEUED
-                await check(queue.popleft())
-                if full or len(queue) == _QUEUED // 2:
-                    async with self._arrived:
-                        self._arrived.notify_all()
-            async with self._arrived:
-                if self._closed and not queue:
-                    return
-                self._arrived.notify_all()
-                await self._arrived.wait_for(lambda: bool(queue) or self._closed)
+        while queue:
+            job = queue.popleft()
+            if len(queue) < _QUEUED:
+                self._room.set()
+            await check(job)
 
     async def _check(self, job: Job) -> None:
         """Read one log within the run's pace."""
@@ -127,7 +129,7 @@ class LogChecker:
 
     async def _check_batch(self, job: Job) -> None:
         """Read several logs in one go, leaving enough for the other workers."""
-        number = min(self._store.batch, 1 + len(self._queue) // len(self._tasks))
+        number = min(self._store.batch, 1 + len(self._queue) // self._most)
         jobs = [job, *(self._queue.popleft() for _ in range(min(number - 1, len(self._queue))))]
         for one, answer in zip(jobs, await self._store.contents([one.where for one in jobs]), strict=True):
             self._account(one, answer)

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 
 class Status(StrEnum):
     """What a finding says about its object or its hours (CONTRACT: report schema, `findings[].status`)."""
@@ -75,8 +77,7 @@ class Locator(NamedTuple):
         return f"s3://{self.bucket}/{self.key}" if self.bucket else self.key
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ChainId:
+class ChainId(msgspec.Struct, frozen=True, order=True):
     """Which chain a digest belongs to, as its key says it.
 
     `trail` and `home_region` are empty strings for an object in a digest folder whose name is no digest name.
@@ -101,8 +102,7 @@ class ChainId:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One fact about one object or one span of hours.
 
     Data only: the sentence is written by `report.sentences`. `cause` is set for unreadable objects, `expected` and
@@ -151,8 +151,7 @@ class Counts:
         return self.valid + self.altered + self.missing + self.extra + self.unverifiable
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """Hours of the window that no proven digest of a chain covers."""
 
     rule: str

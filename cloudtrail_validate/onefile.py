@@ -272,7 +272,7 @@ class _Search:
         if link is None:
             return None
         where = link.where if self.folder.bucket else Locator("", link.where.key)
-        return replace(entry, where=where, end=link.interval.end)
+        return Entry(link.interval.end, where, entry.chain, entry.size, entry.modified)
 
 
 def _fits(log: LogReference, content: Content) -> bool:

@@ -6,9 +6,10 @@ vectors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from cloudtrail_validate.model import Status
 
@@ -43,8 +44,7 @@ CHAIN_ABSENT = "chain-absent"
 CHAIN_RESTART = "chain-restart"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """One rule of the contract.
 
     `status` is what its findings are, unless the rule's own text gives a second possibility (`also`). `title` heads a

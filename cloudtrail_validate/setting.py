@@ -6,9 +6,11 @@ What only some runs need is imported when they do: botocore and obstore cost mor
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate.discover import Target
 from cloudtrail_validate.keys import KeySource, read_key_file
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.aws import Aws
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """What a run works with: where it reads, whose keys it takes, what it looks for, and how fast it may.
 
     `aws` is who reads the bucket, None for a local copy.

@@ -10,11 +10,11 @@ from __future__ import annotations
 import binascii
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -29,8 +29,7 @@ _PADDING: Final = padding.PKCS1v15()
 _HASH: Final = Prehashed(SHA256())
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(msgspec.Struct, frozen=True):
     """One key that CloudTrail signs with in one region, and when it is valid. `source` is `aws` or `file`."""
 
     fingerprint: str
@@ -73,15 +72,14 @@ def verify(key: rsa.RSAPublicKey, signature: bytes, sha256: bytes) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class RegionKeys:
+class RegionKeys(msgspec.Struct, frozen=True):
     """What a key source answered for one region.
 
     `issuer` is true where CloudTrail itself answered: only then does the absence of a fingerprint say something.
     `cause` and `detail` tell why there was no answer.
     """
 
-    keys: Mapping[str, PublicKey] = field(default_factory=dict)
+    keys: Mapping[str, PublicKey] = msgspec.field(default_factory=dict)
     issuer: bool = False
     cause: Cause | None = None
     detail: str | None = None

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.chain import Judgement, Link, Question, State, absent, judge, tail_is_cut
@@ -31,8 +33,7 @@ Links = Mapping[ChainId, Sequence[Link]]
 _CONTEXT: Final = 2  # digests read beyond the window: one may reach into it, the next proves that one
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(msgspec.Struct, frozen=True):
     """What to validate: `folders` newest location first. `expected` is true where a trail must have digests here.
 
     `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
@@ -62,8 +63,7 @@ class Site:
         return ChainId(self.account, self.region, self.trail, self.home_region, self.organization_id, Kind.STANDARD)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """What is asked of every site: window, time of asking, and which trails (None: every trail that is found)."""
 
     window: Interval
@@ -71,8 +71,7 @@ class Scope:
     selects: Callable[[ChainId], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(msgspec.Struct, frozen=True):
     """What every site works with. `references` bounds the log references held at once, `kept` those kept for later."""
 
     store: Store

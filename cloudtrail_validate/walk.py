@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate import digest
 from cloudtrail_validate.chain import Link, Prover, State
@@ -33,8 +35,7 @@ def references_in(size: int) -> int:
     return max(0, size - 300) // BYTES_PER_REFERENCE
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """A proven digest that names logs: where to read them again, or the references themselves."""
 
     entry: Entry
@@ -77,8 +78,7 @@ class DigestReader:
         return evidence, logs
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True):
     """What a site proved: its digests that name logs, and the reader that reads them again."""
 
     account: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.activity import Activity, explaining_events, near
@@ -25,8 +26,7 @@ _HOURS_RULES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(msgspec.Struct, frozen=True):
     """Where a trail's own events are found: its owner and home region (empty: not known), and the bucket it writes to."""
 
     bucket: str
@@ -34,8 +34,7 @@ class Trail:
     home_region: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hours:
+class Hours(msgspec.Struct, frozen=True):
     """The hours that a finding concerns and those in which an explanation may lie."""
 
     finding: Finding

@@ -16,7 +16,8 @@ from cloudtrail_validate.verdict import ExitCode
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws import Aws
-    from cloudtrail_validate.evidence.diff import Changed, Event, LogDiff, Side
+    from cloudtrail_validate.evidence import Changed, Event
+    from cloudtrail_validate.evidence.diff import LogDiff, Side
     from cloudtrail_validate.report.page import Page
 
 _S3: Final = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+?)(?:\?versionId=(?P<version>[^?]+))?", re.DOTALL)

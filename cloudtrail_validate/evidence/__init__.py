@@ -11,12 +11,13 @@ free of I/O, so that a report can hold them.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from cloudtrail_validate.model import Cause
 
-__all__ = ["Original", "Version", "Versions"]
+__all__ = ["Change", "Changed", "Changes", "Counts", "Event", "Original", "Version", "Versions"]
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,13 +44,68 @@ class Original(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sha256: str
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an event is known by; null where it does not say. `problem` is why it could not be read."""
+
+    event_id: str | None = None
+    time: str | None = None
+    name: str | None = None
+    source: str | None = None
+    region: str | None = None
+    actor: str | None = None
+    address: str | None = None
+    problem: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One value, by its path in the event; before and after as JSON text (cut when long), null where it is absent."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event of both sides with other content. `total` counts all its changes, of which not all may be listed."""
+
+    event: Event
+    changes: tuple[Change, ...]
+    total: int
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Exact numbers of events; the lists beside them may hold fewer."""
+
+    unchanged: int
+    removed: int
+    added: int
+    changed: int
+    duplicates: int
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an altered log says differently from its original, event by event: the first events of each sort.
+
+    `verdict` and `counts` are those of `ctvalidate diff`, which lists them all. `problem` is why events could not be
+    told apart, where they could not.
+    """
+
+    verdict: Literal["same", "different", "unknown"]
+    counts: Counts
+    removed: tuple[Event, ...] = ()
+    added: tuple[Event, ...] = ()
+    changed: tuple[Changed, ...] = ()
+    problem: str | None = None
+
+
 class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the bucket's versions say about one object.
 
     `versions` are newest first; of very many only the newest and oldest are there, and `note` says so. `replaced_at`
     is when the original stopped being current, `deleted_at` when the object that is gone now was deleted.
     `restore_command` makes the original current again (a line for a POSIX shell), null where none is needed or
-    possible. `note` is one sentence on what is missing and what to do about it.
+    possible. `note` is one sentence on what is missing and what to do about it. `changes` is there where the original of
+    a log and what lies in its place now could be compared.
     """
 
     versions: tuple[Version, ...] = ()
@@ -58,3 +114,4 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     deleted_at: datetime | None = None
     restore_command: str | None = None
     note: str | None = None
+    changes: Changes | msgspec.UnsetType = msgspec.UNSET

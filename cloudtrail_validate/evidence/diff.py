@@ -3,9 +3,9 @@
 `compare` takes two log files as stored (gzip or inflated) in pieces. Events are matched by `eventID`; their order and
 their formatting do not count. Either side may be anything: what cannot be read is said, and raises nothing.
 
-Bounds: a side inflates to at most `MAX_BYTES` and has at most `MAX_EVENTS` events, beyond which `TooLargeError` says
-so. Both sides are held inflated, so memory stays below three times `MAX_BYTES` and ~0.5 kB an event; events are
-parsed one at a time. Pure.
+Bounds: a side inflates to at most `MAX_BYTES` (in a report `REPORTED_BYTES`) and has at most `MAX_EVENTS` events, beyond
+which `TooLargeError` says so. Both sides are held inflated, so memory stays below three times that and ~0.5 kB an event;
+events are parsed one at a time. Pure.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate.content import Flaw, Inflater
+from cloudtrail_validate.evidence import Change, Changed, Changes, Counts, Event
 from cloudtrail_validate.evidence.events import (
     ABSENT,
     MAX_EVENT_BYTES,
@@ -39,6 +41,8 @@ MAX_STORED: Final = MAX_BYTES + 1024 * 1024  # as stored: what does not inflate 
 MAX_EVENTS: Final = 500_000  # of one side; at 600 bytes, as the shortest real events have, 256 MB hold 450,000
 LISTED: Final = 10_000  # events of one sort listed; their number is exact all the same
 CHANGES: Final = 200  # values of one event listed, likewise
+REPORTED: Final = 20  # events of one sort, and values of one event, in a report
+REPORTED_BYTES: Final = 32 * 1024 * 1024  # inflated, of one side that a report is to compare
 SCHEMA: Literal["ctvalidate.diff/1"] = "ctvalidate.diff/1"
 _VALUE: Final = 2_000  # characters of a value
 _WORD: Final = 300  # characters of what an event is called by
@@ -66,51 +70,12 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event is known by; null where it does not say. `problem` is why it could not be read."""
-
-    event_id: str | None = None
-    time: str | None = None
-    name: str | None = None
-    source: str | None = None
-    region: str | None = None
-    actor: str | None = None
-    address: str | None = None
-    problem: str | None = None
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One value, by its path in the event; before and after as JSON text (cut when long), null where it is absent."""
-
-    path: str
-    before: str | None
-    after: str | None
-
-
-class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of both sides with other content. `total` counts all its changes, of which not all may be listed."""
-
-    event: Event
-    changes: tuple[Change, ...]
-    total: int
-
-
 class Duplicate(msgspec.Struct, frozen=True, kw_only=True):
     """An event id that occurs more than once on a side, and how often on each."""
 
     event_id: str
     original: int
     altered: int
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Exact numbers of events; the lists beside them end at `LISTED`."""
-
-    unchanged: int
-    removed: int
-    added: int
-    changed: int
-    duplicates: int
 
 
 class LogDiff(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,10 +96,18 @@ class LogDiff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(
-    original: Iterable[bytes], altered: Iterable[bytes], *, names: tuple[str, str] = ("original", "altered")
+    original: Iterable[bytes],
+    altered: Iterable[bytes],
+    *,
+    names: tuple[str, str] = ("original", "altered"),
+    most: int | None = None,
 ) -> LogDiff:
-    """Compare two logs, each as the bytes of its file in pieces. Raises `TooLargeError`, and what the pieces raise."""
-    one, other = _Log.read(original, names[0]), _Log.read(altered, names[1])
+    """Compare two logs, each as the bytes of its file in pieces.
+
+    Raises `TooLargeError` where one of them inflates to more than `most` bytes (`MAX_BYTES`), and what the pieces raise.
+    """
+    most = MAX_BYTES if most is None else most
+    one, other = _Log.read(original, names[0], most), _Log.read(altered, names[1], most)
     matching = _Matching(one, other)
     if one.readable and other.readable:
         matching.run()
@@ -155,6 +128,19 @@ def compare(
         added=tuple(matching.added),
         changed=tuple(matching.changed),
         duplicates=tuple(matching.duplicates),
+    )
+
+
+def brief(diff: LogDiff) -> Changes:
+    """The same for a report: exact numbers, the first events of each sort, the first values of each event."""
+    problem = next((side.problem for side in (diff.original, diff.altered) if side.problem), None)
+    return Changes(
+        verdict=diff.verdict,
+        counts=diff.counts,
+        removed=diff.removed[:REPORTED],
+        added=diff.added[:REPORTED],
+        changed=tuple(replace(item, changes=item.changes[:REPORTED]) for item in diff.changed[:REPORTED]),
+        problem=problem,
     )
 
 
@@ -190,9 +176,9 @@ class _Log:
     events: dict[str | None, list[_Span]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, pieces: Iterable[bytes], name: str) -> _Log:
+    def read(cls, pieces: Iterable[bytes], name: str, most: int) -> _Log:
         """Inflate a side and find its events."""
-        inflater = Inflater(accept_plain=True, keep=True, limit=MAX_BYTES)
+        inflater = Inflater(accept_plain=True, keep=True, limit=most)
         stored = 0
         for piece in pieces:
             stored += len(piece)
@@ -201,7 +187,7 @@ class _Log:
             inflater.feed(piece)
         content = inflater.finish()
         if content.flaw is Flaw.TOO_LARGE:
-            raise TooLargeError(f"{name}: inflates to more than {size(MAX_BYTES)}, {_TOO_MUCH}")
+            raise TooLargeError(f"{name}: inflates to more than {size(most)}, {_TOO_MUCH}")
         log = cls(name, inflater.kept(), content.sha256, content.flaw)
         damaged = content.flaw is not None and content.flaw is not Flaw.TRAILING
         log.problem = content.flaw.value if content.flaw and damaged else syntax(log.data)

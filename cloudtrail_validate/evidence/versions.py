@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from cloudtrail_validate import digest
 from cloudtrail_validate.content import Inflater
 from cloudtrail_validate.digest import Fetched, Own
-from cloudtrail_validate.evidence import Versions
+from cloudtrail_validate.evidence import Changes, Counts, Versions
+from cloudtrail_validate.evidence.diff import REPORTED_BYTES, TooLargeError, brief, compare
 from cloudtrail_validate.evidence.history import ENDS, Checked, Entry, Listing, Subject, assemble, merge, subjects
 from cloudtrail_validate.evidence.objects import MOST_BYTES, Body, asked, opened, twice
 from cloudtrail_validate.layout import DigestName
@@ -97,7 +100,30 @@ class _Look:
         if subject.provable:
             checked = {e.version_id: self._check(subject, e) for e in listing.entries if e.size is not None}
         unnamed = all(entry.version_id == "null" for entry in listing.entries)
-        return assemble(subject, listing, checked, keeps=self._keeps_versions(bucket) if unnamed else True)
+        found = assemble(subject, listing, checked, keeps=self._keeps_versions(bucket) if unnamed else True)
+        return self._with_changes(subject, listing.entries, checked, found)
+
+    def _with_changes(
+        self, subject: Subject, entries: Sequence[Entry], checked: Mapping[str, Checked], found: Versions
+    ) -> Versions:
+        """Add what a log's present content says differently from its original."""
+        if subject.digest or found.original is None or entries[0].size is None:
+            return found
+        now = entries[0].version_id
+        if checked[now].proven or checked[now].cause is not None:
+            return found
+        first = found.original.version_id
+        try:
+            changes = twice(lambda: self._compare(subject.where, first, now))
+        except (StoreError, AbsentError, ConfigurationError, TooLargeError) as error:
+            nothing = Counts(unchanged=0, removed=0, added=0, changed=0, duplicates=0)
+            changes = Changes(verdict="unknown", counts=nothing, problem=printable(str(error)))
+        return replace(found, changes=changes)
+
+    def _compare(self, where: Locator, original: str, altered: str) -> Changes:
+        """Two versions of a log, event by event. Both are held in memory, so there is one such comparison at a time."""
+        with self._large, opened(self.aws, where, original) as one, opened(self.aws, where, altered) as other:
+            return brief(compare(one.pieces, other.pieces, most=REPORTED_BYTES))
 
     def _list(self, where: Locator) -> Listing:
         """All versions of exactly this key. Of more than `ENDS` at either end the middle is let go as it comes."""

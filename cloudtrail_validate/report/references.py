@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from cloudtrail_validate import rules
-from cloudtrail_validate.evidence import Versions
+from cloudtrail_validate.evidence import Event, Versions
 from cloudtrail_validate.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
 from cloudtrail_validate.model import HOUR, Interval, Status, isoformat
 from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Verdict
@@ -221,7 +221,39 @@ def version_lines(finding: FindingRecord) -> list[str]:
     told, command = history(versions), versions.restore_command
     # An escape would make another command of it: of a key with control characters the JSON report has the right one.
     restore = [f"restore it: {command}"] if command and printable(command) == command else []
-    return ([printable(f"versions: {told}")] if told else []) + restore
+    return ([printable(f"versions: {told}")] if told else []) + restore + change_lines(versions)
+
+
+def change_lines(versions: Versions) -> list[str]:
+    """What the log in the original's place says differently: numbers, then the first events, a line each."""
+    changes = versions.changes
+    if isinstance(changes, msgspec.UnsetType):
+        return []
+    counts = changes.counts
+    if changes.problem and not any((counts.removed, counts.changed, counts.added, counts.unchanged)):
+        return [printable(f"events: not compared: {changes.problem}")]
+    numbers = (
+        f"{counts.removed:,} removed, {counts.changed:,} changed, {counts.added:,} added, {counts.unchanged:,} equal"
+    )
+    problem = f" ({changes.problem})" if changes.problem else ""
+    changed = (
+        (item.event, ", ".join(change.path or "all of it" for change in item.changes)) for item in changes.changed
+    )
+    sorts = (
+        *(("removed", event, "") for event in changes.removed),
+        *(("changed", event, paths) for event, paths in changed),
+        *(("added", event, "") for event in changes.added),
+    )
+    listed = [printable(_line(sort, event, paths)) for sort, event, paths in sorts[:MOST_EVENTS]]
+    left = counts.removed + counts.changed + counts.added - len(listed)
+    more = [f"{plural(left, 'more event')}: ctvalidate diff"] if left > 0 and listed else []
+    return [printable(f"events: {numbers}{problem}"), *listed, *more]
+
+
+def _line(sort: str, event: Event, paths: str) -> str:
+    told = (event.time, event.name, f"by {event.actor}" if event.actor else None, event.address, event.problem)
+    what = " ".join(part for part in told if part) or "an event"
+    return f"{sort} {what}{f': {paths}' if paths else ''}, event {event.event_id or 'without an id'}"
 
 
 def _event(event: EventRecord) -> str:

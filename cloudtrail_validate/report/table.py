@@ -19,7 +19,7 @@ from cloudtrail_validate.evidence import Versions
 from cloudtrail_validate.model import Cause, Kind, Status, isoformat
 from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import history
+from cloudtrail_validate.report.references import change_lines, history
 from cloudtrail_validate.report.sentences import remedy
 from cloudtrail_validate.rules import RULES
 from cloudtrail_validate.text import duration, plural, size
@@ -391,6 +391,8 @@ def _objects(page: Page, findings: Sequence[FindingRecord], number: int, *, verb
                 page.line((f"{name:<9}", "dim"), page.shorten(value, page.width - 15), indent=6)
         if isinstance(finding.versions, Versions):
             page.wrapped(history(finding.versions), lead=("versions ", "dim"), indent=6)
+            for line in change_lines(finding.versions):
+                page.wrapped(line, indent=6)
     if len(shown) < number:
         page.line((f"{page.signs.dots} and {number - len(shown):,} more: --output report.json", "dim"), indent=4)
 

@@ -7,7 +7,6 @@ of them.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -43,16 +42,14 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
     modified: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Children:
+class Children(msgspec.Struct, frozen=True):
     """One level of a listing: names of the folders under a prefix, and the objects that lie right in it."""
 
     folders: tuple[str, ...]
     objects: tuple[ObjectInfo, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """An object as it is stored: the inflater that took its bytes, its metadata, and when it was last written.
 
     `metadata` and `modified` are None where the store cannot know them.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import datetime
 from functools import reduce
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.chain import Judgement, Link, Prover, Question, Slice, State, join, judge, of, prove

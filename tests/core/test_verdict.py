@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from itertools import chain, combinations, product
 
 import pytest
+from msgspec.structs import replace
 
 from cloudtrail_validate import ledger as ledger_module
 from cloudtrail_validate import rules

@@ -49,8 +49,9 @@ class Trail:
         """Keys of the digests, oldest first; the first starts the chain."""
         return [key for key in self._keys() if "/CloudTrail-Digest/" in key]
 
-    def get(self, key: str) -> bytes:
-        return self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    def get(self, key: str, version: str | None = None) -> bytes:
+        more: Any = {"VersionId": version} if version else {}
+        return self.s3.get_object(Bucket=BUCKET, Key=key, **more)["Body"].read()
 
     def put(self, key: str, body: bytes, **more: Any) -> str:
         """Overwrite an object; returns the new version's id."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shlex
 import subprocess
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import UNSET
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.aws import Aws
-from cloudtrail_validate.evidence import versions
+from cloudtrail_validate.evidence import Changes, versions
 from cloudtrail_validate.evidence.history import Checked, Entry, Listing, Subject, assemble, merge, subjects
 from cloudtrail_validate.evidence.versions import witness
 from cloudtrail_validate.model import Cause, Finding, Locator, Status
@@ -61,6 +63,10 @@ def test_an_overwritten_log_is_found_and_its_command_brings_it_back(trail: Trail
     assert (seen.original.version_id, seen.original.last_modified) == (first, seen.versions[1].last_modified)
     assert seen.replaced_at == seen.versions[0].last_modified
     assert (seen.deleted_at, seen.note) == (None, None)
+    assert isinstance(seen.changes, Changes)
+    assert (seen.changes.verdict, seen.changes.counts.removed, seen.changes.counts.unchanged) == ("different", 1, 3)
+    cut = json.loads(gzip.decompress(trail.get(key, first)))["Records"][0]
+    assert [event.event_id for event in seen.changes.removed] == [cut["eventID"]]
     assert seen.restore_command is not None
     assert "copy-object" in seen.restore_command
     run_command(seen.restore_command)
@@ -224,7 +230,27 @@ def test_what_inflates_to_more_than_memory_is_hashed_in_pieces(aws: AwsServer, t
     finally:
         tracemalloc.stop()
     assert [v.proven for v in seen.versions] == [False, True]
+    assert isinstance(seen.changes, Changes)
+    assert "inflates to more than" in (seen.changes.problem or "")
     assert peak < 50_000_000
+
+
+def test_what_stands_in_for_a_log_and_is_none_is_said(trail: Trail) -> None:
+    key = trail.logs[0]
+    trail.put(key, b"gone")
+    seen = trail.witness(key)
+    assert isinstance(seen.changes, Changes)
+    assert (seen.changes.verdict, seen.changes.removed) == ("different", ())
+    assert seen.changes.problem is not None
+
+
+def test_nothing_is_compared_where_nothing_stands_in_the_originals_place(trail: Trail) -> None:
+    gone, rewritten = trail.logs[:2]
+    trail.put(gone, without_first_event(trail.get(gone)))
+    trail.delete(gone)
+    trail.put(rewritten, trail.get(rewritten))
+    assert trail.witness(gone).changes is UNSET
+    assert trail.witness(rewritten).changes is UNSET
 
 
 def test_an_archived_original_is_named_with_the_step_that_is_missing(trail: Trail) -> None:

@@ -19,11 +19,12 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from msgspec.structs import replace
 
 from cloudtrail_validate import rules
-from cloudtrail_validate.evidence import Version, Versions
+from cloudtrail_validate.evidence import Change, Changed, Changes, Counts, Event, Version, Versions
 from cloudtrail_validate.model import Interval, Kind, Status, isoformat
 from cloudtrail_validate.report import FindingRecord, Report, Verdict, asff, from_json, jsonl, junit, ocsf, sarif
 from cloudtrail_validate.report import csv as csv_format
 from cloudtrail_validate.report.references import (
+    change_lines,
     explanations,
     hours,
     identities,
@@ -250,6 +251,29 @@ def test_a_command_that_cannot_be_shown_as_it_is_is_not_shown() -> None:
         "versions: none of 1 version is proven; deleted 2026-01-01T03:00:00Z"
     ]
     assert explanations(replace(bare, versions=Versions())) == []
+
+
+def test_what_changed_inside_a_log_is_told_in_lines() -> None:
+    removed = tuple(
+        Event(event_id=f"e{n}", time="2026-01-01T00:05:00Z", name="DeleteTrail\x1b", actor="jane") for n in (1, 2)
+    )
+    change = Change(path="sourceIPAddress", before='"192.0.2.1"', after=None)
+    changed = Changed(event=Event(event_id="e3", name="AssumeRole"), changes=(change,), total=1)
+    counts = Counts(unchanged=7, removed=12, added=1, changed=1, duplicates=0)
+    changes = Changes(verdict="different", counts=counts, removed=removed, added=(Event(),), changed=(changed,))
+    lines = change_lines(Versions(changes=changes))
+    assert lines[0] == "events: 12 removed, 1 changed, 1 added, 7 equal"
+    assert lines[1] == "removed 2026-01-01T00:05:00Z DeleteTrail\\x1b by jane, event e1"
+    assert lines[3:] == [
+        "changed AssumeRole: sourceIPAddress, event e3",
+        "added an event, event without an id",
+        "10 more events: ctvalidate diff",
+    ]
+    unread = Changes(
+        verdict="unknown", counts=Counts(unchanged=0, removed=0, added=0, changed=0, duplicates=0), problem="no"
+    )
+    assert change_lines(Versions(changes=unread)) == ["events: not compared: no"]
+    assert change_lines(Versions()) == []
 
 
 # --- JSON Lines
