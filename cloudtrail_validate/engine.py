@@ -25,7 +25,7 @@ from cloudtrail_validate.walk import Proof
 
 SITES_AT_ONCE: Final = 64  # enough to keep every request slot busy when each has only a few digests to read
 REFERENCES_IN_MEMORY: Final = 40_000  # of all sites together, ~0.5 kB each
-REFERENCES_KEPT: Final = 20_000  # besides, from proving a digest until its logs are matched; others are read again
+REFERENCES_KEPT: Final = 12_500  # besides, from proving a digest until its logs are matched; others are read again
 _log = logging.getLogger("cloudtrail_validate")
 _log.addHandler(logging.NullHandler())  # without it, Python prints what nobody asked for to standard error
 

@@ -26,7 +26,7 @@ from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.stores import AbsentError, Store, StoreError
 
 BYTES_PER_REFERENCE: Final = 70  # compressed: 32 random bytes of hash, 12 of name, little else
-REFERENCES_AT_ONCE: Final = 20_000  # read in one batch, ~0.5 kB each in memory
+REFERENCES_AT_ONCE: Final = 10_000  # read in one batch, ~0.5 kB each in memory
 _DIGESTS_AT_ONCE: Final = 512  # as many as may be in flight by default
 
 

@@ -8,42 +8,53 @@ inflated files are accepted. A file's mtime says nothing of its delivery.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from cloudtrail_validate import digest
 from cloudtrail_validate.content import Content, Inflater
-from cloudtrail_validate.model import Cause, Locator
+from cloudtrail_validate.model import Locator
 from cloudtrail_validate.stores import AbsentError, BucketAbsentError, Children, ObjectInfo, Stored, StoreError
+from cloudtrail_validate.stores.hashers import HasherError, Hashers
+from cloudtrail_validate.stores.hashing import (
+    Hashed,
+    cause_of,
+    failure,
+    feed,
+    hash_file,
+    open_regular,
+)
 
 SIDECAR: Final = ".metadata.json"
 _SIDECAR_BYTES: Final = 64 * 1024  # S3 itself allows 2 kB of user metadata
-_PIECE_BYTES: Final = 1024 * 1024
 _PAGE: Final = 1000
-_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP})
+_MANY: Final = 600  # logs from which on it pays to start processes: they take as long to start as these to hash
 T = TypeVar("T")
 
 
 class Local:
-    """A folder, read on as many threads as there are cores: inflating and hashing release the GIL."""
+    """A folder, read on as many threads as there are cores, and where it holds many logs in as many processes."""
 
     dated = False
-    batch = 64  # logs a hand-over to a thread: each costs the event loop ~50 µs, half of what a log of 60 kB does
+    batch = 64  # logs a hand-over: each costs the event loop ~50 µs, half of what a log of 60 kB does
 
     def __init__(self, root: Path) -> None:
         cores = os.cpu_count() or 1
         self.workers: int | None = 2 * cores
-        self._root = root
+        self._root = str(root)
         self._threads = ThreadPoolExecutor(max_workers=cores, thread_name_prefix="ctvalidate-local")
+        self._cores = cores
+        self._hashed = 0
+        self._starting: asyncio.Task[Hashers] | None = None
 
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
@@ -67,7 +78,7 @@ class Local:
         """The file of exactly this key."""
 
         def look() -> ObjectInfo | None:
-            status = self._path(key).lstat()
+            status = Path(self._path(key)).lstat()
             return None if stat.S_ISDIR(status.st_mode) else _info(key, status)
 
         try:
@@ -81,27 +92,33 @@ class Local:
         def read() -> tuple[Inflater, Mapping[str, str] | None]:
             path = self._path(where.key)
             inflater = Inflater(accept_plain=True, keep=True, limit=digest.MAX_DIGEST_BYTES)
-            _feed(path, inflater)
+            feed(path, inflater)
             return inflater, _sidecar(path)
 
         return await self._call(read)
 
     async def content(self, where: Locator, size: int | None) -> Content:
         """A log, gzip or inflated."""
-        return await self._call(lambda: self._hash(where))
+        (hashed,) = await self.contents([where])
+        if not isinstance(hashed, Content):
+            raise hashed
+        return hashed
 
-    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
-        """Several logs, one after the other on one thread."""
+    async def contents(self, places: Sequence[Locator]) -> Sequence[Hashed]:
+        """Several logs, one after the other in one process or on one thread."""
+        paths = [self._path_or_error(where) for where in places]
+        wanted = [path for path in paths if isinstance(path, str)]
+        hashed = iter(await self._hash(wanted))
+        return [path if isinstance(path, AbsentError) else next(hashed) for path in paths]
 
-        def read(where: Locator) -> Content | AbsentError | StoreError:
-            try:
-                return self._hash(where)
-            except (AbsentError, StoreError) as error:
-                return error
-            except OSError as error:
-                return _failure(error)
-
-        return await self._call(lambda: [read(where) for where in places])
+    async def _hash(self, paths: Sequence[str]) -> list[Hashed]:
+        self._hashed += len(paths)
+        if self._starting is None and self._hashed > _MANY and self._cores > 1:
+            self._starting = asyncio.create_task(Hashers.start(self._cores))
+        if self._starting is not None and self._starting.done():
+            with suppress(HasherError):  # the threads do what a process that ended left undone
+                return await self._starting.result().hash(paths)
+        return await self._call(lambda: [hash_file(path) for path in paths])
 
     async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
         """A file as it lies there, with what its sidecar says where it has one."""
@@ -109,27 +126,31 @@ class Local:
         def read() -> Stored:
             path = self._path(where.key)
             inflater = make(None)
-            _feed(path, inflater)
-            return Stored(inflater, _sidecar(path), _info(where.key, path.stat()).modified)
+            feed(path, inflater)
+            return Stored(inflater, _sidecar(path), _info(where.key, Path(path).stat()).modified)
 
         return await self._call(read)
 
     async def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads and processes."""
+        if self._starting is not None:
+            with suppress(HasherError):
+                await (await self._starting).close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _call(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except OSError as error:
-            raise _failure(error) from error
+            raise failure(error) from error
 
-    def _hash(self, where: Locator) -> Content:
-        inflater = Inflater(accept_plain=True)
-        _feed(self._path(where.key), inflater)
-        return inflater.finish()
+    def _path_or_error(self, where: Locator) -> str | AbsentError:
+        try:
+            return self._path(where.key)
+        except AbsentError as error:
+            return error
 
-    def _path(self, key: str) -> Path:
+    def _path(self, key: str) -> str:
         """The file of a key. Keys that a file system cannot hold, or that would leave the folder, are of no file.
 
         Empty segments (a prefix that ends in a slash makes one) are left out, as file systems and copy tools do.
@@ -141,7 +162,7 @@ class Local:
             os.fsencode(key)
         except UnicodeEncodeError:
             raise AbsentError(f"no file can have the key {key!r}") from None
-        return self._root.joinpath(*parts)
+        return "/".join((self._root, *parts))  # pathlib would take a tenth of the whole run
 
     def _entries(self, prefix: str) -> list[tuple[str, ObjectInfo | None]]:
         """Names in one folder in S3's order; None stands for a folder. Symbolic links to folders are not followed."""
@@ -155,7 +176,7 @@ class Local:
             return []
         except OSError as error:
             # Whatever hinders, the folder is there: a listing that passed over it would hide what lies in it.
-            raise StoreError(_cause(error), f"cannot list {prefix[-200:]}: {error.strerror}") from error
+            raise StoreError(cause_of(error), f"cannot list {prefix[-200:]}: {error.strerror}") from error
         names = {name for name, _, _ in entries}
         out: list[tuple[str, ObjectInfo | None]] = []
         for name, is_folder, entry in sorted(entries, key=lambda item: os.fsencode(item[0] + "/" * item[1])):
@@ -188,42 +209,12 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
 
 
-def _feed(path: Path, inflater: Inflater) -> None:
-    """Read a regular file piece by piece."""
-    with _open(path) as file:
-        while piece := file.read(_PIECE_BYTES):
-            inflater.feed(piece)
-
-
-def _open(path: Path) -> BinaryIO:
-    """A regular file, opened. A folder in its place is no object; a pipe or device there is not waited for."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return open(descriptor, "rb", buffering=0)  # noqa: PTH123  # a descriptor, not a path
-    os.close(descriptor)
-    if stat.S_ISDIR(mode):
-        raise AbsentError("a folder lies in its place")
-    raise StoreError(Cause.ACCESS_DENIED, "is not a regular file")
-
-
-def _sidecar(path: Path) -> Mapping[str, str] | None:
+def _sidecar(path: str) -> Mapping[str, str] | None:
     """The metadata that a sidecar holds, None without one; one that is no JSON object of strings holds nothing."""
     try:
-        with _open(path.with_name(path.name + SIDECAR)) as file:
+        with open_regular(path + SIDECAR) as file:
             return msgspec.json.decode(file.read(_SIDECAR_BYTES), type=dict[str, str])
     except FileNotFoundError:
         return None
     except (AbsentError, msgspec.DecodeError, RecursionError):
         return {}
-
-
-def _failure(error: OSError) -> StoreError | AbsentError:
-    text = f"{os.strerror(error.errno)}" if error.errno else str(error)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL):
-        return AbsentError(text)
-    return StoreError(_cause(error), text)
-
-
-def _cause(error: OSError) -> Cause:
-    return Cause.ACCESS_DENIED if error.errno in _REFUSED else Cause.NETWORK
