@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.servers.aws import AwsServer
     from tests.servers.proxy import FaultProxy
     from tests.servers.rclone import RcloneServer
+    from tests.servers.swift import SwiftServer
 
 # No deadline: the computers that run the tests differ too much. The same examples every time where a red build must
 # mean a change of the code; new ones on a developer's computer.
@@ -71,6 +72,23 @@ def rclone(tmp_path: Path) -> Iterator[RcloneServer]:
 
     with rclone_s3(tmp_path / "rclone") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def swift_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
+    """One Swift for all tests of a process. Tests want `swift`, and a bucket of their own."""
+    from tests.servers.swift import swift_s3
+
+    with swift_s3(tmp_path_factory.mktemp("swift")) as server:
+        yield server
+
+
+@pytest.fixture
+def swift(swift_server: SwiftServer, clean_env: None, monkeypatch: pytest.MonkeyPatch) -> SwiftServer:
+    """Swift, and the environment that leads every SDK to it."""
+    for name, value in swift_server.env.items():
+        monkeypatch.setenv(name, value)
+    return swift_server
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ class Trail:
     s3: S3Client
     simulation: Simulation
     key_file: Path
+    bucket: str = BUCKET
 
     @property
     def logs(self) -> list[str]:
@@ -51,19 +52,19 @@ class Trail:
 
     def get(self, key: str, version: str | None = None) -> bytes:
         more: Any = {"VersionId": version} if version else {}
-        return self.s3.get_object(Bucket=BUCKET, Key=key, **more)["Body"].read()
+        return self.s3.get_object(Bucket=self.bucket, Key=key, **more)["Body"].read()
 
     def put(self, key: str, body: bytes, **more: Any) -> str:
         """Overwrite an object; returns the new version's id."""
-        return self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, **more).get("VersionId", "null")
+        return self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, **more).get("VersionId", "null")
 
     def delete(self, key: str) -> str:
         """Delete an object as people do; returns the marker's version id."""
-        return self.s3.delete_object(Bucket=BUCKET, Key=key).get("VersionId", "null")
+        return self.s3.delete_object(Bucket=self.bucket, Key=key).get("VersionId", "null")
 
     def version_of(self, key: str) -> str:
         """The current version's id."""
-        return self.s3.head_object(Bucket=BUCKET, Key=key).get("VersionId", "null")
+        return self.s3.head_object(Bucket=self.bucket, Key=key).get("VersionId", "null")
 
     def keys(self, region: str) -> RegionKeys:
         """The published keys, as a validator has them from a file."""
@@ -72,7 +73,7 @@ class Trail:
     def validate(self) -> Result:
         """Validate the bucket."""
         manifest = self.simulation.manifest
-        request = Request(start=manifest.start, end=manifest.end, bucket=BUCKET, public_keys=self.key_file)
+        request = Request(start=manifest.start, end=manifest.end, bucket=self.bucket, public_keys=self.key_file)
         return run(request, now=manifest.end + timedelta(hours=1))
 
     def findings(self) -> list[Finding]:
@@ -80,7 +81,7 @@ class Trail:
 
     def witness(self, key: str, **more: Any) -> Versions:
         """What the versions say about one object of a validated bucket."""
-        return witness(self.findings(), Aws(), self.keys, **more)[Locator(BUCKET, key)]
+        return witness(self.findings(), Aws(), self.keys, **more)[Locator(self.bucket, key)]
 
     def report(self, path: Path) -> Path:
         """Write a report with versions, as `--versions` does."""
@@ -95,18 +96,18 @@ class Trail:
         return path
 
     def _keys(self) -> list[str]:
-        return [item["Key"] for item in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())]
+        return [item["Key"] for item in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", ())]
 
 
 def make_trail(s3: S3Client, folder: Path, *, versioned: bool = True, spec: TrailSpec = SPEC) -> Trail:
     """A whole trail in a new bucket."""
-    s3.create_bucket(Bucket=BUCKET)
+    s3.create_bucket(Bucket=spec.bucket)
     if versioned:
-        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    simulation = simulate(spec, S3Sink(BUCKET, s3, threads=4), new_key=same_keys())
+        s3.put_bucket_versioning(Bucket=spec.bucket, VersioningConfiguration={"Status": "Enabled"})
+    simulation = simulate(spec, S3Sink(spec.bucket, s3, threads=4), new_key=same_keys())
     key_file = folder / "keys.json"
     key_file.write_text(simulation.keys.as_json())
-    return Trail(s3, simulation, key_file)
+    return Trail(s3, simulation, key_file, spec.bucket)
 
 
 def without_first_event(body: bytes) -> bytes:

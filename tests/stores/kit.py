@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from moto.s3.models import s3_backends
 
 from cloudtrail_validate.aws import Aws
-from cloudtrail_validate.content import Content
+from cloudtrail_validate.content import Content, Inflater
 from cloudtrail_validate.model import Locator
 from cloudtrail_validate.pace import Pace, Patience
-from cloudtrail_validate.stores import Children, ObjectInfo, Store
+from cloudtrail_validate.stores import Children, ObjectInfo, Store, Stored
 from cloudtrail_validate.stores.local import SIDECAR, Local
 from cloudtrail_validate.stores.s3 import S3
 
@@ -89,6 +89,15 @@ class Place:
         async def read(store: Store) -> tuple[bytes, Content, Mapping[str, str] | None]:
             inflater, metadata = await store.digest(Locator(self.bucket, key))
             return inflater.kept(), inflater.finish(), metadata
+
+        return self.run(read)
+
+    def stored(self, key: str) -> tuple[Content, Stored]:
+        """An object as it is stored, and what its bytes are."""
+
+        async def read(store: Store) -> tuple[Content, Stored]:
+            found = await store.stored(Locator(self.bucket, key), lambda _size: Inflater())
+            return found.inflater.finish(), found
 
         return self.run(read)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloudtrail_validate.content import Flaw
+from cloudtrail_validate.content import Content, Flaw
 from cloudtrail_validate.stores import AbsentError
 from tests.stores.kit import content_of, gz, noise, sha256
 
@@ -181,3 +181,31 @@ class TestDigest:
         else:
             assert metadata is not None
             assert "signature" not in {name.lower() for name in metadata}
+
+
+class TestStored:
+    @pytest.mark.parametrize("size", [0, 700, 5_000_000])
+    def test_hands_over_the_bytes_as_they_lie_there(self, place: Place, size: int) -> None:
+        body = gz(noise(size))
+        place.put("a/log.json.gz", body, {"signature": "ab" * 256})
+        content, stored = place.stored("a/log.json.gz")
+        assert content == Content(sha256(noise(size)), size)
+        assert stored.metadata is not None
+        assert {name.lower(): value for name, value in stored.metadata.items()}["signature"] == "ab" * 256
+        assert stored.modified is not None
+        assert abs(datetime.now(UTC) - stored.modified) < timedelta(minutes=1)
+
+    def test_what_is_no_gzip_is_handed_over_too(self, place: Place) -> None:
+        place.put("a/log.json.gz", b"plain", None)
+        assert place.stored("a/log.json.gz")[0].flaw is Flaw.NOT_GZIP
+
+    def test_is_absent_where_nothing_is(self, place: Place) -> None:
+        place.put("a/log.json.gz", b"1", None)
+        for key in ("a/other.json.gz", "a/log.json.gz/below", "a"):
+            with pytest.raises(AbsentError):
+                place.stored(key)
+
+    def test_odd_names(self, place: Place) -> None:
+        for name in ODD_NAMES:
+            place.put(f"a/{name}", gz(b"1"), None)
+            assert place.stored(f"a/{name}")[0].sha256 == sha256(b"1")
