@@ -391,10 +391,22 @@ def _objects(page: Page, findings: Sequence[FindingRecord], number: int, *, verb
                 page.line((f"{name:<9}", "dim"), page.shorten(value, page.width - 15), indent=6)
         if isinstance(finding.versions, Versions):
             page.wrapped(history(finding.versions), lead=("versions ", "dim"), indent=6)
-            for line in change_lines(finding.versions):
-                page.wrapped(line, indent=6)
+            _changes(page, finding.versions)
     if len(shown) < number:
         page.line((f"{page.signs.dots} and {number - len(shown):,} more: --output report.json", "dim"), indent=4)
+
+
+_SIGNS: Final = {"removed": ("- ", "red"), "changed": ("~ ", "yellow"), "added": ("+ ", "green")}
+
+
+def _changes(page: Page, versions: Versions) -> None:
+    """What an altered log says differently from its original: numbers, then the first events."""
+    for line in change_lines(versions):
+        word, _, rest = line.partition(" ")
+        if word in _SIGNS:
+            page.wrapped(rest, lead=_SIGNS[word], indent=15)
+        else:
+            page.wrapped(line.removeprefix("events: "), lead=("events   ", "dim"), indent=6)
 
 
 def _explanations(page: Page, findings: Sequence[FindingRecord]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cloudtrail_validate import rules
-from cloudtrail_validate.evidence import Original, Versions
+from cloudtrail_validate.evidence import Change, Changed, Changes, Counts, Event, Original, Versions
 from cloudtrail_validate.model import Cause, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.report import (
     ChainRecord,
@@ -114,7 +114,15 @@ def explained(
         )
         for n in range(number)
     )
+    gone = Event(event_id="event-gone", time="2026-01-01T00:05:00Z", name="DeleteTrail", actor=principal)
+    changes = Changes(
+        verdict="different",
+        counts=Counts(unchanged=8, removed=1, added=0, changed=1, duplicates=0),
+        removed=(gone,),
+        changed=(Changed(event=gone, changes=(Change(path=principal, before=principal, after=None),), total=1),),
+    )
     versions = Versions(
+        changes=changes,
         original=Original(version_id="v1", last_modified=at(1), sha256=GOOD),
         replaced_at=at(2),
         restore_command="aws s3api copy-object --bucket DOC-EXAMPLE-BUCKET",

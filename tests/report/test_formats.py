@@ -207,6 +207,9 @@ def test_every_format_says_what_may_explain_a_finding() -> None:
         "lifecycle rule expire-old (after 30 d)",
         f"versions: v1 of 2026-01-01T01:00:00Z is the original; replaced 2026-01-01T02:00:00Z; {user}",
         "restore it: aws s3api copy-object --bucket DOC-EXAMPLE-BUCKET",
+        "events: 1 removed, 1 changed, 0 added, 8 equal",
+        f"removed 2026-01-01T00:05:00Z DeleteTrail by {user}, event event-gone",
+        f"changed 2026-01-01T00:05:00Z DeleteTrail by {user}: {user}, event event-gone",
     ]
     assert lines[19] == f"2026-01-01T01:57:00Z DeleteObject by {who}, event event-3"
     assert explanations(samples.explained(known, 1))[0] == (

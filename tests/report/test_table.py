@@ -32,6 +32,7 @@ from cloudtrail_validate.report import (
 from cloudtrail_validate.report.page import Page
 from cloudtrail_validate.report.sentences import describe, remedy
 from cloudtrail_validate.report.table import FEW, MOST_ROWS, render
+from tests.report.samples import explained
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = START + timedelta(days=1)
@@ -502,3 +503,13 @@ def test_of_a_key_the_file_name_survives() -> None:
 @given(st.text(st.characters(codec=None), max_size=30), st.integers(30, 120))
 def test_render_is_total_on_hostile_reports(evil: str, width: int) -> None:
     assert max(map(cell_len, shown(hostile(evil), width=width).splitlines())) <= width
+
+
+def test_what_changed_inside_a_log_stands_below_it() -> None:
+    altered = explained(record(rules.LOG_ALTERED, key=log_key()), 1)
+    lines = shown(make(Verdict.CHANGED, findings=[altered]), width=120).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("      events   "))
+    told = "2026-01-01T00:05:00Z DeleteTrail by arn:aws:iam::111122223333:user/jane"
+    assert lines[at] == "      events   1 removed, 1 changed, 0 added, 8 equal"
+    assert lines[at + 1].startswith(f"               - {told}")
+    assert any(line.startswith(f"               ~ {told}") for line in lines)
