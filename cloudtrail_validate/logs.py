@@ -78,10 +78,7 @@ class LogChecker:
             self._room.clear()
             await self._room.wait()
         self._queue.extend(jobs)
-        for _ in range(min(len(jobs), self._most - len(self._tasks))):
-            task = asyncio.create_task(self._work())
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+        self._employ()
 
     async def finish(self) -> None:
         """Wait until everything handed in is done. Raises what a worker raised, which nothing in a bucket can cause."""
@@ -89,6 +86,8 @@ class LogChecker:
             await asyncio.wait(self._tasks)
         if self._failed is not None:
             raise self._failed
+        if self._queue:
+            raise RuntimeError(f"{len(self._queue)} logs were not looked at")
 
     async def cancel(self) -> None:
         """Stop at once."""
@@ -96,21 +95,30 @@ class LogChecker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _employ(self) -> None:
+        """As many workers as there is work for, within the limit."""
+        for _ in range(min(len(self._queue), self._most - len(self._tasks))):
+            task = asyncio.create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            self._failed = self._failed or task.exception()
+        if task.cancelled():
+            return
+        self._failed = self._failed or task.exception()
         if self._failed is not None:
             self._room.set()  # whoever waits would wait for ever
+        else:
+            self._employ()  # work that came between a worker's last look and its end
 
     async def _work(self) -> None:
         queue = self._queue
         check = self._check if self._store.batch == 1 else self._check_batch
         while queue:
-            job = queue.popleft()
+            await check(queue.popleft())
             if len(queue) < _QUEUED:
                 self._room.set()
-            await check(job)
 
     async def _check(self, job: Job) -> None:
         """Read one log within the run's pace."""
