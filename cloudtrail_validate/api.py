@@ -103,7 +103,7 @@ async def _validate(
     try:
         outcome = await engine.run(target, window, now)
         evidence = Evidence()
-        if outcome.ledger.findings() and not outcome.interrupted:
+        if outcome.ledger.tally.numbers and not outcome.interrupted:
             from cloudtrail_validate.gather import gather
 
             evidence = await gather(request, outcome, setting, now)

@@ -17,7 +17,7 @@ from typing import Final
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.chain import Link, Question, State, judge
-from cloudtrail_validate.content import Content, Inflater
+from cloudtrail_validate.content import Content
 from cloudtrail_validate.coverage import place
 from cloudtrail_validate.digest import Evidence, LogReference, Own
 from cloudtrail_validate.finder import Entry, list_digests
@@ -32,12 +32,12 @@ from cloudtrail_validate.request import AccessError, ConfigurationError, Request
 from cloudtrail_validate.setting import Setting, open_setting
 from cloudtrail_validate.signature import PublicKey, RegionKeys
 from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
+from cloudtrail_validate.stores.hashing import hash_file
 from cloudtrail_validate.verdict import ExitCode
 from cloudtrail_validate.walk import DigestReader, DigestWalk, Named
 
 _BEFORE: Final = 2 * HOUR  # a name's minute is off by minutes at most, and chains restart on any second of an hour
 _AFTER: Final = 4 * HOUR  # the digest of the file's hour, and successors that may have to prove it
-_PIECE_BYTES: Final = 1024 * 1024
 _REFERENCES: Final = 40_000  # held at once, ~0.5 kB each
 
 
@@ -102,24 +102,16 @@ async def _prove(request: Request, search: _Search, path: Path | None) -> FilePr
 async def _content(setting: Setting, where: Locator, path: Path | None) -> Content | AbsentError | StoreError:
     """The file's content, or why there is none."""
     if path is not None:
-        return await asyncio.to_thread(_hash, path)
+        hashed = await asyncio.to_thread(hash_file, str(path))
+        if isinstance(hashed, Content):
+            return hashed
+        raise RequestError(f"cannot read {path}: {hashed.detail if isinstance(hashed, StoreError) else hashed}")
     try:
         return await setting.store.content(where, None)
     except BucketAbsentError:
         raise
     except (AbsentError, StoreError) as error:
         return error
-
-
-def _hash(path: Path) -> Content:
-    inflater = Inflater(accept_plain=True)
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                inflater.feed(piece)
-    except OSError as error:
-        raise RequestError(f"cannot read {path}: {error.strerror}") from error
-    return inflater.finish()
 
 
 class _Search:

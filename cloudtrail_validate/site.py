@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.chain import Judgement, Link, Question, State, absent, judge, tail_is_cut
@@ -119,7 +118,7 @@ class SiteAudit:
         finally:
             await matcher.close()
             await walk.forget()
-        self.proof = Proof(site.account, site.region, reader, tuple(replace(item, logs=None) for item in walk.named))
+        self.proof = Proof(site.account, site.region, reader, tuple(walk.named))
         late = self._new_walk(reader, keys, Interval(scope.window.end, scope.window.end))
         leftovers = Leftovers(tools.store, scope.window, site.folders, matcher.places.values(), site.strays)
         try:

@@ -139,7 +139,8 @@ class DigestWalk:
         return sum(references_in(entry.size) for entry in self._queue)
 
     async def forget(self) -> None:
-        """Give back what the kept references took."""
+        """Let the kept references go, and give back what they took."""
+        self.named = [replace(item, logs=None) for item in self.named]
         kept, self._kept = self._kept, 0
         await self._keeping.give(kept)
 

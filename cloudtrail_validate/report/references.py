@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from cloudtrail_validate import rules
-from cloudtrail_validate.evidence import Event, Versions
+from cloudtrail_validate.evidence import Changes, Event, Versions
 from cloudtrail_validate.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
 from cloudtrail_validate.model import HOUR, Interval, Status, isoformat
 from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Verdict
@@ -226,12 +226,20 @@ def version_lines(finding: FindingRecord) -> list[str]:
 
 def change_lines(versions: Versions) -> list[str]:
     """What the log in the original's place says differently: numbers, then the first events, a line each."""
-    changes = versions.changes
-    if isinstance(changes, msgspec.UnsetType):
+    if isinstance(versions.changes, msgspec.UnsetType):
         return []
+    numbers, events = changed_events(versions.changes)
+    return [f"events: {numbers}", *(f"{sort} {text}".lstrip() for sort, text in events)]
+
+
+def changed_events(changes: Changes) -> tuple[str, list[tuple[str, str]]]:
+    """Numbers of events, then the first of them, each as its sort (`removed`, `changed`, `added`) and a line.
+
+    The last may be of no sort: how many more there are.
+    """
     counts = changes.counts
     if changes.problem and not any((counts.removed, counts.changed, counts.added, counts.unchanged)):
-        return [printable(f"events: not compared: {changes.problem}")]
+        return printable(f"not compared: {changes.problem}"), []
     numbers = (
         f"{counts.removed:,} removed, {counts.changed:,} changed, {counts.added:,} added, {counts.unchanged:,} equal"
     )
@@ -244,16 +252,16 @@ def change_lines(versions: Versions) -> list[str]:
         *(("changed", event, paths) for event, paths in changed),
         *(("added", event, "") for event in changes.added),
     )
-    listed = [printable(_line(sort, event, paths)) for sort, event, paths in sorts[:MOST_EVENTS]]
+    listed = [(sort, printable(_line(event, paths))) for sort, event, paths in sorts[:MOST_EVENTS]]
     left = counts.removed + counts.changed + counts.added - len(listed)
-    more = [f"{plural(left, 'more event')}: ctvalidate diff"] if left > 0 and listed else []
-    return [printable(f"events: {numbers}{problem}"), *listed, *more]
+    more = [("", f"{plural(left, 'more event')}: ctvalidate diff")] if left > 0 and listed else []
+    return printable(f"{numbers}{problem}"), listed + more
 
 
-def _line(sort: str, event: Event, paths: str) -> str:
+def _line(event: Event, paths: str) -> str:
     told = (event.time, event.name, f"by {event.actor}" if event.actor else None, event.address, event.problem)
     what = " ".join(part for part in told if part) or "an event"
-    return f"{sort} {what}{f': {paths}' if paths else ''}, event {event.event_id or 'without an id'}"
+    return f"{what}{f': {paths}' if paths else ''}, event {event.event_id or 'without an id'}"
 
 
 def _event(event: EventRecord) -> str:

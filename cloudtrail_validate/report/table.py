@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
 
-from cloudtrail_validate.evidence import Versions
+from cloudtrail_validate.evidence import Changes, Versions
 from cloudtrail_validate.model import Cause, Kind, Status, isoformat
 from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import change_lines, history
+from cloudtrail_validate.report.references import changed_events, history
 from cloudtrail_validate.report.sentences import remedy
 from cloudtrail_validate.rules import RULES
 from cloudtrail_validate.text import duration, plural, size
@@ -391,22 +391,21 @@ def _objects(page: Page, findings: Sequence[FindingRecord], number: int, *, verb
                 page.line((f"{name:<9}", "dim"), page.shorten(value, page.width - 15), indent=6)
         if isinstance(finding.versions, Versions):
             page.wrapped(history(finding.versions), lead=("versions ", "dim"), indent=6)
-            _changes(page, finding.versions)
+            if isinstance(finding.versions.changes, Changes):
+                _changes(page, finding.versions.changes)
     if len(shown) < number:
         page.line((f"{page.signs.dots} and {number - len(shown):,} more: --output report.json", "dim"), indent=4)
 
 
-_SIGNS: Final = {"removed": ("- ", "red"), "changed": ("~ ", "yellow"), "added": ("+ ", "green")}
+_SIGNS: Final = {"removed": ("- ", "red"), "changed": ("~ ", "yellow"), "added": ("+ ", "green"), "": ("  ", "dim")}
 
 
-def _changes(page: Page, versions: Versions) -> None:
+def _changes(page: Page, changes: Changes) -> None:
     """What an altered log says differently from its original: numbers, then the first events."""
-    for line in change_lines(versions):
-        word, _, rest = line.partition(" ")
-        if word in _SIGNS:
-            page.wrapped(rest, lead=_SIGNS[word], indent=15)
-        else:
-            page.wrapped(line.removeprefix("events: "), lead=("events   ", "dim"), indent=6)
+    numbers, events = changed_events(changes)
+    page.wrapped(numbers, lead=("events   ", "dim"), indent=6)
+    for sort, text in events:
+        page.wrapped(text, lead=_SIGNS[sort], indent=15)
 
 
 def _explanations(page: Page, findings: Sequence[FindingRecord]) -> None:
