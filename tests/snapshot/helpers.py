@@ -182,8 +182,15 @@ def _in_process(setup: str, world: World, folder: Path, *options: str) -> subpro
         "cli.main(sys.argv[1:])\n"
     )
     args = ["snapshot", "--to", str(folder), *world.where, *world.window, "--no-progress", *options]
-    # Not under coverage, whose own files would meet the limit first.
+    # Not under coverage, whose own files would meet the limit first. -B: bytecode cut short at the limit would be left
+    # beside the sources, where every later import of that module trips over it.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
-        [sys.executable, "-c", code, *args], cwd=ROOT, env=env, text=True, capture_output=True, timeout=60, check=False
+        [sys.executable, "-B", "-c", code, *args],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
