@@ -14,7 +14,7 @@ from cloudtrail_validate.layout import Folder, folder_day, log_minute
 from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator
 from cloudtrail_validate.places import LogPlace
 from cloudtrail_validate.stores import AbsentError, ObjectInfo, Store, StoreError
-from cloudtrail_validate.walk import DigestWalk
+from cloudtrail_validate.walk import DigestReader, DigestWalk
 
 BACKFILL_REACH: Final = timedelta(days=35)  # CloudTrail retries a misconfigured bucket for up to 30 days
 _BESIDE: Final = 2 * HOUR  # digests next to the window may name logs that were delivered on its edge
@@ -38,10 +38,11 @@ class Leftovers:
         self._strays = strays
         self.failures: list[tuple[Locator, StoreError]] = []
 
-    async def find(self, late: DigestWalk) -> dict[Locator, Placed]:
+    async def find(self, late: DigestWalk, reader: DigestReader) -> dict[Locator, Placed]:
         """Log files of the window that no digest names, each with its possible times.
 
         `late` is an unused walk: digests outside the window are read through it only if there is something left to name.
+        `reader` reads the references again that it could not keep.
         """
         await asyncio.gather(*(known.oddities() for known in self._places))
         for known in self._places:
@@ -51,7 +52,7 @@ class Leftovers:
         if left:
             await self._read_outside(late)
             for named in late.named:
-                for log in named.logs or ():
+                for log in await reader.named_by(named):
                     left.pop(log.where if self._folders[0].bucket else Locator("", log.s3_object), None)
         return await self._as_named(left)
 

@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.digest import LogReference
 from cloudtrail_validate.layout import LOG_KIND, Folder, folder_of
-from cloudtrail_validate.ledger import Ledger
 from cloudtrail_validate.logs import LogChecker
-from cloudtrail_validate.model import EPOCH, HOUR, ChainReport, Finding, Interval, Kind, Status
+from cloudtrail_validate.model import EPOCH, HOUR, ChainReport, Interval, Kind
 from cloudtrail_validate.pace import Budget
 from cloudtrail_validate.places import MANY_A_DAY, LogPlace, Reference
+from cloudtrail_validate.repeats import Repeats
 from cloudtrail_validate.stores import Lister
 from cloudtrail_validate.walk import REFERENCES_AT_ONCE, DigestReader, Named
 
@@ -29,12 +27,10 @@ class LogMatcher:
         store: Lister,
         reader: DigestReader,
         checker: LogChecker,
-        ledger: Ledger,
         *,
         budget: Budget,
         window: Interval,
     ) -> None:
-        self._ledger = ledger
         self._store = store
         self._reader = reader
         self._checker = checker
@@ -57,7 +53,9 @@ class LogMatcher:
         """Stop what is still being listed."""
         await asyncio.gather(*(place.close() for place in self.places.values()))
 
-    async def run(self, named: Iterable[Named], report_of: Callable[[Named], ChainReport | None]) -> None:
+    async def run(
+        self, named: Iterable[Named], repeats: Repeats, report_of: Callable[[Named], ChainReport | None]
+    ) -> None:
         """Match. `report_of` gives the record to count in, None for "not to be read"."""
         ordered = sorted(
             named, key=lambda item: (item.entry.chain.kind is Kind.STANDARD, item.interval.end, item.entry)
@@ -66,35 +64,17 @@ class LogMatcher:
             held = await self._budget.take(sum(item.number for item in batch))
             try:
                 references: list[Reference] = []
-                for item, logs in zip(batch, await asyncio.gather(*map(self._logs_of, batch)), strict=True):
+                for item, logs in zip(batch, await asyncio.gather(*map(self._reader.named_by, batch)), strict=True):
                     report, written = report_of(item), item.written
-                    references += [Reference(log.where, log.hash_value, report, written) for log in logs]
+                    references += [
+                        Reference(log.where, log.hash_value, report, written)
+                        for log in logs
+                        if report is None or repeats.first(log)
+                    ]
                 await self._advance(_until(batch), references)
             finally:
                 await self._budget.give(held)
         await self._advance(None, ())
-
-    async def _logs_of(self, item: Named) -> tuple[LogReference, ...]:
-        """The references, read again where they were not kept: of the same bytes that were proven, or none."""
-        if item.logs is not None:
-            return item.logs
-        evidence, logs = await self._reader.read(item.entry)
-        if evidence is not None and evidence.sha256 == item.sha256:
-            return logs
-        chain = item.entry.chain
-        self._ledger.add(
-            Finding(
-                rules.DIGEST_UNREADABLE,
-                Status.UNVERIFIABLE,
-                chain.account,
-                chain.region,
-                chain.trail,
-                item.entry.where,
-                item.interval,
-                detail="it was read and proven, and is not the same any more: run again",
-            )
-        )
-        return ()
 
     async def _advance(self, until: datetime | None, references: Iterable[Reference]) -> None:
         by_place: dict[LogPlace, list[Reference]] = {place: [] for place in self.places.values()}

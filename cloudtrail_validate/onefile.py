@@ -186,11 +186,7 @@ class _Search:
         """The proven digest that names the file. Of several trails' the one that fits it, if one does."""
         found: list[tuple[Named, LogReference]] = []
         for named in walk.named:
-            logs = named.logs
-            if logs is None:  # too many to have been kept
-                evidence, logs = await reader.read(named.entry)
-                logs = logs if evidence is not None and evidence.sha256 == named.sha256 else ()
-            found += [(named, log) for log in logs if self._is_it(log)]
+            found += [(named, log) for log in await reader.named_by(named) if self._is_it(log)]
         fitting = (pair for pair in found if isinstance(content, Content) and _fits(pair[1], content))
         return next(fitting, found[0] if found else None)
 

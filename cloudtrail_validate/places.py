@@ -62,7 +62,10 @@ class LogPlace:
         self._window = window
         self._crowded = crowded
         self._waiting: dict[str, Reference] = {}
-        self._recent: tuple[dict[str, str], dict[str, str]] = ({}, {})
+        self._recent: tuple[set[str], set[str]] = (
+            set(),
+            set(),
+        )  # named by this batch and the last: `KEY/` lists as KEY
         self._pages = self._list()
         self._ahead: asyncio.Task[Sequence[ObjectInfo] | None] | None = None
         self._passed = ""
@@ -104,20 +107,17 @@ class LogPlace:
             self.failure = error
 
     def _claim(self, references: Iterable[Reference]) -> list[Job]:
-        """Turn references into jobs where the log was listed already; a log named twice is read once."""
+        """Turn references into jobs where the log was listed already."""
         jobs: list[Job] = []
-        older, newer = self._recent[1], dict[str, str]()
-        self._recent = (older, newer)
+        named: set[str] = set()
+        self._recent = (self._recent[1], named)
         for reference in references:
             key = reference.where.key
-            waiting = self._waiting.get(key)
-            if reference.sha256 in (older.get(key), newer.get(key), waiting.sha256 if waiting else None):
-                continue
-            newer[key] = reference.sha256
+            named.add(key)
             info = self.unclaimed.pop(key, None)
             if info is not None:
                 jobs += reference.jobs(info)
-            elif waiting is None:
+            elif key not in self._waiting:
                 self._waiting[key] = reference
             else:
                 jobs += reference.jobs(None)

@@ -108,13 +108,11 @@ class SiteAudit:
         reader = DigestReader(tools.store, tools.pace, keys, tools.ledger)
         walk = self._new_walk(reader, keys, scope.window)
         self._plan(walk, found)
-        matcher = LogMatcher(
-            tools.store, reader, tools.checker, tools.ledger, budget=tools.references, window=scope.window
-        )
+        matcher = LogMatcher(tools.store, reader, tools.checker, budget=tools.references, window=scope.window)
         try:
             matcher.begin(site.folders if site.has_logs else (), walk.expects())
             await walk.run()
-            await matcher.run(walk.named, self._report_of(found))
+            await matcher.run(walk.named, walk.repeats, self._report_of(found))
         finally:
             await matcher.close()
             await walk.forget()
@@ -122,7 +120,7 @@ class SiteAudit:
         late = self._new_walk(reader, keys, Interval(scope.window.end, scope.window.end))
         leftovers = Leftovers(tools.store, scope.window, site.folders, matcher.places.values(), site.strays)
         try:
-            left = await leftovers.find(late)
+            left = await leftovers.find(late, reader)
         finally:
             await late.forget()
         for where, error in leftovers.failures:

@@ -14,14 +14,15 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from cloudtrail_validate import digest
+from cloudtrail_validate import digest, rules
 from cloudtrail_validate.chain import Link, Prover, State
 from cloudtrail_validate.digest import Evidence, Fetched, LogReference, Own
 from cloudtrail_validate.finder import Entry, list_digests
 from cloudtrail_validate.layout import Folder, folder_of, parse_digest_key
 from cloudtrail_validate.ledger import Ledger
-from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator, Status
+from cloudtrail_validate.model import HOUR, ChainId, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.pace import Budget, Pace
+from cloudtrail_validate.repeats import Repeats
 from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.stores import AbsentError, Store, StoreError
 
@@ -77,6 +78,33 @@ class DigestReader:
             self._ledger.keys_used.add(self._keys.keys[evidence.fingerprint])
         return evidence, logs
 
+    async def again(self, proven: Named) -> tuple[LogReference, ...] | None:
+        """The logs that a proven digest names: as kept, or read again. None where it is not the bytes that were proven."""
+        if proven.logs is not None:
+            return proven.logs
+        evidence, logs = await self.read(proven.entry)
+        return logs if evidence is not None and evidence.sha256 == proven.sha256 else None
+
+    async def named_by(self, proven: Named) -> tuple[LogReference, ...]:
+        """The same, with a finding and none where the digest has changed meanwhile."""
+        logs = await self.again(proven)
+        if logs is not None:
+            return logs
+        chain = proven.entry.chain
+        self._ledger.add(
+            Finding(
+                rules.DIGEST_UNREADABLE,
+                Status.UNVERIFIABLE,
+                chain.account,
+                chain.region,
+                chain.trail,
+                proven.entry.where,
+                proven.interval,
+                detail="it was read and proven, and is not the same any more: run again",
+            )
+        )
+        return ()
+
 
 class Proof(msgspec.Struct, frozen=True):
     """What a site proved: its digests that name logs, and the reader that reads them again."""
@@ -122,6 +150,7 @@ class DigestWalk:
         self._kept = 0
         self.links: dict[ChainId, list[Link]] = {}
         self.named: list[Named] = []
+        self.repeats = Repeats()
 
     def add(self, entries: list[Entry], *, quiet: bool = False) -> None:
         """Put digests into the walk. `quiet` chains are read for what they reference and report nothing."""
@@ -146,6 +175,7 @@ class DigestWalk:
 
     async def run(self) -> None:
         """Read them all."""
+        self.repeats = Repeats(self.expects())
         while self._queue:
             batch, expected = self._take()
             held = await self._budget.take(expected)
@@ -202,6 +232,7 @@ class DigestWalk:
         return link
 
     def _name(self, entry: Entry, link: Link, sha256: str, logs: tuple[LogReference, ...]) -> None:
+        self.repeats.note(logs)
         keep = self._keeping.spare(len(logs))
         self._kept += len(logs) if keep else 0
         self.named.append(Named(entry, link.interval, sha256, logs if keep else None, len(logs)))

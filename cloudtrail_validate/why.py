@@ -90,9 +90,7 @@ async def _logs_in(proof: Proof, item: Hours) -> list[LogReference]:
     for digest in sorted(named, key=lambda digest: _distance(digest.interval, item.hours)):
         if len(out) >= _LOGS:
             break
-        evidence, logs = await proof.reader.read(digest.entry)
-        if evidence is not None and evidence.sha256 == digest.sha256:
-            out += logs
+        out += await proof.reader.again(digest) or ()
     return out[:_LOGS]
 
 

@@ -65,6 +65,24 @@ def test_in_a_folder(request: pytest.FixtureRequest, tmp_path: Path, name: str, 
     assert differences(report, expected(name, store), built.key) == []
 
 
+@in_store("local")
+def test_in_the_least_memory(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, store: StoreName
+) -> None:
+    """Every bound at its least: a digest at a time, no reference kept, each log handed in alone, folders crowded."""
+    least = {
+        "engine.REFERENCES_IN_MEMORY": 1,
+        "engine.REFERENCES_KEPT": 0,
+        "walk.REFERENCES_AT_ONCE": 1,
+        "matching.REFERENCES_AT_ONCE": 1,
+        "matching.MANY_A_DAY": 0,
+        "logs._QUEUED": 1,
+    }
+    for bound, value in least.items():
+        monkeypatch.setattr(f"cloudtrail_validate.{bound}", value)
+    test_in_a_folder(request, tmp_path, name, store)
+
+
 @in_store("s3")
 def test_on_s3(aws: AwsServer, tmp_path: Path, name: str, store: StoreName) -> None:
     built = world.build(read(name))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
@@ -36,6 +37,8 @@ def apply(edit: v.AnyEdit, objects: Objects, name: Callable[[str], str], late: d
             objects[key] = replace(objects[name(edit.source)], key=key)
         case v.Metadata() | v.Unreadable() | v.Written() | v.Sign():
             objects[key] = _attributed(edit, objects[key])
+        case v.Name():
+            objects[key] = _signed_again(objects[key], {"logFiles": _naming(objects, key, map(name, edit.logs))})
         case _:
             old = objects[key]
             objects[key] = replace(old, body=_body(edit, old.body))
@@ -53,7 +56,7 @@ def _attributed(edit: v.Metadata | v.Unreadable | v.Written | v.Sign, old: Deliv
         case v.Written():
             return replace(old, delivered=edit.at)
         case v.Sign():
-            return _signed_again(edit, old)
+            return _signed_again(old, edit.set)
         case _:
             assert_never(edit)
 
@@ -76,8 +79,16 @@ def _body(edit: v.Append | v.Truncate | v.Flip | v.Replace | v.Inflate, old: byt
             assert_never(edit)
 
 
-def _signed_again(edit: v.Sign, old: Delivery) -> Delivery:
-    record = {**json.loads(gzip.decompress(old.body)), **edit.set}
+def _naming(objects: Objects, digest: str, logs: Iterable[str]) -> list[dict[str, str]]:
+    """A digest's list of logs, with these at its end."""
+    record = json.loads(gzip.decompress(objects[digest].body))
+    more = [(log, hashlib.sha256(gzip.decompress(objects[log].body)).hexdigest()) for log in logs]
+    reference = {"s3Bucket": record["digestS3Bucket"], "hashAlgorithm": "SHA-256"}
+    return [*record["logFiles"], *({**reference, "s3Object": log, "hashValue": sha256} for log, sha256 in more)]
+
+
+def _signed_again(old: Delivery, fields: Mapping[str, object]) -> Delivery:
+    record = {**json.loads(gzip.decompress(old.body)), **fields}
     interval = Interval(old.delivered, old.delivered)  # not part of what is signed
     digest = signed(record, signer(record["digestPublicKeyFingerprint"]), interval=interval, delivered=old.delivered)
     metadata = {**(old.metadata or {}), SIGNATURE: digest.signature}

@@ -79,7 +79,7 @@ class Trail(Part, frozen=True):
 
 
 class Edit(Part, frozen=True, tag_field="do", tag=str.lower):
-    """One thing done to the bucket after delivery, without CloudTrail's private key unless it is `Sign`."""
+    """One thing done to the bucket after delivery, without CloudTrail's private key unless it is `Sign` or `Name`."""
 
     key: str
 
@@ -155,7 +155,15 @@ class Sign(Edit, frozen=True):
     set: dict[str, Any]
 
 
-AnyEdit = Delete | Put | Copy | Append | Truncate | Flip | Replace | Inflate | Metadata | Unreadable | Written | Sign
+class Name(Edit, frozen=True):
+    """A digest names these logs too, as they are now, and is signed again by the key that signed it."""
+
+    logs: tuple[str, ...]
+
+
+AnyEdit = (
+    Delete | Put | Copy | Append | Truncate | Flip | Replace | Inflate | Metadata | Unreadable | Written | Sign | Name
+)
 
 
 class Keys(Part, frozen=True):
