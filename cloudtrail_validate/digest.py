@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Annotated, Final, Literal
 
@@ -67,7 +67,7 @@ class _Document(msgspec.Struct, frozen=True, gc=False):
 
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _REFERENCES: Final = msgspec.json.Decoder(tuple[LogReference, ...])
-_TIME: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z")
 
 
 class Own(Enum):
@@ -301,12 +301,10 @@ def _previous(document: _Document) -> Claim | Literal[False] | None:
 
 def parse_time(text: str) -> datetime | None:
     """`2026-01-01T00:00:00Z` and nothing else."""
-    match = _TIME.fullmatch(text)
-    if match is None:
+    if _TIME.fullmatch(text) is None:
         return None
     try:
-        year, month, day, hour, minute, second = map(int, match.groups())
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        return datetime.fromisoformat(text)
     except ValueError:
         return None
 

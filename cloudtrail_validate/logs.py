@@ -62,7 +62,6 @@ class LogChecker:
         self._pace = pace
         self._queue: deque[Job] = deque()
         self._room = asyncio.Event()
-        self._most = store.workers or pace.limit
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
         self._budget = Budget(BYTES_IN_FLIGHT)
@@ -95,9 +94,13 @@ class LogChecker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _most(self) -> int:
+        """How many workers there may be: what the pace allows changes."""
+        return self._store.workers or self._pace.limit
+
     def _employ(self) -> None:
         """As many workers as there is work for, within the limit."""
-        for _ in range(min(len(self._queue), self._most - len(self._tasks))):
+        for _ in range(min(len(self._queue), self._most() - len(self._tasks))):
             task = asyncio.create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._ended)
@@ -119,6 +122,8 @@ class LogChecker:
             await check(queue.popleft())
             if len(queue) < _QUEUED:
                 self._room.set()
+            if len(self._tasks) < self._most():  # the pace has come to allow more
+                self._employ()
 
     async def _check(self, job: Job) -> None:
         """Read one log within the run's pace."""
@@ -137,7 +142,7 @@ class LogChecker:
 
     async def _check_batch(self, job: Job) -> None:
         """Read several logs in one go, leaving enough for the other workers."""
-        number = min(self._store.batch, 1 + len(self._queue) // self._most)
+        number = min(self._store.batch, 1 + len(self._queue) // self._most())
         jobs = [job, *(self._queue.popleft() for _ in range(min(number - 1, len(self._queue))))]
         for one, answer in zip(jobs, await self._store.contents([one.where for one in jobs]), strict=True):
             self._account(one, answer)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import subprocess
 import sys
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from cloudtrail_validate.content import Content, digest_of
+from cloudtrail_validate.ledger import Ledger, Progress
+from cloudtrail_validate.logs import Job, LogChecker
+from cloudtrail_validate.model import EPOCH, ChainId, ChainReport, Kind, Locator
 from cloudtrail_validate.pace import Budget, Pace
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.stores import Store
+
+CHAIN = ChainId("111122223333", "us-east-1", "mgmt", "us-east-1", None, Kind.STANDARD)
 
 LIMITED = """
 import resource, sys
@@ -92,15 +103,102 @@ def test_a_cancelled_request_leaves_its_place_to_the_next() -> None:
     asyncio.run(use())
 
 
-def test_slow_down_halves_once_a_wave_and_creeps_back() -> None:
+class Clock:
+    """A clock that goes when it is told to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("cloudtrail_validate.pace.time.perf_counter", made)
+    return made
+
+
+async def answered(pace: Pace, clock: Clock, seconds: float, number: int = 40) -> None:
+    """So many requests, each answered after that long."""
+    for _ in range(number):
+        async with pace:
+            clock.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "seconds", "limit"),
+    [
+        (512, 0.001, 64),  # a server next door
+        (512, 0.010, 160),
+        (512, 0.030, 480),  # S3 of the same region
+        (512, 0.250, 512),  # of another continent: as many as were allowed
+        (100, 0.030, 100),
+        (8, 0.001, 8),
+    ],
+)
+def test_as_many_are_in_flight_as_answers_take_to_come(clock: Clock, ceiling: int, seconds: float, limit: int) -> None:
+    async def use() -> int:
+        pace = Pace(ceiling)
+        assert pace.limit == min(ceiling, 32)
+        await answered(pace, clock, 10 * seconds, 1)  # one that stands out changes nothing
+        await answered(pace, clock, seconds)
+        return pace.limit
+
+    assert asyncio.run(use()) == limit
+
+
+def test_slow_down_halves_once_a_wave_and_creeps_back(clock: Clock) -> None:
     async def use() -> None:
         pace = Pace(64)
+        await answered(pace, clock, 0.001)
         pace.slow_down()
         pace.slow_down()  # of the same wave
         assert pace.limit == 32
-        for _ in range(32):
-            async with pace:
-                pass
+        await answered(pace, clock, 0.001, 32)
         assert pace.limit == 33
 
     asyncio.run(use())
+
+
+def test_who_was_told_to_slow_down_at_once_does_not_jump_back(clock: Clock) -> None:
+    async def use() -> None:
+        pace = Pace(512)
+        pace.slow_down()
+        assert pace.limit == 16
+        await answered(pace, clock, 0.030, 17)
+        assert pace.limit == 17
+        await answered(pace, clock, 0.030, 50)
+        assert pace.limit == 19
+
+    asyncio.run(use())
+
+
+def test_work_that_waits_is_taken_up_when_more_may_be_in_flight(clock: Clock) -> None:
+    """Logs are handed in before it is known how long answers take."""
+
+    class Slow:
+        """Of a store only what the checker asks: each answer takes a while."""
+
+        dated, batch, workers = True, 1, None
+        under_way = most = 0
+
+        async def content(self, where: Locator, size: int | None) -> Content:
+            assert (where.bucket, size) == ("", None)
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            clock.now += 0.030
+            self.under_way -= 1
+            return digest_of(gzip.compress(b"{}"))
+
+    async def use() -> int:
+        store, record = Slow(), ChainReport(CHAIN)
+        checker = LogChecker(cast("Store", store), Ledger(Progress()), Pace(512))
+        await checker.put([Job(Locator("", str(n)), "0" * 64, record, EPOCH, None, None) for n in range(2_000)])
+        await checker.finish()
+        assert record.logs.altered == 2_000
+        return store.most
+
+    assert asyncio.run(use()) >= 480

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,31 @@ def test_what_lasts_is_a_store_error(proxy: FaultProxy, bucket: Place, action: f
         assert "\n" not in caught.value.detail
     proxy.clear()
     assert bucket.content("a/x").sha256 == sha256(b"content")
+
+
+def test_bodies_that_come_late_hold_up_nobody_twice(proxy: FaultProxy, bucket: Place) -> None:
+    """A digest's body is taken with its head. Where one had to be waited for, the event loop waits for no other."""
+    names = [f"a/{number}" for number in range(4)]
+    for name in names:
+        bucket.put(name, gz(name.encode()), {"signature": name})
+    proxy.fault(faults.Dribble(0, 0.4, 100_000), path="/a/[0-9]$", method="GET")
+
+    async def ask(store: Store) -> list[int]:
+        turns: list[int] = []
+        for name in names:
+            reading = asyncio.create_task(store.digest(Locator(bucket.bucket, name)))
+            turns.append(0)
+            while not reading.done():
+                await asyncio.sleep(0.01)
+                turns[-1] += 1
+            inflater, metadata = await reading
+            assert inflater.finish().sha256 == sha256(name.encode())
+            assert metadata is not None
+            assert metadata["signature"] == name
+        return turns
+
+    first, *later = bucket.run(ask)
+    assert all(turns >= 5 for turns in later), (first, later)
 
 
 def test_an_answer_that_says_absent_is_absence(proxy: FaultProxy, bucket: Place) -> None:
