@@ -17,11 +17,11 @@ from cloudtrail_validate.ledger import Ledger
 from cloudtrail_validate.logs import LogChecker
 from cloudtrail_validate.loop import aside
 from cloudtrail_validate.model import ChainReport, Finding, Interval, Kind, Locator, Status
-from cloudtrail_validate.pace import Budget, Pace
+from cloudtrail_validate.pace import Allowance, Budget, Pace
+from cloudtrail_validate.reading import Proof
 from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.site import Scope, Site, SiteAudit, Tools
 from cloudtrail_validate.stores import Store
-from cloudtrail_validate.walk import Proof
 
 SITES_AT_ONCE: Final = 64  # enough to keep every request slot busy when each has only a few digests to read
 REFERENCES_IN_MEMORY: Final = 40_000  # of all sites together, ~0.5 kB each
@@ -80,7 +80,7 @@ class Engine:
         progress = self._ledger.progress
         progress.phase = "listing"
         checker = LogChecker(self._store, self._ledger, self._pace)
-        bounds = Budget(REFERENCES_IN_MEMORY), Budget(REFERENCES_KEPT)
+        bounds = Budget(REFERENCES_IN_MEMORY), Allowance(REFERENCES_KEPT)
         tools = Tools(self._store, self._ledger, checker, self._pace, *bounds, self._region_keys)
         outcome = Outcome([], self._ledger, window)
         work = asyncio.create_task(self._all(target, Scope(window, now, target.selects), tools, outcome))

@@ -13,8 +13,9 @@ from cloudtrail_validate.finder import list_digests
 from cloudtrail_validate.layout import Folder, folder_day, log_minute
 from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator
 from cloudtrail_validate.places import LogPlace
+from cloudtrail_validate.reading import DigestReader
 from cloudtrail_validate.stores import AbsentError, ObjectInfo, Store, StoreError
-from cloudtrail_validate.walk import DigestReader, DigestWalk
+from cloudtrail_validate.walk import DigestWalk
 
 BACKFILL_REACH: Final = timedelta(days=35)  # CloudTrail retries a misconfigured bucket for up to 30 days
 _BESIDE: Final = 2 * HOUR  # digests next to the window may name logs that were delivered on its edge

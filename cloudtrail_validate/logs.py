@@ -26,7 +26,7 @@ REWRITE_SLACK: Final = timedelta(minutes=5)  # a log is written at the latest wh
 _SMALL_BYTES: Final = 64 * 1024  # compressed; below, the number of workers bounds the bytes well enough
 _LARGE_BYTES: Final = 4 * 1024 * 1024  # compressed; above, an object is streamed and holds no more than this
 BYTES_IN_FLIGHT: Final = 48 * 1024 * 1024  # compressed bytes of larger objects held at once
-_QUEUED: Final = 20_000  # jobs that may wait, ~0.6 kB each
+_QUEUED: Final = 4_000  # jobs that may wait, ~0.6 kB each
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -11,9 +11,10 @@ from cloudtrail_validate.logs import LogChecker
 from cloudtrail_validate.model import EPOCH, HOUR, ChainReport, Interval, Kind
 from cloudtrail_validate.pace import Budget
 from cloudtrail_validate.places import MANY_A_DAY, LogPlace, Reference
+from cloudtrail_validate.reading import DigestReader, Named
 from cloudtrail_validate.repeats import Repeats
 from cloudtrail_validate.stores import Lister
-from cloudtrail_validate.walk import REFERENCES_AT_ONCE, DigestReader, Named
+from cloudtrail_validate.walk import REFERENCES_AT_ONCE
 
 
 class LogMatcher:

@@ -27,14 +27,15 @@ from cloudtrail_validate.leftovers import BACKFILL_REACH, Leftovers
 from cloudtrail_validate.logs import judge_content
 from cloudtrail_validate.loop import run_loop
 from cloudtrail_validate.model import HOUR, ChainId, Finding, Interval, Kind, Locator
-from cloudtrail_validate.pace import Budget
+from cloudtrail_validate.pace import Allowance, Budget
+from cloudtrail_validate.reading import DigestReader, Named
 from cloudtrail_validate.request import AccessError, ConfigurationError, Request, RequestError
 from cloudtrail_validate.setting import Setting, open_setting
 from cloudtrail_validate.signature import PublicKey, RegionKeys
 from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
 from cloudtrail_validate.stores.hashing import hash_file
 from cloudtrail_validate.verdict import ExitCode
-from cloudtrail_validate.walk import DigestReader, DigestWalk, Named
+from cloudtrail_validate.walk import DigestWalk
 
 _BEFORE: Final = 2 * HOUR  # a name's minute is off by minutes at most, and chains restart on any second of an hour
 _AFTER: Final = 4 * HOUR  # the digest of the file's hour, and successors that may have to prove it
@@ -135,7 +136,7 @@ class _Search:
         chains = {chain: entries for chain, entries in listing.chains.items() if self._selects(chain)}
         if not chains:
             return FileProof(self.where, ExitCode.EMPTY)
-        reader = DigestReader(setting.store, setting.pace, keys, self._ledger)
+        reader = DigestReader(setting.store, setting.pace, keys, self._ledger, Allowance(_REFERENCES))
         near = await self._walk(setting, reader, keys, chains, late=False)
         named = await self._naming(near, reader, content)
         walk = near
@@ -169,7 +170,6 @@ class _Search:
             keys,
             self._ledger,
             budget=Budget(_REFERENCES),
-            keeping=Budget(_REFERENCES),
             window=window,
             bucketless=bucketless,
         )

@@ -147,16 +147,27 @@ class Budget:
             self._free -= amount
         return amount
 
-    def spare(self, amount: int) -> bool:
-        """Take room that is free at once, if there is so much. What was taken is given back as any other."""
-        if amount > self._free:
-            return False
-        self._free -= amount
-        return True
-
     async def give(self, amount: int) -> None:
         """Make room again."""
         if amount > 0:
             async with self._change:
                 self._free += amount
                 self._change.notify_all()
+
+
+class Allowance:
+    """Bounds what may be held at once where nobody waits for room: it is there, or it is not."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+
+    def take(self, amount: int) -> bool:
+        """Take so much, if there is so much."""
+        if amount > self._free:
+            return False
+        self._free -= amount
+        return True
+
+    def give(self, amount: int) -> None:
+        """Give it back."""
+        self._free += amount

@@ -62,10 +62,8 @@ class LogPlace:
         self._window = window
         self._crowded = crowded
         self._waiting: dict[str, Reference] = {}
-        self._recent: tuple[set[str], set[str]] = (
-            set(),
-            set(),
-        )  # named by this batch and the last: `KEY/` lists as KEY
+        # Named by this batch and the last: a `KEY/` lists as another KEY shortly after it.
+        self._recent: tuple[set[str], set[str]] = (set(), set())
         self._pages = self._list()
         self._ahead: asyncio.Task[Sequence[ObjectInfo] | None] | None = None
         self._passed = ""

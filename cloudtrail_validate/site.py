@@ -23,10 +23,11 @@ from cloudtrail_validate.leftovers import Leftovers
 from cloudtrail_validate.logs import LogChecker
 from cloudtrail_validate.matching import LogMatcher
 from cloudtrail_validate.model import HOUR, ChainId, ChainReport, Finding, Gap, Interval, Kind, Locator, Status
-from cloudtrail_validate.pace import Budget, Pace
+from cloudtrail_validate.pace import Allowance, Budget, Pace
+from cloudtrail_validate.reading import DigestReader, Named, Proof
 from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.stores import ObjectInfo, Store, StoreError
-from cloudtrail_validate.walk import DigestReader, DigestWalk, Named, Proof
+from cloudtrail_validate.walk import DigestWalk
 
 Links = Mapping[ChainId, Sequence[Link]]
 _CONTEXT: Final = 2  # digests read beyond the window: one may reach into it, the next proves that one
@@ -78,7 +79,7 @@ class Tools(msgspec.Struct, frozen=True):
     checker: LogChecker
     pace: Pace
     references: Budget
-    kept: Budget
+    kept: Allowance
     keys: Callable[[str], Awaitable[RegionKeys]]
 
 
@@ -105,7 +106,7 @@ class SiteAudit:
         for where, error in found.failures:
             self._cannot_list(rules.DIGEST_UNREADABLE, where, error)
             self._lost.append(Link(where, scope.window, State.UNREADABLE, status=Status.UNVERIFIABLE))
-        reader = DigestReader(tools.store, tools.pace, keys, tools.ledger)
+        reader = DigestReader(tools.store, tools.pace, keys, tools.ledger, tools.kept)
         walk = self._new_walk(reader, keys, scope.window)
         self._plan(walk, found)
         matcher = LogMatcher(tools.store, reader, tools.checker, budget=tools.references, window=scope.window)
@@ -115,14 +116,14 @@ class SiteAudit:
             await matcher.run(walk.named, walk.repeats, self._report_of(found))
         finally:
             await matcher.close()
-            await walk.forget()
+            reader.forget()
         self.proof = Proof(site.account, site.region, reader, tuple(walk.named))
         late = self._new_walk(reader, keys, Interval(scope.window.end, scope.window.end))
         leftovers = Leftovers(tools.store, scope.window, site.folders, matcher.places.values(), site.strays)
         try:
             left = await leftovers.find(late, reader)
         finally:
-            await late.forget()
+            reader.forget()
         for where, error in leftovers.failures:
             self._cannot_list(rules.LOG_UNREADABLE, where, error)
         links = _links(walk, found)
@@ -157,7 +158,6 @@ class SiteAudit:
             keys,
             tools.ledger,
             budget=tools.references,
-            keeping=tools.kept,
             window=window,
             bucketless=bucketless,
         )

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from datetime import datetime
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
-from cloudtrail_validate import digest, rules
 from cloudtrail_validate.chain import Link, Prover, State
-from cloudtrail_validate.digest import Evidence, Fetched, LogReference, Own
+from cloudtrail_validate.digest import Evidence, LogReference
 from cloudtrail_validate.finder import Entry, list_digests
 from cloudtrail_validate.layout import Folder, folder_of, parse_digest_key
 from cloudtrail_validate.ledger import Ledger
-from cloudtrail_validate.model import HOUR, ChainId, Finding, Interval, Kind, Locator, Status
-from cloudtrail_validate.pace import Budget, Pace
+from cloudtrail_validate.model import HOUR, ChainId, Interval, Locator, Status
+from cloudtrail_validate.pace import Budget
+from cloudtrail_validate.reading import DigestReader, Named
 from cloudtrail_validate.repeats import Repeats
 from cloudtrail_validate.signature import RegionKeys
 from cloudtrail_validate.stores import AbsentError, Store, StoreError
 
 BYTES_PER_REFERENCE: Final = 70  # compressed: 32 random bytes of hash, 12 of name, little else
-REFERENCES_AT_ONCE: Final = 10_000  # read in one batch, ~0.5 kB each in memory
+REFERENCES_AT_ONCE: Final = 6_000  # read or matched in one batch, ~0.5 kB each in memory
 _DIGESTS_AT_ONCE: Final = 512  # as many as may be in flight by default
 
 
@@ -36,91 +34,8 @@ def references_in(size: int) -> int:
     return max(0, size - 300) // BYTES_PER_REFERENCE
 
 
-class Named(msgspec.Struct, frozen=True):
-    """A proven digest that names logs: where to read them again, or the references themselves."""
-
-    entry: Entry
-    interval: Interval
-    sha256: str
-    logs: tuple[LogReference, ...] | None
-    number: int
-
-    @property
-    def written(self) -> datetime:
-        """When its logs had been delivered at the latest: a backfill digest is written hours after the hour it is of."""
-        if self.entry.chain.kind is Kind.BACKFILL and self.entry.modified is not None:
-            return max(self.interval.end, self.entry.modified)
-        return self.interval.end
-
-
-class DigestReader:
-    """Fetches and checks single digests, within the run's bounds."""
-
-    def __init__(self, store: Store, pace: Pace, keys: RegionKeys, ledger: Ledger) -> None:
-        self._store = store
-        self._pace = pace
-        self._keys = keys
-        self._ledger = ledger
-
-    async def read(self, entry: Entry) -> tuple[Evidence | None, tuple[LogReference, ...]]:
-        """One digest's evidence and the logs it names. None: it is not there."""
-        async with self._pace:
-            try:
-                inflater, metadata = await self._store.digest(entry.where)
-            except AbsentError:
-                return None, ()
-            except StoreError as error:
-                return digest.unreadable(entry.where, entry.chain, entry.end, error.cause, error.detail), ()
-        content = inflater.finish()
-        fetched = Fetched(entry.where, entry.chain, entry.end, inflater.kept(), content.sha256, content.flaw, metadata)
-        evidence, logs = digest.observe(fetched, self._keys)
-        if evidence.own is Own.VALID:
-            self._ledger.keys_used.add(self._keys.keys[evidence.fingerprint])
-        return evidence, logs
-
-    async def again(self, proven: Named) -> tuple[LogReference, ...] | None:
-        """The logs that a proven digest names: as kept, or read again. None where it is not the bytes that were proven."""
-        if proven.logs is not None:
-            return proven.logs
-        evidence, logs = await self.read(proven.entry)
-        return logs if evidence is not None and evidence.sha256 == proven.sha256 else None
-
-    async def named_by(self, proven: Named) -> tuple[LogReference, ...]:
-        """The same, with a finding and none where the digest has changed meanwhile."""
-        logs = await self.again(proven)
-        if logs is not None:
-            return logs
-        chain = proven.entry.chain
-        self._ledger.add(
-            Finding(
-                rules.DIGEST_UNREADABLE,
-                Status.UNVERIFIABLE,
-                chain.account,
-                chain.region,
-                chain.trail,
-                proven.entry.where,
-                proven.interval,
-                detail="it was read and proven, and is not the same any more: run again",
-            )
-        )
-        return ()
-
-
-class Proof(msgspec.Struct, frozen=True):
-    """What a site proved: its digests that name logs, and the reader that reads them again."""
-
-    account: str
-    region: str
-    reader: DigestReader
-    named: tuple[Named, ...]
-
-
 class DigestWalk:
-    """Reads digests newest first and carries proof along each chain.
-
-    `keeping` bounds the references of proven digests that stay in memory until `forget`; digests for whose references
-    there is no room are to be read again.
-    """
+    """Reads digests newest first and carries proof along each chain."""
 
     def __init__(
         self,
@@ -130,7 +45,6 @@ class DigestWalk:
         ledger: Ledger,
         *,
         budget: Budget,
-        keeping: Budget,
         window: Interval,
         bucketless: bool,
     ) -> None:
@@ -139,7 +53,6 @@ class DigestWalk:
         self._keys = keys
         self._ledger = ledger
         self._budget = budget
-        self._keeping = keeping
         self._window = window
         self._bucketless = bucketless
         self._queue: list[Entry] = []
@@ -147,7 +60,6 @@ class DigestWalk:
         self._listed: set[tuple[Folder, ChainId]] = set()
         self._provers: dict[ChainId, Prover] = {}
         self._quiet: set[ChainId] = set()
-        self._kept = 0
         self.links: dict[ChainId, list[Link]] = {}
         self.named: list[Named] = []
         self.repeats = Repeats()
@@ -166,12 +78,6 @@ class DigestWalk:
     def expects(self) -> int:
         """About how many logs the digests name that are still to be read."""
         return sum(references_in(entry.size) for entry in self._queue)
-
-    async def forget(self) -> None:
-        """Let the kept references go, and give back what they took."""
-        self.named = [replace(item, logs=None) for item in self.named]
-        kept, self._kept = self._kept, 0
-        await self._keeping.give(kept)
 
     async def run(self) -> None:
         """Read them all."""
@@ -233,9 +139,8 @@ class DigestWalk:
 
     def _name(self, entry: Entry, link: Link, sha256: str, logs: tuple[LogReference, ...]) -> None:
         self.repeats.note(logs)
-        keep = self._keeping.spare(len(logs))
-        self._kept += len(logs) if keep else 0
-        self.named.append(Named(entry, link.interval, sha256, logs if keep else None, len(logs)))
+        self.named.append(Named(entry, link.interval, sha256, len(logs)))
+        self._reader.keep(entry.where, logs)
 
     async def _follow(self, link: Link, previous: Locator, chain: ChainId) -> None:
         """Put a predecessor that no listing showed into the walk: from another folder, all of the chain there."""

@@ -14,8 +14,8 @@ from cloudtrail_validate.activity import Activity, explaining_events, near
 from cloudtrail_validate.digest import LogReference
 from cloudtrail_validate.model import Finding, Interval, Locator, Status
 from cloudtrail_validate.pace import Pace
+from cloudtrail_validate.reading import Proof
 from cloudtrail_validate.stores import AbsentError, Store, StoreError
-from cloudtrail_validate.walk import Proof
 
 REACH: Final = timedelta(hours=3)  # an event is in a log within ~15 minutes, and its log in a digest within the hour
 _GAPS: Final = 50  # gaps looked into, the earliest first: after a trail was stopped in 17 regions all tell the same

@@ -14,7 +14,7 @@ from cloudtrail_validate.content import Content, digest_of
 from cloudtrail_validate.ledger import Ledger, Progress
 from cloudtrail_validate.logs import Job, LogChecker
 from cloudtrail_validate.model import EPOCH, ChainId, ChainReport, Kind, Locator
-from cloudtrail_validate.pace import Budget, Pace
+from cloudtrail_validate.pace import Allowance, Budget, Pace
 
 if TYPE_CHECKING:
     from cloudtrail_validate.stores import Store
@@ -45,20 +45,14 @@ def test_connections_fit_the_descriptors(soft: int, hard: int, wanted: int, room
     assert done.stdout.split() == [str(room), str(then)]
 
 
-def test_spare_room_is_taken_at_once_or_not_at_all() -> None:
-    async def use() -> None:
-        budget = Budget(10)
-        assert budget.spare(6)
-        assert not budget.spare(5)
-        waiting = asyncio.create_task(budget.take(5))
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        await budget.give(6)
-        assert await waiting == 5
-        assert budget.spare(5)
-        assert not budget.spare(1)
-
-    asyncio.run(use())
+def test_an_allowance_is_taken_at_once_or_not_at_all() -> None:
+    allowance = Allowance(10)
+    assert allowance.take(6)
+    assert not allowance.take(5)
+    allowance.give(6)
+    assert allowance.take(10)
+    assert not allowance.take(1)
+    assert allowance.take(0)
 
 
 def test_who_asks_for_more_than_there_is_gets_all_of_it() -> None:
@@ -67,7 +61,7 @@ def test_who_asks_for_more_than_there_is_gets_all_of_it() -> None:
         assert await budget.take(25) == 10
         assert await budget.take(0) == 0
         await budget.give(10)
-        assert budget.spare(10)
+        assert await asyncio.wait_for(budget.take(10), timeout=10) == 10
 
     asyncio.run(use())
 

@@ -60,7 +60,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--tolerate", multiple=True, metavar="RULE", help="Leave an uncovered or unverifiable rule out of the exit code."
 )
 @click.option(
-    "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Requests in flight.  [default: 512]"
+    "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Most requests in flight.  [default: 512]"
 )
 @click.option("--max-rate", type=float, metavar="N", help="Most requests a second.  [default: no bound]")
 @click.option(
