@@ -36,7 +36,7 @@ CREDENTIAL_TTL: Final = timedelta(minutes=10)  # botocore refreshes with 10 minu
 FALLBACK_REGION: Final = "us-east-1"
 AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
 """What a botocore call may raise; the last where a middlebox answers in AWS's place."""
-MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError)
+MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
 """What botocore, and whoever reads what it returns, trips over where an answer is cut short or not AWS's."""
 
 

@@ -22,7 +22,7 @@ import msgspec
 from cloudtrail_validate import rules
 from cloudtrail_validate.coverage import TAIL, Span, subtract, union
 from cloudtrail_validate.digest import Claim, Evidence, Own, proves
-from cloudtrail_validate.model import ChainId, Counts, Finding, Gap, Interval, Kind, Locator, Status
+from cloudtrail_validate.model import EPOCH, ChainId, Counts, Finding, Gap, Interval, Kind, Locator, Status
 from cloudtrail_validate.signature import RegionKeys
 
 _SEVERITY: Final = (Status.ALTERED, Status.MISSING, Status.UNVERIFIABLE)
@@ -128,11 +128,15 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What is asked of a chain: the window, the time it is asked, and whether the folder lists still older digests."""
+    """What is asked of a chain: the window, the time it is asked, and whether the folder lists still older digests.
+
+    `before` is the end of the newest of these that is listed, None where that lies further back.
+    """
 
     window: Interval
     now: datetime
     earlier: bool = False
+    before: datetime | None = None
 
     @property
     def counted(self) -> Interval:
@@ -263,7 +267,10 @@ def _explain(hole: Interval, ordered: Sequence[Link], question: Question) -> lis
     if rule == rules.GAP_BROKEN:
         return [Gap(rule, hole)]
     gaps = [Gap(rules.GAP_BROKEN, Interval(hole.start, cut))] if cut > hole.start else []
-    pending = rule == rules.GAP_TAIL and question.now - rest.start <= TAIL
+    since = rest.start  # the end of the newest digest
+    if question.earlier and rest.start == question.window.start:
+        since = question.before or EPOCH
+    pending = rule == rules.GAP_TAIL and question.now - since <= TAIL
     if rest.start < rest.end and not pending:
         gaps.append(Gap(rule, rest))
     return gaps

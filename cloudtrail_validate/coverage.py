@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate import rules
 from cloudtrail_validate.model import Interval
@@ -86,11 +87,14 @@ class Placed(msgspec.Struct, frozen=True):
     """When a log file may have been delivered: every time span that its evidence allows.
 
     `moments` are the points (name's minute, LastModified) that decide whether it belongs to a window; `spans` the same
-    with their uncertainty, and a date folder's whole day where nothing better is known.
+    with their uncertainty, and a date folder's whole day where nothing better is known, or where its name is of another
+    day (`astray`). `written` is when it was written, as far as a store's LastModified is evidence of that.
     """
 
     moments: tuple[datetime, ...]
     spans: tuple[Interval, ...]
+    written: datetime | None = None
+    astray: bool = False
 
     def belongs(self, window: Interval) -> bool:
         """Whether any of its times lies in the window."""
@@ -103,38 +107,44 @@ class Placed(msgspec.Struct, frozen=True):
     def clipped(self, window: Interval) -> Placed:
         """Only what of its times lies in the window: what lies outside is another question."""
         inside = [span for span in self.spans if span.overlaps(window) or window.contains(span.start)]
-        return Placed(self.moments, tuple(span.within(window) for span in inside))
+        return replace(self, spans=tuple(span.within(window) for span in inside))
 
 
 def place(minute: datetime | None, modified: datetime | None, day: Interval | None) -> Placed:
     """Place a log in time by its name's minute, its LastModified (None where the store's is no evidence) and date folder.
 
     On S3 a log's LastModified is its delivery. Where name and LastModified are too far apart to be one delivery (a copied
-    bucket, a late log, a planted file) both count: a reader will take the file for its name's hour.
+    bucket, a late log, a planted file) both count: a reader will take the file for its name's hour. So does the date
+    folder where the name is of another day: CloudTrail puts no log there.
     """
     moments: list[datetime] = []
     spans: list[Interval] = []
+    astray = minute is not None and day is not None and not _near(day, minute)
     if modified is not None:
         moments.append(modified)
         spans.append(Interval(modified, modified))
     if minute is not None and (modified is None or abs(minute - modified) > NAME_SLACK):
         moments.append(minute)
         spans.append(Interval(minute - NAME_SLACK, minute + NAME_SLACK))
-    if minute is None and day is not None:
+    if day is not None and (minute is None or astray):
         spans.append(day)
-    return Placed(tuple(moments), tuple(spans))
+    return Placed(tuple(moments), tuple(spans), modified, astray)
+
+
+def _near(day: Interval, minute: datetime) -> bool:
+    return day.start - NAME_SLACK <= minute < day.end + NAME_SLACK
 
 
 class Zones(msgspec.Struct, frozen=True):
     """What is known about the hours of one folder.
 
     `proven` are hours in which every log must have been named by a digest; `gaps` the hours reported as uncovered;
-    `newest` the end of the newest proven digest, after which a log is still waiting for its digest.
+    `waiting` is when the logs begin whose digests are still to come, None where there is no digest.
     """
 
     proven: Span
     gaps: Span
-    newest: datetime | None
+    waiting: datetime | None
 
 
 def judge_unreferenced(placed: Placed, zones: Zones, *, named: bool, excused: bool) -> str:
@@ -143,12 +153,11 @@ def judge_unreferenced(placed: Placed, zones: Zones, *, named: bool, excused: bo
     `named` says whether it has the name of a log file at all: CloudTrail writes no other names, so any other file that
     touches proven hours is extra. `excused` is true where a trail without validation is known to write to the folder.
     """
-    fits = covers if named else touches
-    proven = any(fits(zones.proven, span) for span in placed.spans)
-    if proven:
+    fits = covers if named and not placed.astray else touches
+    if any(fits(zones.proven, span) for span in placed.spans):
         return rules.LOG_UNDIGESTED if excused else rules.LOG_EXTRA
     latest = max((span.end for span in placed.spans), default=None)
     in_gap = any(touches(zones.gaps, span) for span in placed.spans)
-    if zones.newest is not None and latest is not None and latest >= zones.newest and not in_gap:
+    if zones.waiting is not None and latest is not None and latest >= zones.waiting and not in_gap:
         return rules.LOG_PENDING
     return rules.LOG_UNDIGESTED

@@ -21,6 +21,23 @@ from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Store,
 _LEVELS_AT_ONCE: Final = 64
 
 
+class Unvalidated(msgspec.Struct, frozen=True):
+    """A trail without validation that writes to the same bucket and prefix. `region` is empty where it writes in all."""
+
+    owner: str
+    region: str
+    organization: bool
+
+    def writes(self, folder: Folder) -> bool:
+        """Whether its logs come into a folder: those of an organization's trail under the organization's id."""
+        if self.region not in ("", folder.region):
+            return False
+        return folder.organization_id is not None if self.organization else self._owns(folder)
+
+    def _owns(self, folder: Folder) -> bool:
+        return folder.organization_id is None and folder.account == self.owner
+
+
 class Target(msgspec.Struct, frozen=True):
     """What to look for. Empty strings and None mean "not known": then whatever is found is taken.
 
@@ -40,7 +57,7 @@ class Target(msgspec.Struct, frozen=True):
     expected_regions: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     delivered: Mapping[str, datetime] = msgspec.field(default_factory=dict)
-    excused: bool = False
+    unvalidated: tuple[Unvalidated, ...] = ()
 
     def selects(self, chain: ChainId) -> bool:
         """Whether a chain is part of what was asked."""
@@ -56,10 +73,11 @@ class Unlisted(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The sites to validate, and what could not be looked into."""
+    """The sites to validate, what could not be looked into, and accounts that were asked for and have nothing here."""
 
     sites: tuple[Site, ...]
     unlisted: tuple[Unlisted, ...]
+    empty: tuple[str, ...] = ()
 
 
 async def discover(store: Store, target: Target) -> Plan:
@@ -91,7 +109,9 @@ async def discover(store: Store, target: Target) -> Plan:
                 bases[f"{root}{name}/"] = [account for account in below.folders if ACCOUNT.fullmatch(account)]
     accounts = _accounts(target, root, bases)
     found = await asyncio.gather(*(look(base, account) for base, account in accounts))
-    return Plan(tuple(_sites(target, found)), tuple(unlisted))
+    sites = tuple(_sites(target, found))
+    there = {site.account for site in sites} | {item.account for item in unlisted}
+    return Plan(sites, tuple(unlisted), tuple(account for account in target.accounts if account not in there))
 
 
 class _Account(msgspec.Struct, frozen=True):
@@ -158,7 +178,7 @@ def _sites(target: Target, found: Iterable[_Account]) -> Iterable[Site]:
                 delivered=target.delivered.get(region) if account == target.owner else None,
                 strays=strays if index == 0 else (),
                 has_logs=any(region in item.log_regions for item in group),
-                excused=target.excused,
+                excused=any(trail.writes(folder) for trail in target.unvalidated for folder in folders),
                 trail=target.trail,
                 home_region=target.home_region,
             )

@@ -42,6 +42,7 @@ class Outcome:
     window: Interval
     interrupted: bool = False
     proofs: list[Proof] = field(default_factory=list)
+    empty: tuple[str, ...] = ()  # accounts that were asked for and have nothing
 
     @property
     def digests(self) -> int:
@@ -52,7 +53,7 @@ class Outcome:
     def covered(self) -> Span:
         """The part of the window that proven digests cover in every account and region that was to have them."""
         spans = [chain.covered for chain in self.chains if chain.chain.kind is Kind.STANDARD]
-        if not spans:
+        if not spans or self.empty:
             return ()
         together = spans[0]
         for span in spans[1:]:
@@ -104,6 +105,9 @@ class Engine:
             plan = await discover(self._store, target)
             for unlisted in plan.unlisted:
                 self._ledger.add(_cannot_look(target, unlisted, scope.window))
+            outcome.empty = plan.empty
+            for account in plan.empty:
+                self._ledger.add(_nothing_of(target, account, scope.window))
             self._ledger.progress.phase = "validating"
             await asyncio.gather(*(self._one(site, scope, tools, outcome, gate) for site in plan.sites))
             self._ledger.progress.listing_done = True
@@ -152,6 +156,10 @@ def _cannot_look(target: Target, unlisted: Unlisted, window: Interval) -> Findin
         unlisted.error.cause,
         detail=unlisted.error.detail,
     )
+
+
+def _nothing_of(target: Target, account: str, window: Interval) -> Finding:
+    return Finding(rules.CHAIN_ABSENT, Status.UNCOVERED, account, None, target.trail or None, interval=window)
 
 
 def _interrupted(window: Interval) -> Finding:

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.coverage import TAIL
 from cloudtrail_validate.layout import DIGEST_KIND, Folder, day_path, folder_day, parse_digest_key
-from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator
+from cloudtrail_validate.model import EPOCH, HOUR, ChainId, Interval, Kind, Locator
 from cloudtrail_validate.stores import AbsentError, Lister, ObjectInfo, StoreError
 
+_DAY = timedelta(days=1)
 _AFTER_WINDOW = 3 * HOUR  # the digests that reach into the window's last hour, and those that prove them
 
 
@@ -67,7 +68,7 @@ async def list_digests(store: Lister, folder: Folder, days: Interval) -> Listing
     async for batch in store.scan(folder.bucket, path, after=path + day_path(days.start), before=before):
         for info in batch:
             entry = entry_of(folder, info)
-            if entry is not None:
+            if entry is not None and _in_place(entry, path):
                 listing.chains.setdefault(entry.chain, []).append(entry)
             elif info.size or info.key.endswith(".gz"):  # not the zero-byte objects that stand for folders
                 day = folder_day(info.key, path)
@@ -84,6 +85,14 @@ def entry_of(folder: Folder, info: ObjectInfo) -> Entry | None:
     if name is None:
         return None
     return Entry(name.end, Locator(folder.bucket, info.key), name.chain, info.size, info.modified)
+
+
+def _in_place(entry: Entry, path: str) -> bool:
+    """Whether a digest lies in the date folder of its stamp, or next to it. Where CloudTrail puts backfills is not said."""
+    if entry.where.key.startswith(day_path(entry.end), len(path)) or entry.chain.kind is Kind.BACKFILL:
+        return True
+    day = folder_day(entry.where.key, path)
+    return day is None or day.start - _DAY <= entry.end <= day.end + _DAY
 
 
 class Finder:
@@ -110,7 +119,9 @@ class Finder:
         """Find them. Failures of the listing are part of the answer."""
         for folder in self._folders:
             try:
-                around = Interval(self._window.start, self._window.end + _AFTER_WINDOW)
+                # A digest of the last two hours tells that the next is still to come.
+                start = min(self._window.start, max(self._now - TAIL, EPOCH))
+                around = Interval(start, self._window.end + _AFTER_WINDOW)
                 self._sort_in(await list_digests(self._store, folder, around))
             except AbsentError:
                 continue
@@ -118,6 +129,8 @@ class Finder:
                 self._found.failures.append((Locator(folder.bucket, folder.path(DIGEST_KIND)), error))
         if not self._found.failures:
             await self._look_beyond()
+        if not self._found.failures and not self._nameless.trail:
+            await self._look_around()
         return self._found
 
     def own(self, chain: ChainId) -> ChainId:
@@ -153,12 +166,31 @@ class Finder:
             except StoreError as error:
                 self._found.failures.append((Locator(folder.bucket, path), error))
 
+    async def _look_around(self) -> None:
+        """Where no trail was named: take in chains that are there the day before and the day after, and not between."""
+        for folder in self._folders:
+            sides = []
+            for moment in (self._window.start - _DAY, self._window.end + _AFTER_WINDOW + _DAY):
+                try:
+                    sides.append((await list_digests(self._store, folder, Interval(moment, moment))).chains)
+                except AbsentError:
+                    sides.append({})
+                except StoreError as error:
+                    self._found.failures.append((Locator(folder.bucket, folder.path(DIGEST_KIND)), error))
+                    return
+            before, after = sides
+            for found in before.keys() & after.keys():
+                chain = self.own(found)
+                if chain.kind is Kind.STANDARD and chain not in self._found.selected:
+                    entries = [replace(entry, chain=chain) for entry in (*before[found], *after[found])]
+                    self._found.selected[chain] = entries
+
     async def _before(self, folder: Folder, path: str, wanted: set[ChainId]) -> None:
         """Note which chains have digests before the window; stop when all that are wanted have."""
         before = path + day_path(self._window.start + timedelta(days=1))
         async for batch in self._store.scan(folder.bucket, path, before=before):
             for entry in self._standard(folder, batch):
-                if entry.end <= self._window.start:
+                if entry.end <= self._window.start and (not wanted or entry.chain in wanted):
                     self._found.earlier.add(entry.chain)
                     self._found.selected.setdefault(entry.chain, [])
             if wanted and wanted <= self._found.earlier:

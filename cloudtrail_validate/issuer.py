@@ -13,6 +13,7 @@ from botocore.parsers import ResponseParserError
 
 from cloudtrail_validate.aws import AWS_ERRORS, MALFORMED
 from cloudtrail_validate.model import EPOCH, Interval, utc
+from cloudtrail_validate.request import ConfigurationError
 from cloudtrail_validate.signature import PublicKey, RegionKeys, index_keys
 from cloudtrail_validate.stores import StoreError
 from cloudtrail_validate.stores.failures import from_botocore
@@ -37,6 +38,8 @@ class AwsKeys:
         """CloudTrail's own answer for a region. One that the caller has not enabled answers with an error."""
         try:
             keys = list_public_keys(self._aws.client("cloudtrail", region), region, self._start, self._end)
+        except ConfigurationError as error:  # no region's name: somebody else than CloudTrail made that folder
+            return RegionKeys(detail=f"cloudtrail:ListPublicKeys in {region}: {error}")
         except AWS_ERRORS as error:
             failure = from_botocore(error)
             cause = failure.cause if isinstance(failure, StoreError) else None

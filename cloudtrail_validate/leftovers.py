@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from cloudtrail_validate import rules
 from cloudtrail_validate.chain import Judgement, Link, State
-from cloudtrail_validate.coverage import Placed, Span, Zones, difference, judge_unreferenced, place, union
+from cloudtrail_validate.coverage import (
+    TAIL,
+    Placed,
+    Span,
+    Zones,
+    covers,
+    difference,
+    judge_unreferenced,
+    place,
+    union,
+)
 from cloudtrail_validate.finder import list_digests
-from cloudtrail_validate.layout import Folder, folder_day, log_minute
-from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator
+from cloudtrail_validate.layout import DIGEST_KIND, Folder, folder_day, log_minute
+from cloudtrail_validate.model import HOUR, ChainId, Finding, Interval, Kind, Locator
 from cloudtrail_validate.places import LogPlace
 from cloudtrail_validate.reading import DigestReader
 from cloudtrail_validate.stores import AbsentError, ObjectInfo, Store, StoreError
@@ -22,22 +33,29 @@ _BESIDE: Final = 2 * HOUR  # digests next to the window may name logs that were 
 
 
 class Leftovers:
-    """The unreferenced files of one site. `find`, then `judge`; `failures` are folders that could not be listed."""
+    """The unreferenced files of one site. `find`, then `judge`.
+
+    `failures` are folders that could not be listed, each with the rule that says so; `unheard` the findings about digests
+    that could not be read for a passing reason, and might have named what is left.
+    """
 
     def __init__(
         self,
         store: Store,
         window: Interval,
+        now: datetime,
         folders: Sequence[Folder],
         places: Iterable[LogPlace],
         strays: Sequence[ObjectInfo],
     ) -> None:
         self._store = store
         self._window = window
-        self._folders = folders
+        self._now = now
         self._places = tuple(places)
+        self._folders = tuple(dict.fromkeys([*folders, *(known.folder for known in self._places)]))
         self._strays = strays
-        self.failures: list[tuple[Locator, StoreError]] = []
+        self.failures: list[tuple[str, Locator, StoreError]] = []
+        self.unheard: list[Finding] = []
 
     async def find(self, late: DigestWalk, reader: DigestReader) -> dict[Locator, Placed]:
         """Log files of the window that no digest names, each with its possible times.
@@ -48,10 +66,10 @@ class Leftovers:
         await asyncio.gather(*(known.oddities() for known in self._places))
         for known in self._places:
             if known.failure is not None:
-                self.failures.append((Locator(known.folder.bucket, known.path), known.failure))
+                self.failures.append((rules.LOG_UNREADABLE, Locator(known.folder.bucket, known.path), known.failure))
         left = self._unclaimed()
         if left:
-            await self._read_outside(late)
+            await self._read_outside(late, left)
             for named in late.named:
                 for log in await reader.named_by(named):
                     left.pop(log.where if self._folders[0].bucket else Locator("", log.s3_object), None)
@@ -65,11 +83,13 @@ class Leftovers:
         *,
         excused: bool,
     ) -> Iterator[tuple[Locator, str]]:
-        """The rule for each file, in order of place."""
-        zones = _zones(links, standard)
+        """The rule for each file, in order of place. What has a log's name may be in a digest that was not heard."""
+        zones = _zones(links, standard, self._now)
+        deaf = bool(self.unheard) or any(rule == rules.DIGEST_UNREADABLE for rule, _, _ in self.failures)
         for where, placed in sorted(left.items()):
             named = log_minute(where.key) is not None
-            yield where, judge_unreferenced(placed.clipped(self._window), zones, named=named, excused=excused)
+            pardoned = excused or (deaf and named)
+            yield where, judge_unreferenced(placed.clipped(self._window), zones, named=named, excused=pardoned)
 
     def _unclaimed(self) -> dict[Locator, Placed]:
         out: dict[Locator, Placed] = {}
@@ -89,19 +109,29 @@ class Leftovers:
         if placed.belongs(self._window):
             out[Locator(bucket, info.key)] = placed
 
-    async def _read_outside(self, late: DigestWalk) -> None:
-        """Later backfill digests, and the hours next to the window, of any trail in the folders."""
+    async def _read_outside(self, late: DigestWalk, left: Mapping[Locator, Placed]) -> None:
+        """Later backfill digests, those next to the window and to when a file was written, of any trail in the folders.
+
+        Before there were backfill digests a late log was named by the digest of the hour in which it came.
+        """
         around = Interval(self._window.start - _BESIDE, self._window.end + BACKFILL_REACH)
-        near = Interval(around.start, self._window.end + _BESIDE)
+        near = [Interval(around.start, self._window.end + _BESIDE)]
+        near += {Interval(when, when + _BESIDE) for when in (placed.written for placed in left.values()) if when}
+        hours = union(near) if self._store.dated else (around,)
         for folder in self._folders:
             try:
                 listing = await list_digests(self._store, folder, around)
-            except (AbsentError, StoreError):
+            except AbsentError:
+                continue
+            except StoreError as error:
+                where = Locator(folder.bucket, folder.path(DIGEST_KIND))
+                self.failures.append((rules.DIGEST_UNREADABLE, where, error))
                 continue
             for chain, entries in listing.chains.items():
-                wanted = around if chain.kind is Kind.BACKFILL else near
-                late.add([entry for entry in entries if wanted.contains(entry.end)], quiet=True)
+                wanted = (around,) if chain.kind is Kind.BACKFILL else hours
+                late.add([entry for entry in entries if covers(wanted, Interval(entry.end, entry.end))], quiet=True)
         await late.run()
+        self.unheard += late.unheard
 
     async def _as_named(self, left: dict[Locator, Placed]) -> dict[Locator, Placed]:
         """The same under their exact keys: a fast listing drops slashes at a key's end."""
@@ -128,9 +158,10 @@ class Leftovers:
         return Locator(where.bucket, info.key) if info.size else None
 
 
-def _zones(links: Mapping[ChainId, Sequence[Link]], standard: Mapping[ChainId, Judgement]) -> Zones:
+def _zones(links: Mapping[ChainId, Sequence[Link]], standard: Mapping[ChainId, Judgement], now: datetime) -> Zones:
     """Hours in which every log must be named: proven, and no chain of the folder has lost its digest of them.
 
+    Nor is one still to come: where trails share a folder, a log waits for the digest of whichever is the last.
     Only a chain of which something is proven can have lost anything, and only hours that it does not prove otherwise: an
     object planted under a digest's name, readable or not, excuses nothing.
     """
@@ -142,9 +173,13 @@ def _zones(links: Mapping[ChainId, Sequence[Link]], standard: Mapping[ChainId, J
             missed = union([*judged.lost, *judged.unreadable]) if judged else _hours(links[chain], State.UNREADABLE)
             lost += difference(missed, own)
     gaps = union(gap.interval for judgement in standard.values() for gap in judgement.gaps)
-    newest = max((item.newest for item in standard.values() if item.newest is not None), default=None)
+    ends = [own[-1].end for chain, own in proven.items() if own and chain.kind is Kind.STANDARD]
+    due = min((end for end in ends if now - end <= TAIL), default=None)
     covered = union(interval for chain in standard for interval in proven.get(chain, ()))
-    return Zones(difference(covered, union(lost)), gaps, newest)
+    if due is not None:
+        lost.append(Interval(due, max(due, now)))
+    newest = max((own[-1].end for chain, own in proven.items() if own and chain in standard), default=None)
+    return Zones(difference(covered, union(lost)), gaps, due or newest)
 
 
 def _hours(links: Sequence[Link], state: State) -> Span:

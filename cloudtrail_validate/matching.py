@@ -42,12 +42,15 @@ class LogMatcher:
         self._last: LogPlace | None = None  # consecutive references point into the same folder
         self.places: dict[tuple[Folder, str], LogPlace] = {}
 
-    def begin(self, folders: Sequence[Folder], expected: int) -> None:
-        """Start listing folders whose digests are about to be read, and name about as many logs as `expected`."""
+    def begin(self, folders: Sequence[Folder], expected: int, *, listing: bool) -> None:
+        """Prepare for folders whose digests are about to be read, and name about as many logs as `expected`.
+
+        With `listing` their logs are listed from now on; else there is none, but in other folders there may be.
+        """
         days = max(HOUR.total_seconds(), self._window.seconds) / 86_400
         self._crowded = expected / days > MANY_A_DAY
         self._home = folders[0] if folders else None
-        for folder in folders:
+        for folder in folders if listing else ():
             self._place(folder, LOG_KIND).begin()
 
     async def close(self) -> None:

@@ -35,6 +35,10 @@ class Cause(StrEnum):
     NETWORK = "network"
 
 
+PASSING = frozenset({Cause.NETWORK, Cause.THROTTLED})
+"""Causes that pass, and that nobody brings about by editing a bucket."""
+
+
 class Kind(StrEnum):
     """The two sorts of digest chain. Backfill digests (since February 2026) form a chain of their own."""
 

@@ -72,9 +72,9 @@ def prove_file(request: Request, where: Locator, *, path: Path | None = None, no
     `RequestError` for a key that is no log file's, `ConfigurationError` and `AccessError` as `validate` does.
     """
     search = _Search(where, window_of(where.key), now, request.trail_arn)
-    asked = replace(request, start=search.window.start, end=search.window.end, trail_arn=None)
+    asked = replace(request, start=search.window.start, end=search.window.end)
     asked.check(now)
-    return run_loop(_prove(asked, search, path))
+    return run_loop(_prove(replace(asked, trail_arn=None), search, path))
 
 
 def window_of(key: str) -> Interval:
@@ -143,14 +143,17 @@ class _Search:
         if named is None:
             walk = await self._walk(setting, reader, keys, chains, late=True)
             named = await self._naming(walk, reader, content)
-        proof = self._unnamed(setting, near.links, content) if named is None else self._judged(*named, content)
+        proof = self._unnamed(setting, near, walk, content) if named is None else self._judged(*named, content)
         if named is not None:
             proof = await self._witnessed(proof, named[0], walk.links, reader, keys)
         return replace(proof, problems=tuple(dict.fromkeys(self._ledger.findings())))
 
     def _selects(self, chain: ChainId) -> bool:
         trail = self._trail
-        return trail is None or (chain.trail, chain.home_region) == (trail.name, trail.region)
+        if trail is None:
+            return True
+        owned = chain.organization_id is not None or chain.account == trail.account
+        return owned and (chain.trail, chain.home_region) == (trail.name, trail.region)
 
     async def _walk(
         self,
@@ -216,18 +219,19 @@ class _Search:
         )
 
     def _unnamed(
-        self, setting: Setting, links: Mapping[ChainId, Sequence[Link]], content: Content | AbsentError | StoreError
+        self, setting: Setting, near: DigestWalk, late: DigestWalk, content: Content | AbsentError | StoreError
     ) -> FileProof:
         """What a file that no digest names is, by the hours in which it lies."""
         if isinstance(content, AbsentError):
             raise ConfigurationError(f"there is no {self.where}, and no digest names it")
         question = Question(self.window, self.now, earlier=True)
         judgements = {
-            chain: judge(chain, held, question) for chain, held in links.items() if chain.kind is Kind.STANDARD
+            chain: judge(chain, held, question) for chain, held in near.links.items() if chain.kind is Kind.STANDARD
         }
         placed = place(log_minute(self.where.key), None, None)
-        leftovers = Leftovers(setting.store, self.window, (self.folder,), (), ())
-        ((_, rule),) = leftovers.judge({self.where: placed}, links, judgements, excused=False)
+        leftovers = Leftovers(setting.store, self.window, self.now, (self.folder,), (), ())
+        leftovers.unheard += [*near.unheard, *late.unheard]
+        ((_, rule),) = leftovers.judge({self.where: placed}, near.links, judgements, excused=False)
         code = ExitCode.CHANGED if rule == rules.LOG_EXTRA else ExitCode.UNPROVEN
         sha256 = content.sha256 if isinstance(content, Content) else None
         return FileProof(self.where, code, rule, sha256)

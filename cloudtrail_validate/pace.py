@@ -60,7 +60,12 @@ class Pace:
         else:
             self.in_flight += 1
         if self._interval:
-            await self._space_out()
+            try:
+                await self._space_out()
+            except asyncio.CancelledError:
+                self.in_flight -= 1
+                self._wake()
+                raise
         if self._first:
             self._begun.append(time.perf_counter())
 

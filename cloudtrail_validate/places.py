@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate.coverage import NAME_SLACK
 from cloudtrail_validate.layout import Folder, day_path, log_bound
@@ -62,7 +63,7 @@ class LogPlace:
         self._window = window
         self._crowded = crowded
         self._waiting: dict[str, Reference] = {}
-        # Named by this batch and the last: a `KEY/` lists as another KEY shortly after it.
+        # Named by this batch and the last: a key listed a second time is `KEY/`, which obstore lists as KEY.
         self._recent: tuple[set[str], set[str]] = (set(), set())
         self._pages = self._list()
         self._ahead: asyncio.Task[Sequence[ObjectInfo] | None] | None = None
@@ -127,7 +128,10 @@ class LogPlace:
             reference = self._waiting.pop(info.key, None)
             if reference is not None:
                 jobs += reference.jobs(info)
-            elif not is_marker(info) and info.key not in self._recent[0] and info.key not in self._recent[1]:
+            elif info.key in self.unclaimed or info.key in self._recent[0] or info.key in self._recent[1]:
+                if info.size:
+                    self.unclaimed[f"{info.key}/"] = replace(info, key=f"{info.key}/")
+            elif not is_marker(info):
                 self.unclaimed[info.key] = info
         return jobs
 

@@ -73,8 +73,6 @@ class Request:
         """Raise `RequestError` where the request cannot be meant."""
         if self.trail_arn is None and self.bucket is None and self.source is None:
             raise RequestError("what to validate: expected --trail-arn, --s3-bucket or --source")
-        if self.source is not None and self.bucket is not None and self.endpoint_url is not None:
-            raise RequestError("--source: a local copy has no endpoint, expected it without --endpoint-url")
         if self.trail_arn is not None and parse_trail_arn(self.trail_arn) is None:
             raise RequestError(
                 "--trail-arn: expected arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME, got " + repr(self.trail_arn)
@@ -87,8 +85,6 @@ class Request:
             raise RequestError("--external-id: expected --role-arn with it")
         if self.versions and self.source is not None:
             raise RequestError("--versions: a local copy has no versions, expected it without --source")
-        if self.prefix is not None and self.bucket is None and self.source is None:
-            raise RequestError("--s3-prefix: expected --s3-bucket with it")
         if self.source is not None and not self.source.is_dir():
             raise RequestError(f"--source: expected a folder that holds AWSLogs/, got {str(self.source)!r}")
         if not 1 <= self.concurrency <= 4096:

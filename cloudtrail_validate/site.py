@@ -111,7 +111,7 @@ class SiteAudit:
         self._plan(walk, found)
         matcher = LogMatcher(tools.store, reader, tools.checker, budget=tools.references, window=scope.window)
         try:
-            matcher.begin(site.folders if site.has_logs else (), walk.expects())
+            matcher.begin(site.folders, walk.expects(), listing=site.has_logs)
             await walk.run()
             await matcher.run(walk.named, walk.repeats, self._report_of(found))
         finally:
@@ -119,13 +119,19 @@ class SiteAudit:
             reader.forget()
         self.proof = Proof(site.account, site.region, reader, tuple(walk.named))
         late = self._new_walk(reader, keys, Interval(scope.window.end, scope.window.end))
-        leftovers = Leftovers(tools.store, scope.window, site.folders, matcher.places.values(), site.strays)
+        late.passes_over(walk)
+        places = matcher.places.values()
+        leftovers = Leftovers(tools.store, scope.window, scope.now, site.folders, places, site.strays)
+        leftovers.unheard += walk.unheard
         try:
             left = await leftovers.find(late, reader)
         finally:
             reader.forget()
-        for where, error in leftovers.failures:
-            self._cannot_list(rules.LOG_UNREADABLE, where, error)
+        for rule, where, error in leftovers.failures:
+            self._cannot_list(rule, where, error)
+        for finding in leftovers.unheard if left else ():
+            if finding.interval is None or not finding.interval.overlaps(scope.window):  # else it is reported already
+                tools.ledger.add(finding)
         links = _links(walk, found)
         self._settle(leftovers, left, links, self._judge(links, found))
         self._count_strays(walk, found)
@@ -206,7 +212,8 @@ class SiteAudit:
                 held += self._cut_tail(found, chain)
             entries = found.selected.get(chain)
             earlier = chain in found.earlier or bool(entries and entries[0].end <= window.start)
-            question = Question(window, self._scope.now, earlier)
+            before = max((entry.end for entry in entries or () if entry.end <= window.start), default=None)
+            question = Question(window, self._scope.now, earlier, before)
             if held or earlier:
                 out[chain] = judge(chain, held, question)
         if not any(chain.kind is Kind.STANDARD for chain in out) and (site.expected or found.strays):

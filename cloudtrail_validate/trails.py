@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from botocore.exceptions import ClientError
 
 from cloudtrail_validate.aws import AWS_ERRORS, MALFORMED, Aws
-from cloudtrail_validate.discover import Target
+from cloudtrail_validate.discover import Target, Unvalidated
 from cloudtrail_validate.layout import TrailArn, parse_trail_arn
 from cloudtrail_validate.model import Interval, utc
 from cloudtrail_validate.request import AccessError, ConfigurationError, Request
@@ -59,7 +59,7 @@ def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads
     asked_for = (request.bucket, request.prefix or None)
     elsewhere = request.bucket is not None and asked_for != (trail.bucket, trail.prefix or None)
     name = request.trail_arn or ""
-    excused = threads.submit(_shares_with_unvalidated, client, trail)
+    unvalidated = threads.submit(_unvalidated, client, trail, name)
     members = threads.submit(_members, aws, window) if trail.organization and not accounts else None
     enabled: tuple[str, ...] = ()
     delivered: dict[str, datetime] = {}
@@ -80,7 +80,7 @@ def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads
         expected_regions=enabled,
         members=members.result() if members else (),
         delivered=delivered,
-        excused=excused.result(),
+        unvalidated=unvalidated.result(),
     )
 
 
@@ -161,15 +161,21 @@ def _latest_delivery(aws: Aws, arn: str, region: str) -> Any:
     return aws.client("cloudtrail", region).get_trail_status(Name=arn)["LatestDigestDeliveryTime"]
 
 
-def _shares_with_unvalidated(client: Any, trail: _Trail) -> bool:
-    """Whether a trail without log file validation writes to the same bucket and prefix."""
+def _unvalidated(client: Any, trail: _Trail, arn: str) -> tuple[Unvalidated, ...]:
+    """Other trails, without log file validation, that write to the same bucket and prefix."""
 
-    def ask() -> bool:
-        return any(
-            item.get("S3BucketName") == trail.bucket
+    def ask() -> tuple[Unvalidated, ...]:
+        return tuple(
+            Unvalidated(
+                str(item["TrailARN"]).split(":")[4],
+                "" if item.get("IsMultiRegionTrail") else str(item["HomeRegion"]),
+                bool(item.get("IsOrganizationTrail")),
+            )
+            for item in client.describe_trails(includeShadowTrails=True)["trailList"]
+            if item.get("S3BucketName") == trail.bucket
             and (item.get("S3KeyPrefix") or None) == (trail.prefix or None)
             and not item.get("LogFileValidationEnabled")
-            for item in client.describe_trails(includeShadowTrails=True)["trailList"]
+            and item.get("TrailARN") != arn
         )
 
-    return _try(ask, default=False)
+    return _try(ask, ())

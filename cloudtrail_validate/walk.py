@@ -17,7 +17,7 @@ from cloudtrail_validate.digest import Evidence, LogReference
 from cloudtrail_validate.finder import Entry, list_digests
 from cloudtrail_validate.layout import Folder, folder_of, parse_digest_key
 from cloudtrail_validate.ledger import Ledger
-from cloudtrail_validate.model import HOUR, ChainId, Interval, Locator, Status
+from cloudtrail_validate.model import HOUR, PASSING, ChainId, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.pace import Budget
 from cloudtrail_validate.reading import DigestReader, Named
 from cloudtrail_validate.repeats import Repeats
@@ -62,6 +62,8 @@ class DigestWalk:
         self._quiet: set[ChainId] = set()
         self.links: dict[ChainId, list[Link]] = {}
         self.named: list[Named] = []
+        # About digests that a passing trouble kept from being read, and that may name logs of other hours than theirs.
+        self.unheard: list[Finding] = []
         self.repeats = Repeats()
 
     def add(self, entries: list[Entry], *, quiet: bool = False) -> None:
@@ -70,6 +72,10 @@ class DigestWalk:
             self._offer(entry)
             if quiet:
                 self._quiet.add(entry.chain)
+
+    def passes_over(self, other: DigestWalk) -> None:
+        """Do not read again what another walk has read."""
+        self._seen |= other._seen
 
     def knows(self, folder: Folder, chain: ChainId) -> None:
         """Note that a chain's digests in a folder have been listed."""
@@ -86,15 +92,20 @@ class DigestWalk:
             batch, expected = self._take()
             held = await self._budget.take(expected)
             try:
-                for entry, (evidence, logs) in zip(
-                    batch, await asyncio.gather(*(self._reader.read(entry) for entry in batch)), strict=True
-                ):
-                    link = self._prove(entry, evidence, logs)
-                    self._ledger.progress.objects_done += 1
-                    if link.previous is not None and link.state is State.PROVEN:
-                        await self._follow(link, link.previous, entry.chain)
+                await self._prove_all(batch)
             finally:
                 await self._budget.give(held)
+
+    async def _prove_all(self, batch: list[Entry]) -> None:
+        """Read a batch at once and prove it one by one; what a link brings that is newer than the rest comes first."""
+        answers = await asyncio.gather(*(self._reader.read(entry) for entry in batch))
+        for entry, (evidence, logs) in zip(batch, answers, strict=True):
+            while self._queue and entry < self._queue[-1]:
+                await self._prove_all([self._queue.pop()])
+            link = self._prove(entry, evidence, logs)
+            self._ledger.progress.objects_done += 1
+            if link.previous is not None and link.state is State.PROVEN:
+                await self._follow(link, link.previous, entry.chain)
 
     def _take(self) -> tuple[list[Entry], int]:
         """The newest digests that may be read at once, and how many references they may bring."""
@@ -126,6 +137,8 @@ class DigestWalk:
             link = prover.missing(entry.where, Interval(entry.end - HOUR, entry.end))
         else:
             link, findings = prover.step(evidence)
+            if entry.chain.kind is Kind.BACKFILL or not link.concerns(self._window):
+                self.unheard += [finding for finding in findings if finding.cause in PASSING]
             if reported and link.concerns(self._window):
                 for finding in findings:
                     self._ledger.add(finding)

@@ -168,6 +168,26 @@ def test_who_was_told_to_slow_down_at_once_does_not_jump_back(clock: Clock) -> N
     asyncio.run(use())
 
 
+def test_who_is_cancelled_while_waiting_for_a_turn_takes_none() -> None:
+    async def use() -> None:
+        pace = Pace(4, rate=0.01)
+
+        async def ask() -> None:
+            async with pace:
+                pass
+
+        await ask()
+        asking = [asyncio.create_task(ask()) for _ in range(6)]
+        await asyncio.sleep(0)
+        assert pace.in_flight == 4
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        assert pace.in_flight == 0
+
+    asyncio.run(use())
+
+
 def test_work_that_waits_is_taken_up_when_more_may_be_in_flight(clock: Clock) -> None:
     """Logs are handed in before it is known how long answers take."""
 

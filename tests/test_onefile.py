@@ -170,6 +170,17 @@ class TestFileOnDisk:
         assert words in said.err
 
 
+def test_only_the_digests_of_the_named_trail_count(tmp_path: Path) -> None:
+    trail, simulation = write(tmp_path)
+    key = logs(trail)[4].relative_to(trail).as_posix()
+    own = simulation.manifest.trail_arn
+    assert ask(trail, key, "--trail-arn", own).code == 0
+    assert ask(trail, key, "--trail-arn", own.replace("111122223333", "444455556666")).code == 4
+    assert ask(trail, key, "--trail-arn", own.replace("management", "other")).code == 4
+    said = ask(trail, key, "--trail-arn", "zzz")
+    assert (said.code, "--trail-arn" in said.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     "file",
     [

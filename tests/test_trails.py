@@ -9,7 +9,8 @@ import pytest
 
 from cloudtrail_validate import AccessError, ConfigurationError, Request
 from cloudtrail_validate.aws import Aws
-from cloudtrail_validate.discover import Target
+from cloudtrail_validate.discover import Target, Unvalidated
+from cloudtrail_validate.layout import Folder
 from cloudtrail_validate.model import Interval
 from cloudtrail_validate.trails import locate
 from tests.servers.aws_extra import DEFAULT_REGIONS, DigestDelivery
@@ -42,7 +43,7 @@ def test_a_trail_of_one_region(aws: AwsServer) -> None:
     found = target()
     assert (found.bucket, found.prefix, found.trail, found.home_region) == (BUCKET, "logs", NAME, "us-east-1")
     assert (found.owner, found.organization, found.multi_region) == ("123456789012", False, False)
-    assert (found.expected_regions, found.members, found.delivered, found.excused) == ((), (), {}, False)
+    assert (found.expected_regions, found.members, found.delivered, found.unvalidated) == ((), (), {}, ())
     assert aws.calls["account:ListRegions", "us-east-1"] == 0
 
 
@@ -107,9 +108,37 @@ def test_an_organization_trail_has_members(aws: AwsServer) -> None:
 def test_a_trail_without_validation_in_the_same_folder(aws: AwsServer) -> None:
     create(aws, S3KeyPrefix="logs")
     create(aws, "unvalidated", EnableLogFileValidation=False)
-    assert not target().excused  # it writes to another prefix
+    assert target().unvalidated == ()  # it writes to another prefix
     create(aws, "unvalidated-too", EnableLogFileValidation=False, S3KeyPrefix="logs")
-    assert target().excused
+    create(aws, "everywhere", EnableLogFileValidation=False, S3KeyPrefix="logs", IsMultiRegionTrail=True)
+    expected = {Unvalidated("123456789012", "us-east-1", False), Unvalidated("123456789012", "", False)}
+    assert set(target().unvalidated) == expected
+
+
+def test_a_trail_that_lost_its_validation_excuses_nothing_itself(aws: AwsServer) -> None:
+    create(aws, EnableLogFileValidation=False)
+    assert target().unvalidated == ()
+
+
+@pytest.mark.parametrize(
+    ("trail", "written"),
+    [
+        (Unvalidated("123456789012", "us-east-1", False), {"own us-east-1"}),
+        (Unvalidated("123456789012", "", False), {"own us-east-1", "own eu-west-1"}),
+        (Unvalidated("123456789012", "", True), {"in the organization", "a member"}),
+        (Unvalidated("444455556666", "", False), {"another account"}),
+        (Unvalidated("444455556666", "sa-east-1", True), set()),
+    ],
+)
+def test_where_a_trail_without_validation_writes(trail: Unvalidated, written: set[str]) -> None:
+    folders = {
+        "own us-east-1": Folder(BUCKET, "AWSLogs/", "123456789012", "us-east-1"),
+        "own eu-west-1": Folder(BUCKET, "AWSLogs/", "123456789012", "eu-west-1"),
+        "another account": Folder(BUCKET, "AWSLogs/", "444455556666", "us-east-1"),
+        "in the organization": Folder(BUCKET, "AWSLogs/o-exampleorgid/", "123456789012", "us-east-1"),
+        "a member": Folder(BUCKET, "AWSLogs/o-exampleorgid/", "444455556666", "eu-west-1"),
+    }
+    assert {name for name, folder in folders.items() if trail.writes(folder)} == written
 
 
 def test_every_refusal_of_what_only_helps_is_survived(aws: AwsServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import gc
 import os
 import sys
@@ -29,6 +30,7 @@ SUBCOMMANDS: Final = {
 }
 DEFAULT: Final = "validate"
 INTERRUPTED: Final = 130
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})  # what a full or broken disk answers
 DEBUG: Final = "CTVALIDATE_DEBUG"  # set: an internal error shows its traceback
 
 
@@ -103,16 +105,39 @@ def entry() -> None:
     0.2 s of the 0.8 s that an hour of logs takes: they come seldom here, and not at all for what the end frees anyway.
     """
     gc.set_threshold(50_000, 50, 100)
+    _open_streams()
     try:
         main()
     finally:
         gc.freeze()
 
 
+def _open_streams() -> None:
+    """Open the standard streams that the caller has closed on nothing: else the first socket would become one of them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def no_output(error: OSError) -> None:
+    """Say that standard output takes no more, and let the interpreter not complain of it at its end."""
+    silence_output()
+    click.echo(f"ctvalidate: cannot write to standard output: {error.strerror}", err=True)
+
+
+def silence_output() -> None:
+    """Let whatever is still written to standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(args: list[str] | None = None) -> Any:
     """The command line in a process of someone else: exits with the contract's codes."""
     try:
         code = group.main(args=args, prog_name="ctvalidate", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         click.echo(f"ctvalidate: {printable(' '.join(error.format_message().split()))}", err=True)
         sys.exit(error.exit_code)
@@ -125,6 +150,9 @@ def main(args: list[str] | None = None) -> Any:
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            no_output(error)
+            sys.exit(3)
         text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
         click.echo(f"ctvalidate: internal error, please report it ({DEBUG}=1 shows where): {text}", err=True)
         sys.exit(3)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cloudtrail_validate.api import echo_of
+from cloudtrail_validate.cli import NO_ROOM, no_output
 from cloudtrail_validate.model import Finding, Locator, Status
 from cloudtrail_validate.report.build import record, this_tool
 from cloudtrail_validate.report.jsonl import finding_line, footer_lines, header_line
@@ -25,6 +26,7 @@ class JsonLines:
         self._request = request
         self._now = now
         self._open = True
+        self.whole = True  # false where there was no room for a line
 
     def adapt(self, setting: Setting) -> Setting:
         """Write the first line: what is asked, as soon as it is known where."""
@@ -53,3 +55,8 @@ class JsonLines:
                 sys.stdout.buffer.flush()
             except BrokenPipeError:
                 self._open = False  # the reader has seen enough; the run goes on for its exit code
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                self._open = self.whole = False
+                no_output(error)

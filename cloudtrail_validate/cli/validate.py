@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cloudtrail_validate.cli import NO_ROOM, no_output, silence_output
 from cloudtrail_validate.cli.files import check_writable, write_whole
 from cloudtrail_validate.model import Locator, Status
 from cloudtrail_validate.report import formats
@@ -92,11 +92,14 @@ def command(**options: Any) -> int:
         result = execute(request, now, objects, companion=lines, quiet=no_progress)
         write_files(result, outputs)
         lines.finish(result)
+        told = lines.whole
     else:
         result = execute(request, now, objects, quiet=no_progress)
         write_files(result, outputs)
-        render(result, format_)
-    return INTERRUPTED if result.interrupted else result.report.exit_code
+        told = render(result, format_)
+    if result.interrupted:
+        return INTERRUPTED
+    return result.report.exit_code if told or result.report.exit_code != ExitCode.VALID else ExitCode.UNPROVEN
 
 
 def build_request(options: dict[str, Any], now: datetime) -> Request:
@@ -155,13 +158,18 @@ def write_files(result: Result, outputs: tuple[Path, ...]) -> None:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
 
 
-def render(result: Result, format_: str) -> None:
-    """Write the report on standard output."""
+def render(result: Result, format_: str) -> bool:
+    """Write the report on standard output. False where there was no room for it: nobody has been told of a success."""
     try:
         _print(result, format_)
     except BrokenPipeError:
-        # `| head` has seen enough; the exit code is still the verdict's. The interpreter must not complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_output()  # `| head` has seen enough; the exit code is still the verdict's
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        no_output(error)
+        return False
+    return True
 
 
 def _print(result: Result, format_: str) -> None:

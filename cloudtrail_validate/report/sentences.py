@@ -75,6 +75,8 @@ def describe(finding: Finding) -> str:
     Raises KeyError for a rule that is not in `rules.RULES`, and nothing on any content.
     """
     template = SENTENCES[finding.rule]
+    if finding.rule == rules.DIGEST_UNREADABLE and finding.where is None:
+        template = "Not everything could be looked at"
     sentence = template.format(
         object=_value(str(finding.where)) if finding.where else "(no object)",
         hours=_hours(finding.interval),
@@ -85,7 +87,7 @@ def describe(finding: Finding) -> str:
         verdict="is not CloudTrail's" if finding.status is Status.ALTERED else "cannot be checked",
     )
     aside = []
-    if finding.expected is not None and "{expected}" not in template:
+    if finding.expected is not None and "{expected}" not in template and finding.rule != rules.LOG_REWRITTEN:
         aside.append(f"expected {_value(finding.expected)}")
     if finding.actual is not None and "{actual}" not in template and finding.actual != str(finding.where):
         aside.append(f"found {_value(finding.actual)}")

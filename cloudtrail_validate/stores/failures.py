@@ -46,6 +46,8 @@ def from_obstore(error: Exception) -> Failure:
             return UnaddressableError(text)
         if "xml" in text.lower() or "decoding response" in text.lower():
             return UnaddressableError(text)  # a key that XML 1.0 cannot hold: botocore asks for them URL-encoded
+        if "non UTF-8" in text:
+            return UnaddressableError(text)  # in a header, which whoever may write an object chooses
         status = _STATUS.search(text)
         if isinstance(error, FileNotFoundError):
             return AbsentError(_brief(text))

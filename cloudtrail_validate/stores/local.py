@@ -22,6 +22,7 @@ import msgspec
 
 from cloudtrail_validate import digest
 from cloudtrail_validate.content import Content, Inflater
+from cloudtrail_validate.layout import DIGEST_KIND, folder_of
 from cloudtrail_validate.model import Locator
 from cloudtrail_validate.stores import AbsentError, BucketAbsentError, Children, ObjectInfo, Stored, StoreError
 from cloudtrail_validate.stores.hashers import HasherError, Hashers
@@ -178,12 +179,19 @@ class Local:
             # Whatever hinders, the folder is there: a listing that passed over it would hide what lies in it.
             raise StoreError(cause_of(error), f"cannot list {prefix[-200:]}: {error.strerror}") from error
         names = {name for name, _, _ in entries}
+        place = folder_of("", prefix)
+        bare = place is not None and place[1] != DIGEST_KIND  # logs have no signature to keep beside them
         out: list[tuple[str, ObjectInfo | None]] = []
         for name, is_folder, entry in sorted(entries, key=lambda item: os.fsencode(item[0] + "/" * item[1])):
             if is_folder:
                 out.append((name, None))
-            elif not (name.endswith(SIDECAR) and name.removesuffix(SIDECAR) in names):
-                out.append((name, _info(prefix + name, entry.stat(follow_symlinks=False))))
+            elif bare or not (name.endswith(SIDECAR) and name.removesuffix(SIDECAR) in names):
+                try:
+                    out.append((name, _info(prefix + name, entry.stat(follow_symlinks=False))))
+                except FileNotFoundError:  # it has gone meanwhile, as a copy tool's temporary file does
+                    continue
+                except OSError as error:
+                    raise StoreError(cause_of(error), f"cannot list {prefix[-200:]}: {error.strerror}") from error
         return out
 
     def _walk(self, prefix: str, after: str, before: str | None) -> Iterator[ObjectInfo]:

@@ -119,7 +119,6 @@ BAD: list[tuple[str, list[str]]] = [
     ("--start-time", [*BUCKET, "--start-time", "8000-01-01"]),
     ("--trail-arn", [*WINDOW]),
     ("--role-arn", [*WINDOW, *BUCKET, "--external-id", "x"]),
-    ("--s3-bucket", [*WINDOW, "--trail-arn", ARN, "--s3-prefix", "logs"]),
     ("--source", [*WINDOW, "--source", "no-such-folder"]),
     ("--public-keys", [*WINDOW, *BUCKET, "--public-keys", "no-such-file.json"]),
     ("--endpoint-url", [*WINDOW, *BUCKET, "--endpoint-url", "nonsense"]),

@@ -241,6 +241,35 @@ def test_a_digest_too_large_to_be_one(folder: Place) -> None:
     assert len(kept) <= 64 * 1024 * 1024
 
 
+def test_logs_have_no_sidecars(folder: Place) -> None:
+    """What lies beside a log under a sidecar's name is an object like any other, and nobody's signature."""
+    day = "AWSLogs/111122223333/{}/us-east-1/2026/01/01/"
+    for kind in ("CloudTrail", "CloudTrail-Digest", "CloudTrail-Insight"):
+        folder.put(day.format(kind) + "x.json.gz", gz(b"{}"), {"signature": "ab"})
+    assert [key for key in folder.keys("AWSLogs/") if key.endswith(SIDECAR)] == [
+        day.format("CloudTrail-Insight") + "x.json.gz" + SIDECAR,
+        day.format("CloudTrail") + "x.json.gz" + SIDECAR,
+    ]
+
+
+def test_what_goes_while_it_is_listed_hides_nothing(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy tool's temporary file may be gone before it is looked at, and what lies behind it is listed all the same."""
+    folder.fill(["a/1", "a/2.tmp", "a/3"])
+    listed = os.scandir
+
+    @contextlib.contextmanager
+    def scan(path: str) -> Iterator[list[os.DirEntry[str]]]:
+        with listed(path) as entries:
+            found = list(entries)
+        for entry in found:
+            if entry.name.endswith(".tmp"):
+                Path(entry.path).unlink()
+        yield found
+
+    monkeypatch.setattr("cloudtrail_validate.stores.local.os.scandir", scan)
+    assert folder.keys("a/") == ["a/1", "a/3"]
+
+
 def test_sidecars_are_no_objects(folder: Place) -> None:
     folder.put("a/digest.json.gz", gz(b"{}"), {"signature": "ab"})
     folder.fill([f"a/alone{SIDECAR}"])

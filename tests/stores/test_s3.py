@@ -196,6 +196,15 @@ def test_bodies_that_come_late_hold_up_nobody_twice(proxy: FaultProxy, bucket: P
     assert all(turns >= 5 for turns in later), (first, later)
 
 
+def test_headers_that_are_no_text_hide_no_content(bucket: Place, aws: AwsServer) -> None:
+    """Whoever may write an object chooses its headers: they must not turn an altered log into a network failure."""
+    body = gz(b"content")
+    aws.client("s3").put_object(Bucket=bucket.bucket, Key="a/x", Body=body, ContentDisposition="filename=\u00e9.gz")
+    for size in (None, len(body)):
+        assert bucket.content("a/x", size).sha256 == sha256(b"content")
+    assert bucket.digest("a/x")[1].sha256 == sha256(b"content")
+
+
 def test_an_answer_that_says_absent_is_absence(proxy: FaultProxy, bucket: Place) -> None:
     bucket.fill(["a/x"])
     proxy.fault(faults.no_such_key(), path="/a/x$", method="GET")
