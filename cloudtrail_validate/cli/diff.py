@@ -190,7 +190,8 @@ def _table(diff: LogDiff, page: Page) -> None:
 
 def _side(page: Page, title: str, side: Side) -> None:
     page.wrapped(side.name, lead=(f"{title:<8}  ", "bold"), indent=2)
-    page.line(f"{plural(side.events, 'event')}, {size(side.size)}, SHA-256 {side.sha256}", indent=12)
+    page.line(f"{plural(side.events, 'event')}, {size(side.size)}", indent=12)
+    page.wrapped(f"SHA-256 {side.sha256}", indent=4)  # whole at 80 columns: a cut hash looks like another one
     for wrong in dict.fromkeys(filter(None, (side.flaw, side.problem))):
         page.wrapped(wrong, style="bold red", indent=12)
 

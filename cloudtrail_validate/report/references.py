@@ -80,7 +80,7 @@ def sentence(report: Report) -> str:
         case Verdict.VALID if tolerated := told(OPEN):
             return f"No evidence of change; what could not be proven was tolerated{tolerated}"
         case Verdict.VALID:
-            return "Every hour covered, every log proven, nothing else there"
+            return all_proven(report)
         case Verdict.CHANGED:
             return f"Evidence of change{told(CHANGE)}"
         case Verdict.UNPROVEN:
@@ -89,6 +89,12 @@ def sentence(report: Report) -> str:
             return "Nothing validated: no digest at all for what was asked"
         case _:
             assert_never(report.verdict)
+
+
+def all_proven(report: Report) -> str:
+    """What a verdict without findings says. Hours to come are in no digest, and nobody is told that they were."""
+    hours = "Every hour" if report.request.end <= report.run.finished else "Every hour until now"
+    return f"{hours} covered, every log proven, nothing else there"
 
 
 def title(rule: str) -> str:

@@ -87,8 +87,9 @@ def describe(finding: Finding) -> str:
         verdict="is not CloudTrail's" if finding.status is Status.ALTERED else "cannot be checked",
     )
     aside = []
-    if finding.expected is not None and "{expected}" not in template and finding.rule != rules.LOG_REWRITTEN:
-        aside.append(f"expected {_value(finding.expected)}")
+    if finding.expected is not None and "{expected}" not in template:
+        word = "SHA-256" if finding.rule == rules.LOG_REWRITTEN else "expected"  # nothing differs from what is expected
+        aside.append(f"{word} {_value(finding.expected)}")
     if finding.actual is not None and "{actual}" not in template and finding.actual != str(finding.where):
         aside.append(f"found {_value(finding.actual)}")
     if finding.detail and "{detail}" not in template:

@@ -19,7 +19,7 @@ from cloudtrail_validate.evidence import Changes, Versions
 from cloudtrail_validate.model import Cause, Kind, Status, isoformat
 from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import changed_events, history
+from cloudtrail_validate.report.references import all_proven, changed_events, history
 from cloudtrail_validate.report.sentences import remedy
 from cloudtrail_validate.rules import RULES
 from cloudtrail_validate.text import duration, plural, size
@@ -100,7 +100,7 @@ def _verdict(page: Page, report: Report, numbers: Counter[tuple[str, Status]]) -
         case Verdict.VALID if open_questions:
             sentence = f"No evidence of change; what could not be proven was tolerated: {open_questions}"
         case Verdict.VALID:
-            sentence = "Every hour covered, every log proven, nothing else there"
+            sentence = all_proven(report)
         case Verdict.CHANGED:
             sentence = f"Evidence of change: {_by_status(numbers, Status.ALTERED, Status.MISSING, Status.EXTRA)}"
         case Verdict.UNPROVEN:

@@ -50,6 +50,8 @@ def refused(request: Request) -> str:
         {"concurrency": 4096, "max_rate": 1_000_000.0},
         {"bucket": "Old_Bucket.Name"},
         {"tolerate": frozenset({rules.GAP_TAIL, rules.LOG_UNDIGESTED, rules.DIGEST_KEY_UNKNOWN})},
+        {"source": Path(), "endpoint_url": "https://s3.example.com"},  # where the keys come from
+        {"bucket": None, "trail_arn": ARN, "prefix": "p"},  # as aws-cli takes it: the trail's own prefix counts
     ],
 )
 def test_what_can_be_meant_is_accepted(fields: dict[str, Any]) -> None:
@@ -62,7 +64,6 @@ def test_what_can_be_meant_is_accepted(fields: dict[str, Any]) -> None:
     ("fields", "says"),
     [
         ({"bucket": None}, "--trail-arn, --s3-bucket or --source"),
-        ({"source": Path(), "endpoint_url": "https://s3.example.com"}, "--endpoint-url"),
         ({"trail_arn": "mgmt"}, "--trail-arn"),
         ({"trail_arn": ARN + "\n"}, "--trail-arn"),
         ({"trail_arn": ""}, "--trail-arn"),
@@ -80,7 +81,6 @@ def test_what_can_be_meant_is_accepted(fields: dict[str, Any]) -> None:
         ({"role_arn": "Audit"}, "--role-arn"),
         ({"role_arn": "arn:aws:iam::111122223333:user/u"}, "--role-arn"),
         ({"external_id": "x"}, "--role-arn"),
-        ({"bucket": None, "trail_arn": ARN, "prefix": "p"}, "--s3-bucket"),
         ({"source": Path("no/such/folder")}, "--source"),
         ({"source": Path(__file__)}, "--source"),
         ({"concurrency": 0}, "--concurrency"),

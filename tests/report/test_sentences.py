@@ -57,6 +57,11 @@ def test_every_field_that_carries_a_fact_is_told(rule: str) -> None:
     assert "DETAIL" in sentence
 
 
+def test_a_run_that_was_ended_speaks_of_no_object() -> None:
+    sentence = describe(finding(rules.DIGEST_UNREADABLE, where=None, detail="the run was interrupted before its end"))
+    assert sentence == "Not everything could be looked at (the run was interrupted before its end)."
+
+
 def test_hashes_are_compared() -> None:
     sentence = describe(finding(rules.LOG_ALTERED, expected="aa" * 32, actual="bb" * 32))
     assert sentence == (
