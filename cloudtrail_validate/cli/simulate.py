@@ -127,6 +127,8 @@ def _spec(where: Destination, options: dict[str, Any]) -> TrailSpec:
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
     given["restarts"] = tuple(_restart(text) for text in given.get("restarts", ()))
+    if quiet := given.get("quiet_regions"):
+        given["regions"] = tuple(dict.fromkeys((*given.get("regions", TrailSpec.regions), *quiet)))
     start = given.pop("start_time", None)
     offset = timedelta(seconds=given.get("offset_seconds", 0))
     hours = given.setdefault("hours", TrailSpec.hours)

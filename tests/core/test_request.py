@@ -101,6 +101,13 @@ def test_what_cannot_be_meant_is_refused_in_one_line(fields: dict[str, Any], say
     assert says in refused(replace(GOOD, **fields))
 
 
+def test_the_folder_itself_is_not_the_one_that_holds_it(tmp_path: Path) -> None:
+    (tmp_path / "AWSLogs" / "AWSLogs").mkdir(parents=True)
+    replace(GOOD, bucket=None, source=tmp_path / "AWSLogs").check(NOW)  # a prefix of that name
+    says = refused(replace(GOOD, bucket=None, source=tmp_path / "AWSLogs" / "AWSLogs"))
+    assert says.startswith("--source: expected the folder that holds AWSLogs/")
+
+
 @pytest.mark.parametrize("rule", sorted(rules.RULES))
 def test_only_what_is_uncovered_or_unverifiable_may_be_tolerated(rule: str) -> None:
     request = replace(GOOD, tolerate=frozenset({rule}))

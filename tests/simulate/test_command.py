@@ -72,6 +72,12 @@ def test_every_option_reaches_the_trail(tmp_path: Path) -> None:
     assert "count as a gap-tail" in result.stderr
 
 
+def test_a_quiet_region_is_one_of_the_regions(tmp_path: Path) -> None:
+    assert invoke(str(tmp_path / "trail"), "--hours", "2", "--quiet-region", "eu-west-1").exit_code == 0
+    assert len(chain(tmp_path / "trail", "us-east-1")) == len(chain(tmp_path / "trail", "eu-west-1")) == 3
+    assert all(read(path)["logFiles"] == [] for path in chain(tmp_path / "trail", "eu-west-1"))
+
+
 def test_the_default_trail_has_just_ended(tmp_path: Path) -> None:
     before = datetime.now(UTC)
     result = invoke(str(tmp_path / "trail"), "--hours", "2", "--pending", "1")
