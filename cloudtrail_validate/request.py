@@ -87,7 +87,11 @@ class Request:
             raise RequestError("--versions: a local copy has no versions, expected it without --source")
         if self.source is not None and not self.source.is_dir():
             raise RequestError(f"--source: expected a folder that holds AWSLogs/, got {str(self.source)!r}")
-        if self.source is not None and self.source.resolve().name == "AWSLogs" and not (self.source / "AWSLogs").is_dir():
+        if (
+            self.source is not None
+            and self.source.resolve().name == "AWSLogs"
+            and not (self.source / "AWSLogs").is_dir()
+        ):
             raise RequestError(f"--source: expected the folder that holds AWSLogs/, got {str(self.source)!r} itself")
         if not 1 <= self.concurrency <= 4096:
             raise RequestError(f"--concurrency: expected 1 to 4096, got {self.concurrency}")

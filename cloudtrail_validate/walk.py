@@ -156,8 +156,12 @@ class DigestWalk:
         self._reader.keep(entry.where, logs)
 
     async def _follow(self, link: Link, previous: Locator, chain: ChainId) -> None:
-        """Put a predecessor that no listing showed into the walk: from another folder, all of the chain there."""
-        if self._place(previous) in self._seen or link.interval.start <= self._window.start:
+        """Put a predecessor that no listing showed into the walk: from another folder, all of the chain there.
+
+        A walk whose window is empty reads no more than it was given.
+        """
+        known = self._place(previous) in self._seen
+        if known or not self._window.seconds or link.interval.start <= self._window.start:
             return
         place = folder_of(*self._place(previous))
         name = parse_digest_key(place[0], previous.key) if place else None

@@ -110,6 +110,18 @@ def test_no_digest_is_read_again_for_what_is_left(tmp_path: Path, monkeypatch: p
     assert set(read.values()) == {1}
 
 
+def test_of_later_digests_only_those_that_may_name_it_are_read(aws: AwsServer, tmp_path: Path) -> None:
+    """A file that was written two days later may be named by a digest of those hours, or by a backfill digest."""
+    put = {"do": "put", "key": LATE, "text": "{}", "at": "2026-01-03T01:30:00Z"}
+    made = built(trail={"accounts": ["123456789012"], "hours": 72}, edits=[put], run={"end": "2026-01-01T03:00:00Z"})
+    stores.provide_keys(made, tmp_path / "keys.json", None)
+    place = stores.in_moto(made, aws, StoreCase())
+    aws.calls.clear()
+    assert told(stores.ask(made, place, tmp_path / "keys.json")) == [("log-extra", None)]
+    digests, context, beside, then, logs = 3, 2, 3, 3, 4
+    assert aws.calls["s3:GetObject", "us-east-1"] <= digests + context + beside + then + logs
+
+
 @pytest.mark.parametrize("region", ["a b", "US-EAST-1", "é", "evil.com", "x" * 100])
 def test_a_folder_that_is_no_region_is_told_and_no_error(aws: AwsServer, tmp_path: Path, region: str) -> None:
     key = f"{{root}}CloudTrail/{region}/2026/01/01/123456789012_CloudTrail_us-east-1_20260101T0230Z_AAAAAAAAAAAAAAAA"
