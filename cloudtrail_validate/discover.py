@@ -32,9 +32,8 @@ class Unvalidated(msgspec.Struct, frozen=True):
         """Whether its logs come into a folder: those of an organization's trail under the organization's id."""
         if self.region not in ("", folder.region):
             return False
-        return folder.organization_id is not None if self.organization else self._owns(folder)
-
-    def _owns(self, folder: Folder) -> bool:
+        if self.organization:
+            return folder.organization_id is not None
         return folder.organization_id is None and folder.account == self.owner
 
 

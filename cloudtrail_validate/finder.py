@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.coverage import TAIL
 from cloudtrail_validate.layout import DIGEST_KIND, Folder, day_path, folder_day, parse_digest_key
-from cloudtrail_validate.model import EPOCH, HOUR, ChainId, Interval, Kind, Locator
+from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind, Locator
 from cloudtrail_validate.stores import AbsentError, Lister, ObjectInfo, StoreError
 
 _DAY = timedelta(days=1)
@@ -120,7 +120,7 @@ class Finder:
         for folder in self._folders:
             try:
                 # A digest of the last two hours tells that the next is still to come.
-                start = min(self._window.start, max(self._now - TAIL, EPOCH))
+                start = min(self._window.start, self._now - TAIL)
                 around = Interval(start, self._window.end + _AFTER_WINDOW)
                 self._sort_in(await list_digests(self._store, folder, around))
             except AbsentError:

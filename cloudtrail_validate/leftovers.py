@@ -47,6 +47,8 @@ class Leftovers:
         folders: Sequence[Folder],
         places: Iterable[LogPlace],
         strays: Sequence[ObjectInfo],
+        *,
+        unheard: Iterable[Finding],
     ) -> None:
         self._store = store
         self._window = window
@@ -55,7 +57,7 @@ class Leftovers:
         self._folders = tuple(dict.fromkeys([*folders, *(known.folder for known in self._places)]))
         self._strays = strays
         self.failures: list[tuple[str, Locator, StoreError]] = []
-        self.unheard: list[Finding] = []
+        self.unheard = list(unheard)
 
     async def find(self, late: DigestWalk, reader: DigestReader) -> dict[Locator, Placed]:
         """Log files of the window that no digest names, each with its possible times.
@@ -178,7 +180,7 @@ def _zones(links: Mapping[ChainId, Sequence[Link]], standard: Mapping[ChainId, J
     covered = union(interval for chain in standard for interval in proven.get(chain, ()))
     if due is not None:
         lost.append(Interval(due, max(due, now)))
-    newest = max((own[-1].end for chain, own in proven.items() if own and chain in standard), default=None)
+    newest = max((item.newest for item in standard.values() if item.newest is not None), default=None)
     return Zones(difference(covered, union(lost)), gaps, due or newest)
 
 

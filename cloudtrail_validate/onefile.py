@@ -229,8 +229,8 @@ class _Search:
             chain: judge(chain, held, question) for chain, held in near.links.items() if chain.kind is Kind.STANDARD
         }
         placed = place(log_minute(self.where.key), None, None)
-        leftovers = Leftovers(setting.store, self.window, self.now, (self.folder,), (), ())
-        leftovers.unheard += [*near.unheard, *late.unheard]
+        unheard = [*near.unheard, *late.unheard]
+        leftovers = Leftovers(setting.store, self.window, self.now, (self.folder,), (), (), unheard=unheard)
         ((_, rule),) = leftovers.judge({self.where: placed}, near.links, judgements, excused=False)
         code = ExitCode.CHANGED if rule == rules.LOG_EXTRA else ExitCode.UNPROVEN
         sha256 = content.sha256 if isinstance(content, Content) else None

@@ -121,8 +121,9 @@ class SiteAudit:
         late = self._new_walk(reader, keys, Interval(scope.window.end, scope.window.end))
         late.passes_over(walk)
         places = matcher.places.values()
-        leftovers = Leftovers(tools.store, scope.window, scope.now, site.folders, places, site.strays)
-        leftovers.unheard += walk.unheard
+        leftovers = Leftovers(
+            tools.store, scope.window, scope.now, site.folders, places, site.strays, unheard=walk.unheard
+        )
         try:
             left = await leftovers.find(late, reader)
         finally:

@@ -13,13 +13,12 @@ import pytest
 from cloudtrail_validate.content import Content, digest_of
 from cloudtrail_validate.ledger import Ledger, Progress
 from cloudtrail_validate.logs import Job, LogChecker
-from cloudtrail_validate.model import EPOCH, ChainId, ChainReport, Kind, Locator
+from cloudtrail_validate.model import EPOCH, ChainReport, Locator
 from cloudtrail_validate.pace import Allowance, Budget, Pace
+from tests.core.helpers import CHAIN
 
 if TYPE_CHECKING:
     from cloudtrail_validate.stores import Store
-
-CHAIN = ChainId("111122223333", "us-east-1", "mgmt", "us-east-1", None, Kind.STANDARD)
 
 LIMITED = """
 import resource, sys

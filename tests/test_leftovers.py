@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from cloudtrail_validate import Request, run
-from cloudtrail_validate.pace import Patience
 from cloudtrail_validate.stores.local import Local
-from tests.scenarios import stores, world
-from tests.scenarios.vector import BUCKET, StoreCase, Vector
+from tests.faults.helpers import BRISK
+from tests.scenarios import stores, vector, world
+from tests.scenarios.vector import BUCKET, StoreCase
 from tests.servers import faults
 
 if TYPE_CHECKING:
@@ -27,13 +26,6 @@ if TYPE_CHECKING:
     from tests.servers.proxy import FaultProxy
 
 LATE = "{logs}2026/01/01/123456789012_CloudTrail_us-east-1_20260101T0130Z_AAAAAAAAAAAAAAAA.json.gz"
-BRISK = Patience(connect=2.0, read=0.6, retries=1, give_up=1.0)
-
-
-def built(**parts: Any) -> World:
-    answer = {"exit": 0, "verdict": "", "digests": {}, "logs": {}, "covered_seconds": 0, "findings": []}
-    rest = {"name": "clean/x", "why": "", "rule": "clean", "stores": {}, "expect": answer}
-    return world.build(msgspec.convert({**rest, **parts}, Vector))
 
 
 def late_log() -> World:
@@ -41,7 +33,7 @@ def late_log() -> World:
     named = {"do": "name", "key": "{backfill 3}", "logs": [LATE]}
     put = {"do": "put", "key": LATE, "text": "{}", "at": "2026-01-01T01:30:00Z"}
     trail = {"accounts": ["123456789012"], "late_logs": 20, "hours": 120}
-    return built(trail=trail, edits=[put, named], run={"end": "2026-01-01T03:00:00Z"})
+    return world.build(vector.of(trail=trail, edits=[put, named], run={"end": "2026-01-01T03:00:00Z"}))
 
 
 @pytest.fixture
@@ -103,7 +95,7 @@ def test_no_digest_is_read_again_for_what_is_left(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(Local, "digest", counted)
     planted = {"do": "put", "key": LATE.replace("123456789012", "111122223333"), "text": "{}"}
-    made = built(trail={"hours": 40}, edits=[planted])
+    made = world.build(vector.of(trail={"hours": 40}, edits=[planted]))
     stores.provide_keys(made, tmp_path / "keys.json", None)
     report = stores.ask(made, stores.in_folder(made, tmp_path / "trail", sidecars=True), tmp_path / "keys.json")
     assert told(report) == [("log-extra", None)]
@@ -113,7 +105,9 @@ def test_no_digest_is_read_again_for_what_is_left(tmp_path: Path, monkeypatch: p
 def test_of_later_digests_only_those_that_may_name_it_are_read(aws: AwsServer, tmp_path: Path) -> None:
     """A file that was written two days later may be named by a digest of those hours, or by a backfill digest."""
     put = {"do": "put", "key": LATE, "text": "{}", "at": "2026-01-03T01:30:00Z"}
-    made = built(trail={"accounts": ["123456789012"], "hours": 72}, edits=[put], run={"end": "2026-01-01T03:00:00Z"})
+    made = world.build(
+        vector.of(trail={"accounts": ["123456789012"], "hours": 72}, edits=[put], run={"end": "2026-01-01T03:00:00Z"})
+    )
     stores.provide_keys(made, tmp_path / "keys.json", None)
     place = stores.in_moto(made, aws, StoreCase())
     aws.calls.clear()
@@ -126,7 +120,7 @@ def test_of_later_digests_only_those_that_may_name_it_are_read(aws: AwsServer, t
 def test_a_folder_that_is_no_region_is_told_and_no_error(aws: AwsServer, tmp_path: Path, region: str) -> None:
     key = f"{{root}}CloudTrail/{region}/2026/01/01/123456789012_CloudTrail_us-east-1_20260101T0230Z_AAAAAAAAAAAAAAAA"
     edits = [{"do": "put", "key": f"{key}.json.gz", "text": "{}", "at": "2026-01-01T02:30:00Z"}]
-    made = built(trail={"accounts": ["123456789012"]}, edits=edits, keys={"source": "aws"})
+    made = world.build(vector.of(trail={"accounts": ["123456789012"]}, edits=edits, keys={"source": "aws"}))
     stores.provide_keys(made, tmp_path / "keys.json", aws)
     report = stores.ask(made, stores.in_moto(made, aws, StoreCase()), tmp_path / "keys.json")
     assert report.exit_code == 3

@@ -30,7 +30,7 @@ SUBCOMMANDS: Final = {
 }
 DEFAULT: Final = "validate"
 INTERRUPTED: Final = 130
-NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})  # what a full or broken disk answers
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})  # what a full or broken disk answers
 DEBUG: Final = "CTVALIDATE_DEBUG"  # set: an internal error shows its traceback
 
 
@@ -120,10 +120,13 @@ def _open_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
-def no_output(error: OSError) -> None:
-    """Say that standard output takes no more, and let the interpreter not complain of it at its end."""
+def no_output(error: Exception) -> bool:
+    """Say that standard output takes no more, and let the interpreter not complain of it; False for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+        return False
     silence_output()
     click.echo(f"ctvalidate: cannot write to standard output: {error.strerror}", err=True)
+    return True
 
 
 def silence_output() -> None:
@@ -150,8 +153,7 @@ def main(args: list[str] | None = None) -> Any:
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            no_output(error)
+        if no_output(error):
             sys.exit(3)
         text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
         click.echo(f"ctvalidate: internal error, please report it ({DEBUG}=1 shows where): {text}", err=True)

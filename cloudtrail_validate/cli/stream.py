@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cloudtrail_validate.api import echo_of
-from cloudtrail_validate.cli import NO_ROOM, no_output
+from cloudtrail_validate.cli import no_output
 from cloudtrail_validate.model import Finding, Locator, Status
 from cloudtrail_validate.report.build import record, this_tool
 from cloudtrail_validate.report.jsonl import finding_line, footer_lines, header_line
@@ -56,7 +56,6 @@ class JsonLines:
             except BrokenPipeError:
                 self._open = False  # the reader has seen enough; the run goes on for its exit code
             except OSError as error:
-                if error.errno not in NO_ROOM:
+                if not no_output(error):
                     raise
                 self._open = self.whole = False
-                no_output(error)

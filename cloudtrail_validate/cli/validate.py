@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import NO_ROOM, no_output, silence_output
+from cloudtrail_validate.cli import no_output, silence_output
 from cloudtrail_validate.cli.files import check_writable, write_whole
 from cloudtrail_validate.model import Locator, Status
 from cloudtrail_validate.report import formats
@@ -165,9 +165,8 @@ def render(result: Result, format_: str) -> bool:
     except BrokenPipeError:
         silence_output()  # `| head` has seen enough; the exit code is still the verdict's
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if not no_output(error):
             raise
-        no_output(error)
         return False
     return True
 

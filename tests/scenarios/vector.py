@@ -280,3 +280,10 @@ def load(path: Path) -> Vector:
 def paths() -> list[Path]:
     """Every vector file."""
     return sorted(FOLDER.rglob("vector.json"))
+
+
+def of(**parts: Any) -> Vector:
+    """A vector of which only the trail and what is done to it count."""
+    answer = {"exit": 0, "verdict": "", "digests": {}, "logs": {}, "covered_seconds": 0, "findings": []}
+    rest = {"name": "clean/x", "why": "", "rule": "clean", "stores": {}, "expect": answer}
+    return msgspec.convert({**rest, **parts}, Vector)
