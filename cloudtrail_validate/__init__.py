@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from cloudtrail_validate.api import Result, run, validate
-    from cloudtrail_validate.ledger import Listener, Progress
+    from cloudtrail_validate.core.errors import AccessError, ConfigurationError, RequestError
+    from cloudtrail_validate.core.findings import Listener, Progress
     from cloudtrail_validate.report import ExitCode, Report, Verdict
-    from cloudtrail_validate.request import AccessError, ConfigurationError, Request, RequestError
+    from cloudtrail_validate.request import Request
 
 __all__ = [
     "AccessError",
@@ -37,14 +38,14 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "AccessError": "request",
-    "ConfigurationError": "request",
+    "AccessError": "core.errors",
+    "ConfigurationError": "core.errors",
     "ExitCode": "report",
-    "Listener": "ledger",
-    "Progress": "ledger",
+    "Listener": "core.findings",
+    "Progress": "core.findings",
     "Report": "report",
     "Request": "request",
-    "RequestError": "request",
+    "RequestError": "core.errors",
     "Result": "api",
     "Verdict": "report",
     "run": "api",

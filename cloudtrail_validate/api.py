@@ -9,24 +9,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from cloudtrail_validate.discover import Target
-from cloudtrail_validate.engine import Engine, Outcome
-from cloudtrail_validate.layout import base_of
-from cloudtrail_validate.ledger import Ledger, Listener, Progress
-from cloudtrail_validate.loop import aside, run_loop
-from cloudtrail_validate.model import Cause, Finding, Interval, Locator, Status
-from cloudtrail_validate.pace import Patience
+from cloudtrail_validate.core.errors import AccessError, BucketAbsentError, ConfigurationError, StoreError
+from cloudtrail_validate.core.findings import Ledger, Listener, Progress
+from cloudtrail_validate.core.layout import base_of
+from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
+from cloudtrail_validate.core.outcome import Outcome
+from cloudtrail_validate.core.plan import Target
+from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.report import Report, RequestEcho, Run
 from cloudtrail_validate.report.build import Evidence, build
-from cloudtrail_validate.request import AccessError, ConfigurationError, Request, now_utc
-from cloudtrail_validate.setting import Setting, open_setting
-from cloudtrail_validate.stores import BucketAbsentError, StoreError
+from cloudtrail_validate.request import Request
+from cloudtrail_validate.runtime.clock import now_utc
+from cloudtrail_validate.runtime.limits import Timeouts
+from cloudtrail_validate.runtime.loop import in_daemon_thread, run_loop
+from cloudtrail_validate.session import Session, open_session
 
 
 class Companion(Listener, Protocol):
     """What goes along with a run, such as a snapshot: hears of everything, may stand before its store."""
 
-    def adapt(self, setting: Setting) -> Setting:
+    def adapt(self, session: Session) -> Session:
         """The setting that the run is to have instead. Called once, on the run's loop."""
         ...
 
@@ -65,7 +67,7 @@ def run(
     progress: Progress | None = None,
     listener: Listener | None = None,
     now: datetime | None = None,
-    patience: Patience | None = None,
+    timeouts: Timeouts | None = None,
     on_start: Callable[[Engine], None] | None = None,
     companion: Companion | None = None,
 ) -> Result:
@@ -78,7 +80,7 @@ def run(
     request.check(asked)
     heard = [item for item in (listener, companion) if item is not None]
     ledger = Ledger(progress or Progress(), heard[0] if len(heard) == 1 else _All(heard) if heard else None)
-    return run_loop(_validate(request, ledger, asked, patience=patience, on_start=on_start, companion=companion))
+    return run_loop(_validate(request, ledger, asked, timeouts=timeouts, on_start=on_start, companion=companion))
 
 
 async def _validate(
@@ -86,27 +88,27 @@ async def _validate(
     ledger: Ledger,
     now: datetime,
     *,
-    patience: Patience | None,
+    timeouts: Timeouts | None,
     on_start: Callable[[Engine], None] | None,
     companion: Companion | None,
 ) -> Result:
     begun, window = now_utc(), request.window(now)
-    setting = await open_setting(request, window, now, patience)
+    session = await open_session(request, window, now, timeouts)
     if companion is not None:
-        setting = companion.adapt(setting)
-    store, target, aws = setting.store, setting.target, setting.aws
-    engine = Engine(store, setting.keys, ledger, setting.pace)
+        session = companion.adapt(session)
+    store, target, aws = session.store, session.target, session.aws
+    engine = Engine(store, session.keys, ledger, session.limiter)
     if on_start is not None:
         on_start(engine)
-    caller = asyncio.create_task(aside(aws.caller_arn)) if aws else None
+    caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
     source = source_uri(request, target)
     try:
         outcome = await engine.run(target, window, now)
         evidence = Evidence()
         if outcome.ledger.tally.numbers and not outcome.interrupted:
-            from cloudtrail_validate.gather import gather
+            from cloudtrail_validate.evidence.gather import gather
 
-            evidence = await gather(request, outcome, setting, now)
+            evidence = await gather(request, outcome, engine.proofs, session, now)
         if companion is not None and not outcome.interrupted:
             await companion.conclude(outcome)
     except BucketAbsentError as error:

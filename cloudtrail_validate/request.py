@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from dateutil.parser import isoparse
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.layout import ACCOUNT, REGION, parse_trail_arn
-from cloudtrail_validate.model import Interval, utc
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.layout import ACCOUNT, REGION, parse_trail_arn
+from cloudtrail_validate.core.model import Interval, utc
 
 DEFAULT_CONCURRENCY: Final = 512  # at 30 ms a request 1.1 times as fast as 256, as 640 is (benchmarks.trail)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")  # 255: buckets made before 2018 in us-east-1
@@ -21,18 +22,6 @@ _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}([T ].+)?")
-
-
-class RequestError(ValueError):
-    """A request that cannot be carried out: one line that says what was expected. Nothing was sent anywhere."""
-
-
-class ConfigurationError(Exception):
-    """The command line or AWS configuration is wrong or lacks something: nothing could be validated."""
-
-
-class AccessError(Exception):
-    """AWS refused what is needed before anything could be read: one line that names the permission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +118,6 @@ def parse_span(text: str, option: str = "--last") -> timedelta:
     if span > timedelta(days=365 * 20):
         raise RequestError(f"{option}: expected at most 20 years, got {text!r}")
     return span
-
-
-def now_utc() -> datetime:
-    """The one place where the clock is read for a request."""
-    return datetime.now(UTC)
 
 
 def _each(option: str, pattern: re.Pattern[str], values: Iterable[str | None], expected: str) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cloudtrail_validate import AccessError, ConfigurationError, ExitCode, Request, RequestError, validate
-from cloudtrail_validate.model import Finding, Locator, Status
+from cloudtrail_validate.core.model import Finding, Locator, Status
 
 EVIDENCE = (Status.ALTERED, Status.MISSING, Status.EXTRA)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from botocore import xform_name
 
-from cloudtrail_validate.model import isoformat
+from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.simulate import FolderSink, S3Sink, Simulation, TrailSpec, simulate
 from tests.servers import faults
 from tests.servers.clients import session

@@ -17,7 +17,7 @@ import pytest
 
 import cloudtrail_validate
 from cloudtrail_validate import ExitCode, Progress, Report, Request, RequestError, Result, Verdict, run, validate
-from cloudtrail_validate.model import Finding, Locator, Status
+from cloudtrail_validate.core.model import Finding, Locator, Status
 from tests.faults.helpers import BUCKET, DIGESTS, LOGS, QUICK, SPEC, Trail, deliver, rules_of
 from tests.servers import faults
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cloudtrail_validate.engine import Engine
+    from cloudtrail_validate.engine.run import Engine
     from tests.servers.aws import AwsServer
     from tests.servers.proxy import FaultProxy
 
@@ -89,7 +89,7 @@ def test_the_listener_hears_of_every_object_once_and_of_every_finding(trail: Tra
     folder = trail.logs[1].rpartition("/")[0]
     aws.client("s3").put_object(Bucket=BUCKET, Key=f"{folder}/planted.json.gz", Body=b"x")
     ears = Ears()
-    result = run(trail.request(), listener=ears, now=trail.simulation.manifest.as_of, patience=QUICK)
+    result = run(trail.request(), listener=ears, now=trail.simulation.manifest.as_of, timeouts=QUICK)
     assert isinstance(result, Result)
     heard = {finding.rule for finding in ears.findings if finding.status is not Status.NOTICE}
     assert heard == set(rules_of(result.report))
@@ -144,7 +144,7 @@ def test_naive_times_are_utc(trail: Trail) -> None:
 
 
 def test_a_fixed_now_is_the_end_of_the_window(trail: Trail) -> None:
-    report = run(Request(start=START, bucket=BUCKET), now=START + timedelta(hours=5), patience=QUICK).report
+    report = run(Request(start=START, bucket=BUCKET), now=START + timedelta(hours=5), timeouts=QUICK).report
     assert (report.request.end, report.exit_code) == (START + timedelta(hours=5), 0)
 
 

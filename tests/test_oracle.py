@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from cloudtrail_validate import Request, run
-from cloudtrail_validate.model import Finding, Locator, Status, isoformat
+from cloudtrail_validate.core.model import Finding, Locator, Status, isoformat
 from tests.scenarios import keys, stores, world
 from tests.scenarios.vector import Vector, of
 
@@ -35,7 +35,7 @@ _OBJECT: Final = re.compile(
 )
 KEYS_A_PAGE: Final = 100  # all on one page, as far as anybody knows what AWS does
 
-Named = tuple[str, str]
+ProvenDigest = tuple[str, str]
 """A rule, and the key (or role) of the object; for hours that no object stands for, their start."""
 
 
@@ -93,7 +93,7 @@ class Trail:
     """A trail on which ctvalidate reports more: by case, what only it names."""
 
     vector: Vector
-    more: dict[str, set[Named]]
+    more: dict[str, set[ProvenDigest]]
 
 
 MORE = {
@@ -212,7 +212,7 @@ class Both:
         """What AWS's tool calls invalid."""
         return {key for key, said in self.cli.items() if said != "valid"}
 
-    def named(self) -> set[Named]:
+    def named(self) -> set[ProvenDigest]:
         """What ctvalidate names and AWS's tool does not."""
         invalid = self.invalid()
         out = set()

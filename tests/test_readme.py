@@ -20,8 +20,8 @@ import pytest
 
 from cloudtrail_validate import ExitCode
 from cloudtrail_validate.cli import SUBCOMMANDS
+from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.report import formats
-from cloudtrail_validate.rules import RULES
 
 ROOT: Final = Path(__file__).parent.parent
 README: Final = ROOT / "README.md"

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import Status
-from cloudtrail_validate.rules import RULES, Rule
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Status
+from cloudtrail_validate.core.rules import RULES, Rule
 
 # The contract's table, written out by hand.
 CONTRACT = {

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from cloudtrail_validate import Report, Request, run
+from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.report import from_json
-from cloudtrail_validate.rules import RULES
 from cloudtrail_validate.simulate import FolderSink, Manifest, TrailSpec, simulate
 from tests.scenarios import keys, stores, vector, world
 from tests.scenarios.answer import counts, differences
@@ -71,12 +71,12 @@ def test_in_the_least_memory(
 ) -> None:
     """Every bound at its least: a digest at a time, no reference kept, each log handed in alone, folders crowded."""
     least = {
-        "engine.REFERENCES_IN_MEMORY": 1,
-        "engine.REFERENCES_KEPT": 0,
-        "walk.REFERENCES_AT_ONCE": 1,
-        "matching.REFERENCES_AT_ONCE": 1,
-        "matching.MANY_A_DAY": 0,
-        "logs._QUEUED": 1,
+        "engine.run.REFERENCES_IN_MEMORY": 1,
+        "engine.run.REFERENCES_KEPT": 0,
+        "engine.prove.REFERENCES_AT_ONCE": 1,
+        "engine.reconcile.REFERENCES_AT_ONCE": 1,
+        "engine.reconcile.MANY_A_DAY": 0,
+        "engine.log_checker._QUEUED": 1,
     }
     for bound, value in least.items():
         monkeypatch.setattr(f"cloudtrail_validate.{bound}", value)

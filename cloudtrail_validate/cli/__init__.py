@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from cloudtrail_validate.text import printable
+from cloudtrail_validate.core.text import printable
 
 SUBCOMMANDS: Final = {
     "validate": "Validate a trail (what `ctvalidate [OPTIONS]` does).",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cloudtrail_validate.text import plural
+from cloudtrail_validate.core.text import plural
 
 if TYPE_CHECKING:
     from cloudtrail_validate.report import Report

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cloudtrail_validate.text import plural, printable, size
-from cloudtrail_validate.verdict import ExitCode
+from cloudtrail_validate.core.text import plural, printable, size
+from cloudtrail_validate.core.verdict import ExitCode
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.aws import Aws
-    from cloudtrail_validate.evidence import Changed, Event
+    from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.core.versions import Changed, Event
     from cloudtrail_validate.evidence.diff import LogDiff, Side
     from cloudtrail_validate.report.page import Page
 
@@ -50,8 +50,8 @@ def command(
 
     Exit codes: 0 the same events, 1 different ones, 2 wrong command line or no such log, 3 one could not be read.
     """
+    from cloudtrail_validate.core.errors import StoreError
     from cloudtrail_validate.evidence.diff import TooLargeError, compare
-    from cloudtrail_validate.stores import StoreError
 
     if external_id is not None and role_arn is None:
         raise click.UsageError("--external-id: expected --role-arn with it")
@@ -78,7 +78,7 @@ class _Login:
 
     def aws(self) -> Aws:
         """The way into AWS. Raises `ConfigurationError`."""
-        from cloudtrail_validate.aws import Aws
+        from cloudtrail_validate.aws.session import Aws
 
         if self._aws is None:
             self._aws = Aws(
@@ -99,10 +99,9 @@ def _pieces(name: str, login: _Login) -> Iterator[bytes]:
 
     Raises `_NoSuchLogError`, or `StoreError` where something is there and cannot be read.
     """
+    from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, StoreError
+    from cloudtrail_validate.core.model import Cause, Locator
     from cloudtrail_validate.evidence.objects import opened
-    from cloudtrail_validate.model import Cause, Locator
-    from cloudtrail_validate.request import ConfigurationError
-    from cloudtrail_validate.stores import AbsentError, StoreError
 
     place = _S3.fullmatch(name)
     if place is None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloudtrail_validate.model import Status
-from cloudtrail_validate.rules import RULES
-from cloudtrail_validate.text import printable
+from cloudtrail_validate.core.model import Status
+from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.text import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from cloudtrail_validate.rules import Rule
+    from cloudtrail_validate.core.rules import Rule
 
     _StringType = click.ParamType[str]
 else:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 import msgspec
 
-from cloudtrail_validate.model import Locator, isoformat
-from cloudtrail_validate.request import Request, RequestError, now_utc
-from cloudtrail_validate.text import printable
-from cloudtrail_validate.verdict import ExitCode
+from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.model import Locator, isoformat
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.verdict import ExitCode
+from cloudtrail_validate.request import Request
+from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.onefile import FileProof
+    from cloudtrail_validate.evidence.prove_file import FileProof
 
 _URI: Final = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)", re.DOTALL)
 _WORDS: Final = {
@@ -62,8 +64,8 @@ def command(file: str, key: str | None, format_: str, **options: Any) -> int:
     Finds the digest that names it, checks that digest's signature and the file's hash. Exits 0 if proven, 1 if altered,
     missing or extra, 3 if nobody can vouch for it, 4 if there is no digest there at all.
     """
-    from cloudtrail_validate.onefile import prove_file, window_of
-    from cloudtrail_validate.request import AccessError, ConfigurationError
+    from cloudtrail_validate.core.errors import AccessError, ConfigurationError
+    from cloudtrail_validate.evidence.prove_file import prove_file, window_of
 
     now = now_utc()
     try:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudtrail_validate.cli.files import check_writable, write_whole
-from cloudtrail_validate.request import Request, RequestError, now_utc, parse_span, parse_time
-from cloudtrail_validate.text import plural, printable
+from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.text import plural, printable
+from cloudtrail_validate.request import Request, parse_span, parse_time
+from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.aws import Aws
-    from cloudtrail_validate.model import Interval
-    from cloudtrail_validate.signature import PublicKey
+    from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.core.model import Interval
+    from cloudtrail_validate.core.signature import PublicKey
 
 
 @click.group("keys", short_help="Export CloudTrail's public keys.")
@@ -52,8 +54,8 @@ def export(
     Asks ListPublicKeys in each region, for the window widened by 35 days on both sides. Regions that are not enabled for
     the account are named on standard error and left out. Exits 0, or 3 where no region answered.
     """
-    from cloudtrail_validate.aws import Aws
-    from cloudtrail_validate.request import ConfigurationError
+    from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.core.errors import ConfigurationError
 
     now = now_utc()
     try:
@@ -75,8 +77,8 @@ def export(
 
 
 def _export(aws: Aws, window: Interval, regions: tuple[str, ...], output: Path | None) -> int:
-    from cloudtrail_validate.issuer import AwsKeys
-    from cloudtrail_validate.keys import write_keys
+    from cloudtrail_validate.aws.public_keys import AwsKeys
+    from cloudtrail_validate.stores.key_file import write_keys
 
     source = AwsKeys(aws, window, now_utc())
     keys: list[PublicKey] = []
@@ -100,7 +102,7 @@ def _export(aws: Aws, window: Interval, regions: tuple[str, ...], output: Path |
 
 
 def _window(start: str | None, end: str | None, last: str | None) -> Interval:
-    from cloudtrail_validate.model import Interval
+    from cloudtrail_validate.core.model import Interval
 
     now = now_utc()
     if (start is None) == (last is None):

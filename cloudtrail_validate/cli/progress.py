@@ -8,7 +8,7 @@ from collections import deque
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from cloudtrail_validate.text import plural, printable, size
+from cloudtrail_validate.core.text import plural, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudtrail_validate.text import plural, printable
-from cloudtrail_validate.verdict import ExitCode
+from cloudtrail_validate.core.text import plural, printable
+from cloudtrail_validate.core.verdict import ExitCode
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.aws import Aws
+    from cloudtrail_validate.aws.session import Aws
     from cloudtrail_validate.evidence.recover import Plan
 
 
@@ -43,9 +43,9 @@ def command(
 
     Exit codes: 0 every original is there, 2 wrong command line or no such report, 3 some could not be recovered.
     """
-    from cloudtrail_validate.aws import Aws
+    from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.core.errors import ConfigurationError
     from cloudtrail_validate.evidence.recover import ReportError, plan
-    from cloudtrail_validate.request import ConfigurationError
 
     if external_id is not None and role_arn is None:
         raise click.UsageError("--external-id: expected --role-arn with it")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
-from cloudtrail_validate.model import HOUR, isoformat, utc
-from cloudtrail_validate.text import plural, printable
+from cloudtrail_validate.core.model import HOUR, isoformat, utc
+from cloudtrail_validate.core.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cloudtrail_validate.cli import validate
+from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.text import plural, printable, size
+from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import formats
-from cloudtrail_validate.request import Request, RequestError, now_utc
-from cloudtrail_validate.text import plural, printable, size
-from cloudtrail_validate.verdict import ExitCode
+from cloudtrail_validate.request import Request
+from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
     from cloudtrail_validate.snapshot.bundle import Asked

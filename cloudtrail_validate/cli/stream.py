@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from cloudtrail_validate.api import echo_of
 from cloudtrail_validate.cli import no_output
-from cloudtrail_validate.model import Finding, Locator, Status
+from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.report.build import record, this_tool
 from cloudtrail_validate.report.jsonl import finding_line, footer_lines, header_line
-from cloudtrail_validate.request import Request, now_utc
+from cloudtrail_validate.request import Request
+from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
     from cloudtrail_validate.api import Result
-    from cloudtrail_validate.engine import Outcome
-    from cloudtrail_validate.setting import Setting
+    from cloudtrail_validate.core.outcome import Outcome
+    from cloudtrail_validate.session import Session
 
 
 class JsonLines:
@@ -28,11 +29,11 @@ class JsonLines:
         self._open = True
         self.whole = True  # false where there was no room for a line
 
-    def adapt(self, setting: Setting) -> Setting:
+    def adapt(self, session: Session) -> Session:
         """Write the first line: what is asked, as soon as it is known where."""
-        echo = echo_of(self._request, setting.target, self._request.window(self._now))
+        echo = echo_of(self._request, session.target, self._request.window(self._now))
         self._write(header_line(this_tool(), now_utc().replace(microsecond=0), echo))
-        return setting
+        return session
 
     def finding(self, finding: Finding) -> None:
         """Write a finding."""

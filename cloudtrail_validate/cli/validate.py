@@ -13,17 +13,19 @@ import click
 
 from cloudtrail_validate.cli import no_output, silence_output
 from cloudtrail_validate.cli.files import check_writable, write_whole
-from cloudtrail_validate.model import Locator, Status
+from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.model import Locator, Status
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import formats
-from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request, RequestError, now_utc, parse_span, parse_time
-from cloudtrail_validate.text import printable
-from cloudtrail_validate.verdict import ExitCode
+from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request, parse_span, parse_time
+from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
     from cloudtrail_validate.api import Companion, Result
-    from cloudtrail_validate.engine import Engine
-    from cloudtrail_validate.ledger import Listener
-    from cloudtrail_validate.model import Finding
+    from cloudtrail_validate.core.findings import Listener
+    from cloudtrail_validate.core.model import Finding
+    from cloudtrail_validate.engine.run import Engine
 
 INTERRUPTED: Final = 130
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -125,8 +127,8 @@ def execute(
     """Run a request with a progress bar, stopping cleanly at the first SIGINT or SIGTERM."""
     from cloudtrail_validate.api import run
     from cloudtrail_validate.cli.progress import ProgressBar
-    from cloudtrail_validate.ledger import Progress
-    from cloudtrail_validate.request import AccessError, ConfigurationError
+    from cloudtrail_validate.core.errors import AccessError, ConfigurationError
+    from cloudtrail_validate.core.findings import Progress
 
     progress: Progress = Progress()
     try:

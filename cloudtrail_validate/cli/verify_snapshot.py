@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudtrail_validate.text import plural, printable, size
+from cloudtrail_validate.core.text import plural, printable, size
 
 if TYPE_CHECKING:
     from cloudtrail_validate.snapshot.verifying import Verification

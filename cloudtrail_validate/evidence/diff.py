@@ -19,8 +19,9 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from cloudtrail_validate.content import Flaw, Inflater
-from cloudtrail_validate.evidence import Change, Changed, Changes, Counts, Event
+from cloudtrail_validate.core.gzip import Flaw, Inflater
+from cloudtrail_validate.core.text import size
+from cloudtrail_validate.core.versions import Change, Changed, Changes, Counts, Event
 from cloudtrail_validate.evidence.events import (
     ABSENT,
     MAX_EVENT_BYTES,
@@ -34,7 +35,6 @@ from cloudtrail_validate.evidence.events import (
     split,
     syntax,
 )
-from cloudtrail_validate.text import size
 
 MAX_BYTES: Final = 256 * 1024 * 1024  # inflated, of one side; the largest real logs are some tens of MB
 MAX_STORED: Final = MAX_BYTES + 1024 * 1024  # as stored: what does not inflate may be a little longer than its content

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.evidence import Original, Version, Versions
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.layout import DigestName, folder_of, parse_digest_key
+from cloudtrail_validate.core.model import Cause, Finding, Locator, Status
+from cloudtrail_validate.core.text import plural, printable
+from cloudtrail_validate.core.versions import Original, Version, Versions
 from cloudtrail_validate.evidence.restore import read_again, restore_command
-from cloudtrail_validate.layout import DigestName, folder_of, parse_digest_key
-from cloudtrail_validate.model import Cause, Finding, Locator, Status
-from cloudtrail_validate.text import plural, printable
 
 ENDS: Final = 50  # versions kept at either end of a long history: an original is the oldest or nearly so
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")

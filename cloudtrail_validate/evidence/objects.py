@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import FlexibleChecksumError, IncompleteReadError, ParamValidationError
 
-from cloudtrail_validate.aws import AWS_ERRORS
-from cloudtrail_validate.model import Cause, Locator
-from cloudtrail_validate.stores import AbsentError, StoreError
-from cloudtrail_validate.stores.failures import from_botocore
+from cloudtrail_validate.aws.errors import from_botocore
+from cloudtrail_validate.aws.session import AWS_ERRORS
+from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.model import Cause, Locator
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.aws import Aws
+    from cloudtrail_validate.aws.session import Aws
 
 PIECE_BYTES: Final = 1024 * 1024  # what an object is read in, whatever its size
 MOST_BYTES: Final = 512 * 1024 * 1024  # as stored, of one version; the largest logs are some tens of MB

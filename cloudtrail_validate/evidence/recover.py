@@ -26,18 +26,17 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 import msgspec
 
-from cloudtrail_validate.content import Content, Inflater
-from cloudtrail_validate.evidence import Versions
+from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, StoreError
+from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.model import Locator
+from cloudtrail_validate.core.text import size
+from cloudtrail_validate.core.versions import Versions
 from cloudtrail_validate.evidence.objects import MOST_BYTES, PIECE_BYTES, Body, opened, twice
-from cloudtrail_validate.model import Locator
 from cloudtrail_validate.report import SCHEMA
-from cloudtrail_validate.request import ConfigurationError
-from cloudtrail_validate.stores import AbsentError, StoreError
 from cloudtrail_validate.stores.local import SIDECAR
-from cloudtrail_validate.text import size
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.aws import Aws
+    from cloudtrail_validate.aws.session import Aws
 
 THREADS: Final = 8
 _NO_ORIGINAL: Final = frozenset({"log-extra"})  # what CloudTrail never delivered has none

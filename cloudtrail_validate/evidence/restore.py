@@ -9,8 +9,8 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from cloudtrail_validate.model import Locator
-from cloudtrail_validate.text import printable
+from cloudtrail_validate.core.model import Locator
+from cloudtrail_validate.core.text import printable
 
 # Values that aws-cli takes for an option, or reads from a file or an address (User Guide, "Load a parameter from a
 # file").

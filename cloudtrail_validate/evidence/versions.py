@@ -16,23 +16,22 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from cloudtrail_validate import digest
-from cloudtrail_validate.content import Inflater
-from cloudtrail_validate.digest import Fetched, Own
-from cloudtrail_validate.evidence import Changes, Counts, Versions
+from cloudtrail_validate.core import digest
+from cloudtrail_validate.core.digest import Fetched, SignatureStatus
+from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, ConfigurationError, StoreError
+from cloudtrail_validate.core.gzip import Inflater
+from cloudtrail_validate.core.layout import DigestName
+from cloudtrail_validate.core.model import Cause, Finding, Locator, utc
+from cloudtrail_validate.core.signature import RegionKeys
+from cloudtrail_validate.core.text import plural, printable, size
+from cloudtrail_validate.core.versions import Changes, Counts, Versions
+from cloudtrail_validate.engine.log_checker import judge_content
 from cloudtrail_validate.evidence.diff import REPORTED_BYTES, TooLargeError, brief, compare
 from cloudtrail_validate.evidence.history import ENDS, Checked, Entry, Listing, Subject, assemble, merge, subjects
 from cloudtrail_validate.evidence.objects import MOST_BYTES, Body, asked, opened, twice
-from cloudtrail_validate.layout import DigestName
-from cloudtrail_validate.logs import judge_content
-from cloudtrail_validate.model import Cause, Finding, Locator, utc
-from cloudtrail_validate.request import ConfigurationError
-from cloudtrail_validate.signature import RegionKeys
-from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
-from cloudtrail_validate.text import plural, printable, size
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.aws import Aws
+    from cloudtrail_validate.aws.session import Aws
 
 THREADS: Final = 16
 PAGE: Final = 1000  # versions a request, S3's own maximum
@@ -183,16 +182,16 @@ class _Look:
             subject.where, name.chain, name.end, inflater.kept(), content.sha256, content.flaw, body.metadata
         )
         evidence, _ = digest.observe(fetched, keys)
-        if evidence.own is Own.UNUSABLE or content.flaw is not None:
+        if evidence.own is SignatureStatus.UNUSABLE or content.flaw is not None:
             return Checked(proven=False, sha256=content.sha256)
         if subject.hashes:
             return Checked(content.sha256 in subject.hashes, content.sha256)
         if any(digest.proves(evidence, signature, keys) for signature in subject.signatures):
             return Checked(proven=True, sha256=content.sha256)
-        if evidence.own is Own.NO_KEY:
+        if evidence.own is SignatureStatus.NO_KEY:
             detail = keys.detail or "no public key has the fingerprint that it names"
             return Checked(None, content.sha256, detail=detail)
-        return Checked(evidence.own is Own.VALID and not evidence.findings, content.sha256)
+        return Checked(evidence.own is SignatureStatus.VALID and not evidence.findings, content.sha256)
 
     def _region_keys(self, region: str) -> RegionKeys:
         with self._lock:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from cloudtrail_validate.evidence import Versions
-from cloudtrail_validate.model import Cause, Kind, Status
-from cloudtrail_validate.verdict import ExitCode, Tally, Verdict, decide
+from cloudtrail_validate.core.model import Cause, Kind, Status
+from cloudtrail_validate.core.verdict import ExitCode, Tally, Verdict, decide
+from cloudtrail_validate.core.versions import Versions
 
 __all__ = [
     "SCHEMA",

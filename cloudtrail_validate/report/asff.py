@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cloudtrail_validate.layout import parse_trail_arn
-from cloudtrail_validate.model import Status, isoformat
+from cloudtrail_validate.core.layout import parse_trail_arn
+from cloudtrail_validate.core.model import Status, isoformat
+from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.references import (
     account_of,
@@ -25,8 +27,6 @@ from cloudtrail_validate.report.references import (
     title,
     to_json,
 )
-from cloudtrail_validate.rules import RULES
-from cloudtrail_validate.text import printable
 
 _TITLE, _DESCRIPTION, _ADVICE, _FIELD = 256, 1_024, 512, 2_048  # characters, as Security Hub counts them
 _REGION: Final = 16  # characters of a resource's region

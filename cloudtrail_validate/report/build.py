@@ -9,11 +9,12 @@ from importlib.metadata import version
 
 from msgspec import UNSET
 
-from cloudtrail_validate.activity import Activity
-from cloudtrail_validate.coverage import seconds
-from cloudtrail_validate.engine import Outcome, chains_in_order
-from cloudtrail_validate.evidence import Versions
-from cloudtrail_validate.model import ChainReport, Counts, Finding, Locator
+from cloudtrail_validate.core.activity import Activity
+from cloudtrail_validate.core.coverage import seconds
+from cloudtrail_validate.core.model import ChainReport, Counts, Finding, Locator
+from cloudtrail_validate.core.outcome import Outcome, chains_in_order
+from cloudtrail_validate.core.verdict import decide
+from cloudtrail_validate.core.versions import Versions
 from cloudtrail_validate.report import (
     ChainRecord,
     CountsRecord,
@@ -28,7 +29,6 @@ from cloudtrail_validate.report import (
     Tool,
 )
 from cloudtrail_validate.report.sentences import describe
-from cloudtrail_validate.verdict import decide
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import io
 import re
 from typing import Final
 
-from cloudtrail_validate.model import isoformat
+from cloudtrail_validate.core.model import isoformat
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.references import event_lines, version_lines
-from cloudtrail_validate.text import printable
 
 HEADER: Final = (
     "rule",

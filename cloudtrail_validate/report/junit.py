@@ -20,10 +20,10 @@ from datetime import datetime, timedelta
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from cloudtrail_validate.model import HOUR, Interval, Kind, Status, isoformat
+from cloudtrail_validate.core.model import HOUR, Interval, Kind, Status, isoformat
+from cloudtrail_validate.core.text import duration, printable
 from cloudtrail_validate.report import ChainRecord, ExitCode, FindingRecord, Report, Verdict
 from cloudtrail_validate.report.references import CHANGE, OPEN, explanations, hours, sentence
-from cloudtrail_validate.text import duration, printable
 
 DAY: Final = timedelta(days=1)
 _OUTCOMES: Final = {"failure": "failures", "error": "errors", "skipped": "skipped"}  # of a case, and as an attribute

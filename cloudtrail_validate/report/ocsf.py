@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from msgspec import to_builtins
 
+from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.references import (
     Severity,
@@ -26,8 +28,6 @@ from cloudtrail_validate.report.references import (
     to_json,
     version_lines,
 )
-from cloudtrail_validate.rules import RULES
-from cloudtrail_validate.text import printable
 
 VERSION: Final = "1.5.0"
 _CLASS: Final = 2004

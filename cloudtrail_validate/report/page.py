@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import Verdict
-from cloudtrail_validate.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.evidence import Changes, Event, Versions
-from cloudtrail_validate.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
-from cloudtrail_validate.model import HOUR, Interval, Status, isoformat
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
+from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat
+from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.text import plural, printable
+from cloudtrail_validate.core.versions import Changes, Event, Versions
 from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Verdict
-from cloudtrail_validate.rules import RULES
-from cloudtrail_validate.text import plural, printable
 
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
 OPEN: Final = frozenset({Status.UNVERIFIABLE, Status.UNCOVERED})

@@ -12,7 +12,9 @@ from typing import Any, Final, assert_never
 
 from msgspec import UnsetType
 
-from cloudtrail_validate.model import Status, isoformat
+from cloudtrail_validate.core.model import Status, isoformat
+from cloudtrail_validate.core.rules import RULES, Rule
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import ExitCode, FindingRecord, Report
 from cloudtrail_validate.report.references import (
     encodable,
@@ -23,8 +25,6 @@ from cloudtrail_validate.report.references import (
     title,
     to_json,
 )
-from cloudtrail_validate.rules import RULES, Rule
-from cloudtrail_validate.text import printable
 
 SCHEMA_URI: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 FINGERPRINT: Final = "ctvalidate/v1"  # raised when `identities` changes, so that consumers do not mix the two up

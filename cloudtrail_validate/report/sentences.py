@@ -15,14 +15,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, assert_never
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import Cause, Interval, Status, isoformat
-from cloudtrail_validate.text import duration, printable
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Cause, Interval, Status, isoformat
+from cloudtrail_validate.core.text import duration, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cloudtrail_validate.model import Finding
+    from cloudtrail_validate.core.model import Finding
 
 MAX_VALUE: Final = 1_200  # characters a value; an S3 key has at most 1,024 bytes, a signature in hex 512
 

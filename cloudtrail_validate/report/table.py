@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
 
-from cloudtrail_validate.evidence import Changes, Versions
-from cloudtrail_validate.model import Cause, Kind, Status, isoformat
+from cloudtrail_validate.core.model import Cause, Kind, Status, isoformat
+from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.text import duration, plural, size
+from cloudtrail_validate.core.versions import Changes, Versions
 from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.page import Page
 from cloudtrail_validate.report.references import all_proven, changed_events, history
 from cloudtrail_validate.report.sentences import remedy
-from cloudtrail_validate.rules import RULES
-from cloudtrail_validate.text import duration, plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

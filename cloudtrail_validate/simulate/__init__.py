@@ -14,10 +14,11 @@ from cloudtrail_validate.simulate.placing import RULES, Tamper, TamperError
 from cloudtrail_validate.simulate.run import Simulation, simulate
 from cloudtrail_validate.simulate.signing import PublishedKey, PublishedKeys, generate_key
 from cloudtrail_validate.simulate.sinks import Delivery, FolderSink, Role, S3Sink, Sink
-from cloudtrail_validate.simulate.spec import Restart, Site, TrailSpec
+from cloudtrail_validate.simulate.spec import AccountRegion, Restart, TrailSpec
 
 __all__ = [
     "RULES",
+    "AccountRegion",
     "Delivery",
     "Expected",
     "FolderSink",
@@ -30,7 +31,6 @@ __all__ = [
     "S3Sink",
     "Simulation",
     "Sink",
-    "Site",
     "Tamper",
     "TamperError",
     "TrailSpec",

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from cloudtrail_validate.model import Interval, isoformat
+from cloudtrail_validate.core.model import Interval, isoformat
 from cloudtrail_validate.simulate import naming
 from cloudtrail_validate.simulate.events import LogFile, compress, generator, hourly_logs, late_log
 from cloudtrail_validate.simulate.sinks import Delivery, Role
 
 if TYPE_CHECKING:
     from cloudtrail_validate.simulate.signing import KeyRing, SigningKey
-    from cloudtrail_validate.simulate.spec import Site, TrailSpec
+    from cloudtrail_validate.simulate.spec import AccountRegion, TrailSpec
 
 SIGNATURE = "signature"
 SIGNATURE_ALGORITHM = "signature-algorithm"
@@ -97,7 +97,7 @@ def signed(
 
 def make_digest(
     spec: TrailSpec,
-    site: Site,
+    site: AccountRegion,
     interval: Interval,
     logs: Iterable[LogFile],
     *,
@@ -147,7 +147,7 @@ def _reference(spec: TrailSpec, log: LogFile) -> dict[str, str]:
 
 
 def walk(
-    spec: TrailSpec, site: Site, segments: Iterable[Segment], ring: KeyRing, unpublished: Container[int] = ()
+    spec: TrailSpec, site: AccountRegion, segments: Iterable[Segment], ring: KeyRing, unpublished: Container[int] = ()
 ) -> Iterator[Stage]:
     """Every digest of a site with its logs, oldest first; the hours in `unpublished` are signed with unknown keys."""
     segments = tuple(segments)
@@ -166,7 +166,7 @@ def walk(
             previous = digest
 
 
-def walk_backfill(spec: TrailSpec, site: Site, segments: Iterable[Segment], ring: KeyRing) -> Iterator[Stage]:
+def walk_backfill(spec: TrailSpec, site: AccountRegion, segments: Iterable[Segment], ring: KeyRing) -> Iterator[Stage]:
     """The site's backfill chain, oldest first: a digest for each hour of which a log came late.
 
     Its digests carry the hour's times and the key that signs when they are made. AWS documents no starting digest for

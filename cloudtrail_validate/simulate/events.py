@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from isal import igzip
 
 from cloudtrail_validate.simulate import naming
-from cloudtrail_validate.simulate.spec import LATE_BY, Site, TrailSpec
+from cloudtrail_validate.simulate.spec import LATE_BY, AccountRegion, TrailSpec
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.model import Interval
+    from cloudtrail_validate.core.model import Interval
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _NAME_GRID = timedelta(minutes=5)  # names of real logs are full five minutes (FORMAT: listing of a real bucket)
@@ -56,7 +56,7 @@ def generator(spec: TrailSpec, *what: object) -> random.Random:
 
 
 def hourly_logs(
-    spec: TrailSpec, site: Site, hour: int, span: Interval, *, stops: bool = False, starts: bool = False
+    spec: TrailSpec, site: AccountRegion, hour: int, span: Interval, *, stops: bool = False, starts: bool = False
 ) -> tuple[LogFile, ...]:
     """The logs that a site delivers within `span`, its hour with that index, by time of delivery.
 
@@ -74,7 +74,7 @@ def hourly_logs(
     )
 
 
-def late_log(spec: TrailSpec, site: Site, hour: int, span: Interval) -> LogFile:
+def late_log(spec: TrailSpec, site: AccountRegion, hour: int, span: Interval) -> LogFile:
     """A log of that hour by name and events, delivered `LATE_BY` after the hour's end."""
     rng = generator(spec, "late", *site, hour)
     return make_log(spec, site, rng, span.end + LATE_BY, named=span.start + timedelta(minutes=30))
@@ -82,7 +82,7 @@ def late_log(spec: TrailSpec, site: Site, hour: int, span: Interval) -> LogFile:
 
 def make_log(
     spec: TrailSpec,
-    site: Site,
+    site: AccountRegion,
     rng: random.Random,
     delivered: datetime,
     *,
@@ -117,7 +117,7 @@ def _on_grid(moment: datetime) -> datetime:
 
 
 def _content(
-    spec: TrailSpec, site: Site, rng: random.Random, newest: datetime, doing: str | None = None
+    spec: TrailSpec, site: AccountRegion, rng: random.Random, newest: datetime, doing: str | None = None
 ) -> tuple[bytes, datetime]:
     templates = _templates(site)
     moment = newest.replace(tzinfo=None)
@@ -146,14 +146,14 @@ def _uuid(digits: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _templates(site: Site) -> tuple[str, ...]:
+def _templates(site: AccountRegion) -> tuple[str, ...]:
     """One %-format string of JSON for each kind of event, everything fixed filled in."""
     return tuple(
         json.dumps(_event(site, **parts), separators=(",", ":")) for parts in _kinds(site.account, site.region)
     )
 
 
-def _event(site: Site, *, source: str, name: str, **parts: Any) -> dict[str, Any]:
+def _event(site: AccountRegion, *, source: str, name: str, **parts: Any) -> dict[str, Any]:
     event = {
         "eventVersion": "1.11",
         "userIdentity": _role(site.account),
@@ -181,7 +181,7 @@ def _event(site: Site, *, source: str, name: str, **parts: Any) -> dict[str, Any
     return event | parts
 
 
-def _trail_event(spec: TrailSpec, site: Site, name: str) -> dict[str, Any]:
+def _trail_event(spec: TrailSpec, site: AccountRegion, name: str) -> dict[str, Any]:
     """What somebody did to the trail itself."""
     parameters = {"name": spec.trail_arn}
     return _event(site, source="cloudtrail", name=name, readOnly=False, requestParameters=parameters)

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import Interval, Status, isoformat
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Interval, Status, isoformat
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.simulate.spec import Site
+    from cloudtrail_validate.simulate.spec import AccountRegion
 
 SCHEMA = "ctvalidate.simulation/1"
 
@@ -122,7 +122,7 @@ class Expectations:
     """Writes expected findings of one site."""
 
     bucket: str
-    site: Site
+    site: AccountRegion
     key_unknown: Status = Status.UNVERIFIABLE
 
     def of_object(self, rule: str, key: str) -> Expected:

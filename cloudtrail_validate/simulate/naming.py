@@ -8,22 +8,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cloudtrail_validate.model import utc
+from cloudtrail_validate.core.model import utc
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.simulate.spec import Site, TrailSpec
+    from cloudtrail_validate.simulate.spec import AccountRegion, TrailSpec
 
 LOGS = "CloudTrail"
 DIGESTS = "CloudTrail-Digest"
 
 
-def log_key(spec: TrailSpec, site: Site, minute: datetime, unique: str) -> str:
+def log_key(spec: TrailSpec, site: AccountRegion, minute: datetime, unique: str) -> str:
     """Key of a log file: named after a minute and sixteen letters or digits."""
     stamp = f"{utc(minute):%Y%m%dT%H%MZ}"
     return f"{_folder(spec, site, LOGS, minute)}/{site.account}_{LOGS}_{site.region}_{stamp}_{unique}.json.gz"
 
 
-def digest_key(spec: TrailSpec, site: Site, end: datetime, *, backfill: bool = False) -> str:
+def digest_key(spec: TrailSpec, site: AccountRegion, end: datetime, *, backfill: bool = False) -> str:
     """Key of a digest: folder and stamp are the end of the time it covers."""
     stamp = f"{utc(end):%Y%m%dT%H%M%SZ}" + ("_backfill" if backfill else "")
     name = f"{site.account}_{DIGESTS}_{site.region}_{spec.trail_name}_{spec.home}_{stamp}.json.gz"
@@ -42,5 +42,5 @@ def _root(spec: TrailSpec, account: str) -> str:
     return f"{prefix}AWSLogs/{organization}{account}"
 
 
-def _folder(spec: TrailSpec, site: Site, kind: str, moment: datetime) -> str:
+def _folder(spec: TrailSpec, site: AccountRegion, kind: str, moment: datetime) -> str:
     return f"{_root(spec, site.account)}/{kind}/{site.region}/{utc(moment):%Y/%m/%d}"

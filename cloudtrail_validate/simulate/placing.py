@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from cloudtrail_validate import rules
+from cloudtrail_validate.core import rules
 from cloudtrail_validate.simulate.digests import Segment
 from cloudtrail_validate.simulate.events import generator
 from cloudtrail_validate.simulate.manifest import STATUS
-from cloudtrail_validate.simulate.spec import RESTART_SHIFT, Restart, Site, TrailSpec
+from cloudtrail_validate.simulate.spec import RESTART_SHIFT, AccountRegion, Restart, TrailSpec
 
 LATE_START_HOURS = 3  # lost at the beginning of a chain by gap-late-start
 TAIL_HOURS = 3  # digests removed by gap-tail; the validator explains a tail of up to two hours by delivery
@@ -87,7 +87,7 @@ class Victim:
 class ChainPlan:
     """What happens to one site's chain."""
 
-    site: Site
+    site: AccountRegion
     hours: int
     first_hour: int = 0
     absent: bool = False
@@ -133,7 +133,7 @@ class ChainPlan:
         return self.occupied.isdisjoint(range(low - 1, high + 2))
 
 
-def make_plans(spec: TrailSpec, tampers: Iterable[Tamper]) -> dict[Site, ChainPlan]:
+def make_plans(spec: TrailSpec, tampers: Iterable[Tamper]) -> dict[AccountRegion, ChainPlan]:
     """A plan for each site. Raises TamperError where a wish finds no room."""
     plans = {site: ChainPlan(site, spec.hours, pending=spec.pending) for site in spec.sites}
     for plan in plans.values():
@@ -159,7 +159,7 @@ def _room(rule: str) -> str:
 class _Placer:
     """Finds room, wish by wish."""
 
-    def __init__(self, spec: TrailSpec, plans: dict[Site, ChainPlan], named: set[str]) -> None:
+    def __init__(self, spec: TrailSpec, plans: dict[AccountRegion, ChainPlan], named: set[str]) -> None:
         self._spec = spec
         self._plans = plans
         rng = generator(spec, "tamper")

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import HOUR, Interval, Status
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import HOUR, Interval, Status
 from cloudtrail_validate.simulate import naming, tampers
 from cloudtrail_validate.simulate.digests import Segment, Stage, log_delivery, walk, walk_backfill
 from cloudtrail_validate.simulate.events import generator, make_log

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cloudtrail_validate.model import HOUR, Interval, isoformat
+from cloudtrail_validate.core.model import HOUR, Interval, isoformat
 from cloudtrail_validate.simulate.spec import KEY_LEAD, KEY_LIFETIME, MAX_ROTATION_HOURS, TrailSpec
 
 if TYPE_CHECKING:

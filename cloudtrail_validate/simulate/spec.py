@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from cloudtrail_validate.model import HOUR, Interval, utc
+from cloudtrail_validate.core.model import HOUR, Interval, utc
 
 ACCOUNT = re.compile(r"\d{12}", re.ASCII)
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}", re.ASCII)
@@ -30,7 +30,7 @@ LogRate = int | Mapping[str, int] | Callable[[str, str, int], int]
 """Logs per account, region and hour: a number, a number for each region, or `f(account, region, hour index)`."""
 
 
-class Site(NamedTuple):
+class AccountRegion(NamedTuple):
     """One account in one region: where a trail writes one chain of digests."""
 
     account: str
@@ -162,9 +162,9 @@ class TrailSpec:
         return tuple(sorted(Restart(*restart) for restart in self.restarts))
 
     @property
-    def sites(self) -> tuple[Site, ...]:
+    def sites(self) -> tuple[AccountRegion, ...]:
         """Every account and region, in the order written."""
-        return tuple(Site(account, region) for account in self.accounts for region in self.regions)
+        return tuple(AccountRegion(account, region) for account in self.accounts for region in self.regions)
 
     @property
     def base(self) -> datetime:
@@ -181,7 +181,7 @@ class TrailSpec:
         start = self.base + index * HOUR + shift
         return Interval(start, start + HOUR)
 
-    def log_count(self, site: Site, hour: int) -> int:
+    def log_count(self, site: AccountRegion, hour: int) -> int:
         """How many logs a site delivers in an hour. Raises ValueError where a rate function answers below 0."""
         if site.region in self.quiet_regions:
             return 0
@@ -192,7 +192,7 @@ class TrailSpec:
         _require(count >= 0, "logs_per_hour: 0 or more")
         return count
 
-    def has_late_log(self, site: Site, hour: int) -> bool:
+    def has_late_log(self, site: AccountRegion, hour: int) -> bool:
         """Whether one log of that hour is delivered too late for its digest."""
         every = self.late_logs
         if every is None or site.region in self.quiet_regions or hour % every != every - 1:

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import HOUR, Interval, isoformat
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import HOUR, Interval, isoformat
 from cloudtrail_validate.simulate import naming
 from cloudtrail_validate.simulate.digests import (
     SIGNATURE_ALGORITHM,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from cloudtrail_validate.simulate.manifest import Expectations, Expected, Planted
     from cloudtrail_validate.simulate.sinks import Delivery
-    from cloudtrail_validate.simulate.spec import Site, TrailSpec
+    from cloudtrail_validate.simulate.spec import AccountRegion, TrailSpec
 
 _REWRITTEN_AFTER = 5 * HOUR  # after the digest's end
 _MOVED_BY = timedelta(minutes=17, seconds=3)  # no digest of the chain has that stamp
@@ -45,7 +45,7 @@ class Case:
 
     rule: str
     spec: TrailSpec
-    site: Site
+    site: AccountRegion
     stages: tuple[Stage, ...]
     window: Interval
     rng: random.Random

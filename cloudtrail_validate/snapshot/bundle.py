@@ -22,7 +22,7 @@ from typing import BinaryIO, Final, Literal
 
 import msgspec
 
-from cloudtrail_validate.model import Interval, isoformat
+from cloudtrail_validate.core.model import Interval, isoformat
 from cloudtrail_validate.snapshot.manifest import (
     CHECKSUM,
     KEYS,

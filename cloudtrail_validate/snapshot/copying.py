@@ -20,15 +20,16 @@ from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
-from cloudtrail_validate import digest
-from cloudtrail_validate.content import Content, Inflater
-from cloudtrail_validate.layout import DIGEST_KIND, folder_of, parse_digest_key
-from cloudtrail_validate.model import Cause, ChainId, Locator
+from cloudtrail_validate.core import digest
+from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
+from cloudtrail_validate.core.model import Cause, ChainId, Locator, ObjectInfo
 from cloudtrail_validate.snapshot.bundle import Bundle, UnholdableError, writing
 from cloudtrail_validate.snapshot.index import Index
 from cloudtrail_validate.snapshot.manifest import File, LeftOut, Object, SnapshotError, path_of
-from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Store, Stored, StoreError, outcome
 from cloudtrail_validate.stores.local import SIDECAR
+from cloudtrail_validate.stores.protocol import Children, Store, Stored, outcome
 
 _PIECE_BYTES: Final = 1024 * 1024
 _TAKEN: Final = "the file of another object lies in its place"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from cloudtrail_validate.model import Locator
-from cloudtrail_validate.stores import Children, ObjectInfo
+from cloudtrail_validate.core.model import Locator, ObjectInfo
+from cloudtrail_validate.stores.protocol import Children
 
 
 class Index:

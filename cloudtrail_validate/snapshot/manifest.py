@@ -14,8 +14,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from cloudtrail_validate.discover import Target
-from cloudtrail_validate.model import Cause, Locator
+from cloudtrail_validate.core.model import Cause, Locator
+from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.report import RequestEcho, Tool
 from cloudtrail_validate.stores.local import SIDECAR
 

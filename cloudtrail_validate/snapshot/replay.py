@@ -15,23 +15,24 @@ from typing import Final
 
 import msgspec
 
-from cloudtrail_validate import digest
-from cloudtrail_validate.content import Content, Inflater
-from cloudtrail_validate.engine import Engine
-from cloudtrail_validate.keys import FileKeys
-from cloudtrail_validate.ledger import Ledger, Progress
-from cloudtrail_validate.loop import run_loop
-from cloudtrail_validate.model import Cause, Interval, Locator
-from cloudtrail_validate.pace import Pace
+from cloudtrail_validate.core import digest
+from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.findings import Ledger, Progress
+from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.model import Cause, Interval, Locator, ObjectInfo
+from cloudtrail_validate.core.signature import RegionKeys
+from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.report import Report, Run
 from cloudtrail_validate.report.build import build
-from cloudtrail_validate.request import now_utc
-from cloudtrail_validate.signature import RegionKeys
+from cloudtrail_validate.runtime.clock import now_utc
+from cloudtrail_validate.runtime.limits import RateLimiter
+from cloudtrail_validate.runtime.loop import run_loop
 from cloudtrail_validate.snapshot.copying import feed
 from cloudtrail_validate.snapshot.index import Index
 from cloudtrail_validate.snapshot.manifest import Manifest
-from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Stored, StoreError, outcome
+from cloudtrail_validate.stores.key_file import FileKeys
 from cloudtrail_validate.stores.local import SIDECAR
+from cloudtrail_validate.stores.protocol import Children, Stored, outcome
 
 _AT_ONCE: Final = 16
 
@@ -157,7 +158,7 @@ def replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
 async def _replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
     begun, window = now_utc(), Interval(manifest.window.start, manifest.window.end)
     store = ReplayStore(root, manifest)
-    engine = Engine(store, ReplayKeys(keys, manifest), Ledger(Progress()), Pace(_AT_ONCE))
+    engine = Engine(store, ReplayKeys(keys, manifest), Ledger(Progress()), RateLimiter(_AT_ONCE))
     try:
         found = await engine.run(manifest.target, window, manifest.window.asked)
     finally:

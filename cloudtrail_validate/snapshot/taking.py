@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.keys import write_keys
-from cloudtrail_validate.model import Finding, Locator, Status
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.report.json import render
-from cloudtrail_validate.request import Request, now_utc
+from cloudtrail_validate.request import Request
+from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.snapshot import signing
 from cloudtrail_validate.snapshot.bundle import Bundle
 from cloudtrail_validate.snapshot.copying import Tee
@@ -38,15 +38,16 @@ from cloudtrail_validate.snapshot.manifest import (
     encode,
     in_order,
 )
+from cloudtrail_validate.stores.key_file import write_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from cloudtrail_validate.discover import Target
-    from cloudtrail_validate.engine import Outcome
-    from cloudtrail_validate.keys import KeySource
-    from cloudtrail_validate.setting import Setting
-    from cloudtrail_validate.signature import RegionKeys
+    from cloudtrail_validate.core.outcome import Outcome
+    from cloudtrail_validate.core.plan import Target
+    from cloudtrail_validate.core.signature import RegionKeys
+    from cloudtrail_validate.session import Session
+    from cloudtrail_validate.stores.key_file import KeySource
 
 _UNREAD: Final = frozenset({rules.LOG_EXTRA, rules.LOG_PENDING, rules.LOG_UNDIGESTED})  # judged by their listing alone
 _AT_ONCE: Final = 256
@@ -80,13 +81,13 @@ class Taker:
         """What hindered the copying; the snapshot is unfinished then."""
         return self._tee.failure if self._tee else None
 
-    def adapt(self, setting: Setting) -> Setting:
+    def adapt(self, session: Session) -> Session:
         """Stand between the run and its store and keys."""
-        single = not setting.store.dated  # a local copy, where one folder stands for every bucket
-        self._target = setting.target
-        self._tee = Tee(setting.store, self._bundle, setting.target.bucket, single=single)
-        self._keys = RecordedKeys(setting.keys)
-        return replace(setting, store=self._tee, keys=self._keys)
+        single = not session.store.dated  # a local copy, where one folder stands for every bucket
+        self._target = session.target
+        self._tee = Tee(session.store, self._bundle, session.target.bucket, single=single)
+        self._keys = RecordedKeys(session.keys)
+        return replace(session, store=self._tee, keys=self._keys)
 
     def finding(self, finding: Finding) -> None:
         """Note what was judged without being read."""

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from cloudtrail_validate.keys import FileKeys, read_key_file, write_keys
-from cloudtrail_validate.model import Status
+from cloudtrail_validate.core.errors import ConfigurationError
+from cloudtrail_validate.core.model import Status
+from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import FindingRecord, Report, from_json
-from cloudtrail_validate.request import ConfigurationError
 from cloudtrail_validate.snapshot import signing
 from cloudtrail_validate.snapshot.bundle import JOURNAL
 from cloudtrail_validate.snapshot.copying import pieces
@@ -40,7 +40,7 @@ from cloudtrail_validate.snapshot.manifest import (
     decode,
 )
 from cloudtrail_validate.snapshot.replay import replay
-from cloudtrail_validate.verdict import ExitCode
+from cloudtrail_validate.stores.key_file import FileKeys, read_key_file, write_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -20,20 +20,14 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from cloudtrail_validate import digest
-from cloudtrail_validate.content import Content, Inflater
-from cloudtrail_validate.layout import DIGEST_KIND, folder_of
-from cloudtrail_validate.model import Locator
-from cloudtrail_validate.stores import AbsentError, BucketAbsentError, Children, ObjectInfo, Stored, StoreError
-from cloudtrail_validate.stores.hashers import HasherError, Hashers
-from cloudtrail_validate.stores.hashing import (
-    Hashed,
-    cause_of,
-    failure,
-    feed,
-    hash_file,
-    open_regular,
-)
+from cloudtrail_validate.core import digest
+from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, StoreError
+from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of
+from cloudtrail_validate.core.model import Locator, ObjectInfo
+from cloudtrail_validate.stores.file_hash import Hashed, cause_of, failure, feed, hash_file, open_regular
+from cloudtrail_validate.stores.hash_workers import HasherError, Hashers
+from cloudtrail_validate.stores.protocol import Children, Stored
 
 SIDECAR: Final = ".metadata.json"
 _SIDECAR_BYTES: Final = 64 * 1024  # S3 itself allows 2 kB of user metadata

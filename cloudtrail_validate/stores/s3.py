@@ -20,18 +20,19 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from cloudtrail_validate import digest
-from cloudtrail_validate.content import Content, Inflater, digest_of
-from cloudtrail_validate.model import Cause, Locator
-from cloudtrail_validate.pace import Pace, Patience
-from cloudtrail_validate.stores import AbsentError, Children, ObjectInfo, Stored, StoreError, outcome
-from cloudtrail_validate.stores.exact import ExactS3
+from cloudtrail_validate.core import digest
+from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.gzip import Content, Inflater, digest_of
+from cloudtrail_validate.core.model import Cause, Locator, ObjectInfo
+from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
 from cloudtrail_validate.stores.failures import UnaddressableError, from_obstore
+from cloudtrail_validate.stores.protocol import Children, Stored, outcome
+from cloudtrail_validate.stores.s3_exact import ExactS3
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
-    from cloudtrail_validate.aws import Aws
+    from cloudtrail_validate.aws.session import Aws
 
 PAGE: Final = 1000  # keys a listing request, S3's own maximum
 _INLINE_BYTES: Final = (
@@ -57,10 +58,10 @@ class S3:
     batch = 1
     workers: int | None = None
 
-    def __init__(self, aws: Aws, *, pace: Pace, patience: Patience | None = None) -> None:
+    def __init__(self, aws: Aws, *, limiter: RateLimiter, timeouts: Timeouts | None = None) -> None:
         self._aws = aws
-        self._pace = pace
-        self._patience = patience or Patience()
+        self._limiter = limiter
+        self._timeouts = timeouts or Timeouts()
         self._stores: dict[str, S3Store] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._held_up = 0.0  # seconds
@@ -75,7 +76,7 @@ class S3:
 
         A listing whose transfer broke off goes on behind the last whole page.
         """
-        start, tries = _just_before(after), _Tries(self._patience, self._pace)
+        start, tries = _just_before(after), _Tries(self._timeouts, self._limiter)
         fast = not _UNADDRESSABLE.search(prefix[:-1]) and not (start and _UNADDRESSABLE.search(start))
         while True:
             exact = None if fast else await self._exact_bucket(bucket)
@@ -243,7 +244,7 @@ class S3:
         try:
             return await attempt()
         except StoreError as error:
-            tries = _Tries(self._patience, self._pace)
+            tries = _Tries(self._timeouts, self._limiter)
             await tries.again_after(error)
         while True:
             try:
@@ -261,13 +262,13 @@ class S3:
 
     def _open(self, bucket: str) -> S3Store:
         access = self._aws.bucket(bucket)
-        patience = self._patience
+        timeouts = self._timeouts
         options: ClientConfig = {
             "allow_http": True,
-            "connect_timeout": timedelta(seconds=patience.connect),
-            "read_timeout": timedelta(seconds=patience.read),
+            "connect_timeout": timedelta(seconds=timeouts.connect),
+            "read_timeout": timedelta(seconds=timeouts.read),
             "timeout": timedelta(hours=1),  # a large log on a slow line; `read_timeout` catches what has stalled
-            "pool_max_idle_per_host": str(self._pace.ceiling),
+            "pool_max_idle_per_host": str(self._limiter.ceiling),
             "user_agent": self._aws.user_agent,
         }
         if access.ca_bundle:
@@ -301,9 +302,9 @@ def _just_before(after: str) -> str:
 class _Tries:
     """Decides whether a failed request is tried again, and waits: exponential backoff with jitter."""
 
-    def __init__(self, patience: Patience, pace: Pace) -> None:
-        self._patience = patience
-        self._pace = pace
+    def __init__(self, timeouts: Timeouts, limiter: RateLimiter) -> None:
+        self._timeouts = timeouts
+        self._limiter = limiter
         self._failures = 0
         self._begun = 0.0
 
@@ -320,8 +321,8 @@ class _Tries:
             self._begun = now
         self._failures += 1
         if error.cause is Cause.THROTTLED:
-            self._pace.slow_down()
-        if self._failures > self._patience.retries or now - self._begun > self._patience.give_up:
+            self._limiter.slow_down()
+        if self._failures > self._timeouts.retries or now - self._begun > self._timeouts.give_up:
             raise error
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._failures - 1))
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret

@@ -10,7 +10,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from cloudtrail_validate.cli.explain import command
-from cloudtrail_validate.rules import RULES
+from cloudtrail_validate.core.rules import RULES
 
 
 def run(*args: str, columns: int = 80) -> Result:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloudtrail_validate.aws import Aws
+from cloudtrail_validate.aws.session import Aws
 from cloudtrail_validate.report import from_json
 from tests.cli.helpers import call, finish, spawn, start
 from tests.faults.helpers import BUCKET, DIGESTS, LOGS, rules_of

@@ -12,22 +12,22 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec.structs import replace
 
-from cloudtrail_validate.digest import Evidence, Fetched, LogReference, inflater, observe
-from cloudtrail_validate.layout import Folder, parse_digest_key
-from cloudtrail_validate.model import HOUR, ChainId, Finding, Interval, Kind, Locator
-from cloudtrail_validate.signature import PublicKey, RegionKeys, index_keys
+from cloudtrail_validate.core.digest import Evidence, Fetched, LogReference, inflater, observe
+from cloudtrail_validate.core.layout import Folder, parse_digest_key
+from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator
+from cloudtrail_validate.core.signature import PublicKey, RegionKeys, index_keys
 from cloudtrail_validate.simulate import PublishedKey, TrailSpec, generate_key
 from cloudtrail_validate.simulate.digests import SignedDigest, make_digest
 from cloudtrail_validate.simulate.events import LogFile
 from cloudtrail_validate.simulate.signing import SigningKey
-from cloudtrail_validate.simulate.spec import Site
+from cloudtrail_validate.simulate.spec import AccountRegion
 
 BUCKET: Final = "amzn-s3-demo-bucket"
 ACCOUNT: Final = "111122223333"
 REGION: Final = "us-east-1"
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
 SPEC: Final = TrailSpec(trail_name="mgmt", bucket=BUCKET, start=START)
-SITE: Final = Site(ACCOUNT, REGION)
+SITE: Final = AccountRegion(ACCOUNT, REGION)
 FOLDER: Final = Folder(BUCKET, "AWSLogs/", ACCOUNT, REGION)
 CHAIN: Final = ChainId(ACCOUNT, REGION, "mgmt", REGION, None, Kind.STANDARD)
 KEY_LIFE: Final = Interval(START - timedelta(days=5), START + timedelta(days=25))

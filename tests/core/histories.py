@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from hypothesis import strategies as st
 
-from cloudtrail_validate.digest import Evidence, observe, unreadable
-from cloudtrail_validate.model import HOUR, Cause, Interval, Locator
+from cloudtrail_validate.core.digest import Evidence, observe, unreadable
+from cloudtrail_validate.core.model import HOUR, Cause, Interval, Locator
 from cloudtrail_validate.simulate.digests import SignedDigest, signed
 
 from .helpers import CHAIN, START, edited, fetch, known, log, make, packed, signer, where

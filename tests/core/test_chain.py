@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.chain import (
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.chain import (
+    DigestState,
+    JudgeInput,
     Link,
-    Question,
     Slice,
-    State,
     absent,
     join,
     judge,
@@ -20,8 +20,8 @@ from cloudtrail_validate.chain import (
     prove,
     tail_is_cut,
 )
-from cloudtrail_validate.digest import Evidence, Own
-from cloudtrail_validate.model import HOUR, Counts, Gap, Interval, Kind, Locator, Status
+from cloudtrail_validate.core.digest import Evidence, SignatureStatus
+from cloudtrail_validate.core.model import HOUR, Counts, Gap, Interval, Kind, Locator, Status
 from cloudtrail_validate.simulate.digests import SignedDigest
 
 from .helpers import (
@@ -67,8 +67,8 @@ def test_proof_runs_along_the_chain_through_digests_without_signatures() -> None
     digests = row(6)
     copied = [look(fetch(digest, metadata=None))[0] for digest in digests[:-1]]
     links, findings = prove(chained(*copied, evidence_of(digests[-1])), known())
-    assert {item.own for item in copied} == {Own.LOST}
-    assert [link.state for link in links] == [State.PROVEN] * 6
+    assert {item.own for item in copied} == {SignatureStatus.ABSENT}
+    assert [link.state for link in links] == [DigestState.PROVEN] * 6
     assert findings == ()
 
 
@@ -76,7 +76,7 @@ def test_a_successors_copy_of_the_signature_proves_what_its_own_content_does_not
     """The newest has no signature and no successor, yet the signature that it quotes is CloudTrail's own."""
     older, newest = (look(fetch(digest, metadata=None))[0] for digest in row(2))
     links, findings = prove(chained(older, newest), known())
-    assert [link.state for link in links] == [State.PROVEN, State.UNREADABLE]
+    assert [link.state for link in links] == [DigestState.PROVEN, DigestState.UNREADABLE]
     assert [(item.rule, item.status, item.where) for item in findings] == [
         (rules.DIGEST_SIGNATURE_MISSING, Status.UNVERIFIABLE, newest.where)
     ]
@@ -89,7 +89,7 @@ def test_a_hash_in_a_digest_that_is_not_proven_proves_nothing() -> None:
     body = packed(edited(third, previousDigestHashValue=forged.sha256))
     last = look(fetch(third, body=body))[0]
     links, findings = prove(chained(evidence_of(first), forged, last), known())
-    assert [link.state for link in links] == [State.PROVEN, State.UNPROVEN, State.UNPROVEN]
+    assert [link.state for link in links] == [DigestState.PROVEN, DigestState.UNPROVEN, DigestState.UNPROVEN]
     assert sorted(rules_of(findings)) == [rules.DIGEST_SIGNATURE_INVALID] * 2
 
 
@@ -97,14 +97,14 @@ def test_an_unusable_digest_is_proven_by_nothing() -> None:
     first, second = row(2)
     cut = look(fetch(first, body=packed(first.content)[:-4]))[0]
     links, _ = prove(chained(cut, evidence_of(second)), known())
-    assert [link.state for link in links] == [State.UNPROVEN, State.PROVEN]
+    assert [link.state for link in links] == [DigestState.UNPROVEN, DigestState.PROVEN]
 
 
 def test_a_digest_with_an_unknown_key_is_proven_by_its_successor_and_still_found() -> None:
     first = make(START, key=signer(1))
     second = make(END, previous=first)
     links, (finding,) = prove(chained(evidence_of(first), evidence_of(second)), known())
-    assert [link.state for link in links] == [State.PROVEN, State.PROVEN]
+    assert [link.state for link in links] == [DigestState.PROVEN, DigestState.PROVEN]
     assert (finding.rule, links[0].status) == (rules.DIGEST_KEY_UNKNOWN, Status.UNVERIFIABLE)
 
 
@@ -142,7 +142,7 @@ def test_an_edit_of_the_times_leaves_its_finding_in_the_window(year: str) -> Non
     links, found = prove(chained(*map(evidence_of, (digests[0], digests[1], digests[3])), moved), known())
     assert rules_of(found) == [rules.DIGEST_SIGNATURE_INVALID]
     assert [link.concerns(Interval(END, END + HOUR)) for link in links] == [False, False, True, False]
-    judgement = judge(CHAIN, links, Question(Interval(START, START + 3 * HOUR), START + 3 * HOUR))
+    judgement = judge(CHAIN, links, JudgeInput(Interval(START, START + 3 * HOUR), START + 3 * HOUR))
     assert judgement.counts == Counts(valid=2, altered=1)
     assert judgement.lost == (Interval(END, END + HOUR),)
     assert judgement.gaps == (Gap(rules.GAP_BROKEN, Interval(END, END + HOUR)),)
@@ -158,7 +158,7 @@ def test_a_proven_digest_counts_for_the_hours_it_names() -> None:
 
 
 def test_no_links_make_an_unexplained_window_a_tail() -> None:
-    judgement = judge(CHAIN, [], Question(WINDOW, WINDOW.end))
+    judgement = judge(CHAIN, [], JudgeInput(WINDOW, WINDOW.end))
     assert judgement.gaps == (Gap(rules.GAP_TAIL, WINDOW),)
     assert (judgement.newest, judgement.covered, judgement.counts.total) == (None, (), 0)
 
@@ -166,17 +166,17 @@ def test_no_links_make_an_unexplained_window_a_tail() -> None:
 @pytest.mark.parametrize(("late", "gaps"), [(119, 0), (120, 0), (121, 1)])
 def test_the_tail_is_pending_for_two_hours(late: int, gaps: int) -> None:
     (link,) = prove(of(evidence_of(make(END))), known())[0]
-    judgement = judge(CHAIN, [link], Question(WINDOW, END + late * MINUTE))
+    judgement = judge(CHAIN, [link], JudgeInput(WINDOW, END + late * MINUTE))
     assert len(judgement.gaps) == gaps
     assert all(gap == Gap(rules.GAP_TAIL, Interval(END, END + late * MINUTE)) for gap in judgement.gaps)
 
 
 def test_the_future_is_no_gap() -> None:
-    question = Question(Interval(START, START + 1000 * HOUR), END)
+    question = JudgeInput(Interval(START, START + 1000 * HOUR), END)
     assert question.counted == Interval(START, END)
     (link,) = prove(of(evidence_of(make(END))), known())[0]
     assert judge(CHAIN, [link], question).gaps == ()
-    assert Question(Interval(END, END + HOUR), START).counted == Interval(END, END)
+    assert JudgeInput(Interval(END, END + HOUR), START).counted == Interval(END, END)
 
 
 STARTING = make(START + 3 * HOUR)
@@ -202,7 +202,7 @@ def test_hours_without_a_lost_digest_are_named_by_what_follows(
 ) -> None:
     window = Interval(START, START + 2 * HOUR)
     links, _ = prove(chained(*map(evidence_of, digests)), known())
-    judgement = judge(CHAIN, links, Question(window, START + 99 * HOUR, earlier))
+    judgement = judge(CHAIN, links, JudgeInput(window, START + 99 * HOUR, earlier))
     assert judgement.gaps == (Gap(rule, window),)
     (finding,) = judgement.findings
     assert (finding.rule, finding.status, finding.interval) == (rule, Status.UNCOVERED, window)
@@ -210,8 +210,8 @@ def test_hours_without_a_lost_digest_are_named_by_what_follows(
 
 def test_hours_up_to_a_lost_digest_are_broken_and_the_rest_a_restart() -> None:
     links, _ = prove(of(evidence_of(STARTING)), known())
-    lost = Link(Locator("b", "lost"), Interval(START, END), State.MISSING)
-    judgement = judge(CHAIN, [*links, lost], Question(Interval(START - HOUR, WINDOW.end), START + 3 * HOUR))
+    lost = Link(Locator("b", "lost"), Interval(START, END), DigestState.MISSING)
+    judgement = judge(CHAIN, [*links, lost], JudgeInput(Interval(START - HOUR, WINDOW.end), START + 3 * HOUR))
     assert judgement.gaps == (
         Gap(rules.GAP_BROKEN, Interval(START - HOUR, END)),
         Gap(rules.GAP_RESTART, Interval(END, START + 2 * HOUR)),
@@ -229,16 +229,16 @@ def test_an_orphan_is_led_past(led_to: int, orphans: list[str]) -> None:
     def link(name: str, end: int, previous: str | None) -> Link:
         before = Locator("b", previous) if previous else None
         interval = Interval(START + (end - 60) * MINUTE, START + end * MINUTE)
-        return Link(Locator("b", name), interval, State.PROVEN, previous is None, before)
+        return Link(Locator("b", name), interval, DigestState.PROVEN, previous is None, before)
 
     links = [link("o", 60, None), link("a", led_to, None), link("next", 120, "a")]
-    found = judge(CHAIN, links, Question(WINDOW, WINDOW.end)).findings
+    found = judge(CHAIN, links, JudgeInput(WINDOW, WINDOW.end)).findings
     assert [item.where and item.where.key for item in found if item.rule == rules.DIGEST_UNLINKED] == orphans
 
 
 def test_a_backfill_chain_has_no_gaps() -> None:
     backfill = replace(CHAIN, kind=Kind.BACKFILL)
-    judgement = judge(backfill, [], Question(WINDOW, WINDOW.end + 100 * HOUR))
+    judgement = judge(backfill, [], JudgeInput(WINDOW, WINDOW.end + 100 * HOUR))
     assert (judgement.gaps, judgement.findings) == ((), ())
 
 
@@ -255,7 +255,7 @@ def test_an_absent_chain_is_one_gap() -> None:
 
 
 def test_an_absent_chain_of_which_a_digest_was_delivered_misses_it() -> None:
-    lost = Link(where(make(END)), Interval(START, END), State.MISSING)
+    lost = Link(where(make(END)), Interval(START, END), DigestState.MISSING)
     judgement = absent(CHAIN, WINDOW, lost)
     assert judgement.counts == Counts(missing=1)
     assert rules_of(judgement.findings) == [rules.DIGEST_MISSING, rules.CHAIN_ABSENT]
@@ -264,7 +264,7 @@ def test_an_absent_chain_of_which_a_digest_was_delivered_misses_it() -> None:
 
 def test_a_link_without_time_concerns_the_window_that_holds_its_instant() -> None:
     def at(moment: datetime) -> bool:
-        return Link(Locator("b", "k"), Interval(moment, moment), State.PROVEN).concerns(WINDOW)
+        return Link(Locator("b", "k"), Interval(moment, moment), DigestState.PROVEN).concerns(WINDOW)
 
     moments = (START - MINUTE, START, START + MINUTE, WINDOW.end - MINUTE, WINDOW.end)
     assert [at(moment) for moment in moments] == [False, True, True, True, False]
@@ -274,7 +274,7 @@ def test_keys_of_the_wrong_region_prove_nothing() -> None:
     digests = row(2)
     keys = known(public(signer(1)))
     links, findings = prove(chained(*(evidence_of(digest, keys) for digest in digests)), keys)
-    assert {link.state for link in links} == {State.UNREADABLE}
+    assert {link.state for link in links} == {DigestState.UNREADABLE}
     assert rules_of(findings) == [rules.DIGEST_KEY_UNKNOWN] * 2
 
 

@@ -10,11 +10,22 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.chain import Judgement, Link, Prover, Question, Slice, State, join, judge, of, prove
-from cloudtrail_validate.coverage import TAIL, Span
-from cloudtrail_validate.layout import parse_digest_key
-from cloudtrail_validate.model import HOUR, Finding, Interval, Kind
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.chain import (
+    DigestState,
+    JudgeInput,
+    Judgement,
+    Link,
+    Prover,
+    Slice,
+    join,
+    judge,
+    of,
+    prove,
+)
+from cloudtrail_validate.core.coverage import TAIL, Span
+from cloudtrail_validate.core.layout import parse_digest_key
+from cloudtrail_validate.core.model import HOUR, Finding, Interval, Kind
 
 from .helpers import CHAIN, FOLDER, known
 from .histories import UNIT, History, histories
@@ -30,11 +41,11 @@ def with_missing(links: tuple[Link, ...]) -> list[Link]:
     present = {link.where for link in links}
     out = list(links)
     for link in links:
-        if link.state is State.PROVEN and link.previous and link.previous not in present:
+        if link.state is DigestState.PROVEN and link.previous and link.previous not in present:
             name = parse_digest_key(FOLDER, link.previous.key)
             assert name is not None
             present.add(link.previous)
-            out.append(Link(link.previous, Interval(name.end - HOUR, name.end), State.MISSING))
+            out.append(Link(link.previous, Interval(name.end - HOUR, name.end), DigestState.MISSING))
     return out
 
 
@@ -42,7 +53,7 @@ def answer(history: History, kind: Kind = Kind.STANDARD) -> tuple[Judgement, lis
     """Judgement and all findings of the window, as the engine puts them together."""
     links, found = prove(whole(history), known())
     places = {link.where for link in links if link.concerns(history.window)}
-    question = Question(history.window, history.now, history.earlier)
+    question = JudgeInput(history.window, history.now, history.earlier)
     judgement = judge(replace(CHAIN, kind=kind), with_missing(links), question)
     return judgement, [*(item for item in found if item.where in places), *judgement.findings]
 
@@ -140,7 +151,7 @@ def test_proof_carried_step_by_step_is_the_proof_of_the_whole(history: History) 
 @given(histories(), st.data())
 def test_judgement_does_not_depend_on_the_order_of_links(history: History, data: st.DataObject) -> None:
     links = with_missing(prove(whole(history), known())[0])
-    question = Question(history.window, history.now, history.earlier)
+    question = JudgeInput(history.window, history.now, history.earlier)
     assert judge(CHAIN, data.draw(st.permutations(links)), question) == judge(CHAIN, links, question)
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.coverage import (
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.coverage import (
     NAME_SLACK,
     Placed,
     Span,
@@ -25,7 +25,7 @@ from cloudtrail_validate.coverage import (
     touches,
     union,
 )
-from cloudtrail_validate.model import HOUR, Interval
+from cloudtrail_validate.core.model import HOUR, Interval
 
 from .helpers import START
 

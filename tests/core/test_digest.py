@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from cloudtrail_validate.digest import (
+from cloudtrail_validate.core.digest import (
     Claim,
     LogReference,
-    Own,
+    SignatureStatus,
     observe,
     parse_time,
     proves,
     string_to_sign,
 )
-from cloudtrail_validate.model import HOUR, Interval, Locator
+from cloudtrail_validate.core.model import HOUR, Interval, Locator
 
 from .helpers import (
     BUCKET,
@@ -91,7 +91,7 @@ def test_openssl_agrees_on_what_was_signed(tmp_path: Path) -> None:
 def test_a_genuine_digest_is_valid_and_says_everything_it_holds() -> None:
     evidence, logs = look(fetch(SECOND))
     assert evidence.findings == ()
-    assert evidence.own is Own.VALID
+    assert evidence.own is SignatureStatus.VALID
     assert evidence.where == HERE
     assert evidence.interval == evidence.says == Interval(START, START + HOUR)
     assert evidence.sha256 == hashlib.sha256(SECOND.content).hexdigest()
@@ -106,7 +106,7 @@ def test_a_genuine_digest_is_valid_and_says_everything_it_holds() -> None:
 
 def test_a_starting_digest_has_no_predecessor() -> None:
     evidence, logs = look(fetch(FIRST))
-    assert (evidence.own, evidence.starting, evidence.previous, logs) == (Own.VALID, True, None, ())
+    assert (evidence.own, evidence.starting, evidence.previous, logs) == (SignatureStatus.VALID, True, None, ())
 
 
 @pytest.mark.parametrize(
@@ -116,22 +116,22 @@ def test_a_starting_digest_has_no_predecessor() -> None:
 def test_metadata_names_in_any_case_are_found(names: tuple[str, str]) -> None:
     metadata = dict(zip(names, (SECOND.signature, "SHA256withRSA"), strict=True))
     evidence, _ = look(fetch(SECOND, metadata=metadata))
-    assert (evidence.own, evidence.findings) == (Own.VALID, ())
+    assert (evidence.own, evidence.findings) == (SignatureStatus.VALID, ())
 
 
 def test_a_signature_in_upper_case_is_the_same_signature() -> None:
     metadata = SECOND.metadata | {"signature": SECOND.signature.upper()}
-    assert look(fetch(SECOND, metadata=metadata))[0].own is Own.VALID
+    assert look(fetch(SECOND, metadata=metadata))[0].own is SignatureStatus.VALID
 
 
 def test_a_local_copy_stands_for_the_bucket_that_the_digest_names() -> None:
     evidence, _ = look(fetch(SECOND, at=Locator("", SECOND.key)))
-    assert (evidence.own, evidence.where) == (Own.VALID, HERE)
+    assert (evidence.own, evidence.where) == (SignatureStatus.VALID, HERE)
 
 
 def test_a_local_copy_without_metadata_has_lost_the_signature_and_that_is_no_finding() -> None:
     evidence, logs = look(fetch(SECOND, metadata=None))
-    assert (evidence.own, evidence.findings, evidence.signature) == (Own.LOST, (), None)
+    assert (evidence.own, evidence.findings, evidence.signature) == (SignatureStatus.ABSENT, (), None)
     assert len(logs) == 1
 
 
@@ -140,7 +140,7 @@ def test_a_content_that_grew_past_8_mb_still_names_its_logs_without_a_signature(
     many = make(START + HOUR, previous=FIRST, logs=[log(f"l{number}" + "x" * 700) for number in range(9_000)])
     assert len(many.content) > 8 * 1024 * 1024
     evidence, logs = look(fetch(many, metadata=None))
-    assert (evidence.own, len(logs)) == (Own.LOST, 9_000)
+    assert (evidence.own, len(logs)) == (SignatureStatus.ABSENT, 9_000)
 
 
 # -- proves -----------------------------------------------------------------------------------------------------------

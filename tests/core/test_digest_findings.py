@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.content import Flaw
-from cloudtrail_validate.digest import MAX_DIGEST_BYTES, Own, unreadable
-from cloudtrail_validate.model import HOUR, Cause, Interval, Locator, Status
-from cloudtrail_validate.signature import PublicKey, RegionKeys
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.digest import MAX_DIGEST_BYTES, SignatureStatus, unreadable
+from cloudtrail_validate.core.gzip import Flaw
+from cloudtrail_validate.core.model import HOUR, Cause, Interval, Locator, Status
+from cloudtrail_validate.core.signature import PublicKey, RegionKeys
 from cloudtrail_validate.simulate.digests import SignedDigest, signed
 
 from .helpers import (
@@ -97,7 +97,7 @@ def test_a_container_or_text_that_is_no_digest_is_malformed(body: bytes, detail:
 def check_broken(body: bytes) -> str:
     """The one finding of something that is no digest, whose hours are known by its key alone; returns the detail."""
     evidence, logs = look(fetch(SECOND, body=body))
-    assert (evidence.own, evidence.previous, logs, evidence.starting) == (Own.UNUSABLE, None, (), False)
+    assert (evidence.own, evidence.previous, logs, evidence.starting) == (SignatureStatus.UNUSABLE, None, (), False)
     (finding,) = evidence.findings
     assert (finding.rule, finding.status, finding.where) == (rules.DIGEST_MALFORMED, ALTERED, HERE)
     assert finding.interval == evidence.interval == Interval(START, START + HOUR)
@@ -108,127 +108,137 @@ def unpublished() -> SignedDigest:
     return make(START + HOUR, previous=FIRST, logs=[log()], key=signer(2))
 
 
-Case = tuple[Callable[[], Any], Own, str, Status]
+Case = tuple[Callable[[], Any], SignatureStatus, str, Status]
 CASES: dict[str, Case] = {
     "a log dropped from the list": (
         lambda: look(fetch(SECOND, body=packed(edited(SECOND, logFiles=[])))),
-        Own.INVALID,
+        SignatureStatus.INVALID,
         rules.DIGEST_SIGNATURE_INVALID,
         ALTERED,
     ),
     "the same JSON written otherwise": (
         lambda: look(fetch(SECOND, body=packed(edited(SECOND)))),
-        Own.INVALID,
+        SignatureStatus.INVALID,
         rules.DIGEST_SIGNATURE_INVALID,
         ALTERED,
     ),
     "a signature that is no hex": (
         lambda: look(fetch(SECOND, metadata=SECOND.metadata | {"signature": "no hex"})),
-        Own.INVALID,
+        SignatureStatus.INVALID,
         rules.DIGEST_SIGNATURE_INVALID,
         ALTERED,
     ),
     "an empty signature": (
         lambda: look(fetch(SECOND, metadata=SECOND.metadata | {"signature": ""})),
-        Own.INVALID,
+        SignatureStatus.INVALID,
         rules.DIGEST_SIGNATURE_INVALID,
         ALTERED,
     ),
     "another digest's signature": (
         lambda: look(fetch(SECOND, metadata=FIRST.metadata)),
-        Own.INVALID,
+        SignatureStatus.INVALID,
         rules.DIGEST_SIGNATURE_INVALID,
         ALTERED,
     ),
-    "no metadata": (lambda: look(fetch(SECOND, metadata={})), Own.LOST, rules.DIGEST_SIGNATURE_MISSING, ALTERED),
+    "no metadata": (
+        lambda: look(fetch(SECOND, metadata={})),
+        SignatureStatus.ABSENT,
+        rules.DIGEST_SIGNATURE_MISSING,
+        ALTERED,
+    ),
     "no signature in the metadata": (
         lambda: look(fetch(SECOND, metadata={"signature-algorithm": "SHA256withRSA"})),
-        Own.LOST,
+        SignatureStatus.ABSENT,
         rules.DIGEST_SIGNATURE_MISSING,
         ALTERED,
     ),
     "a signature without its algorithm": (
         lambda: look(fetch(SECOND, metadata={"signature": SECOND.signature})),
-        Own.VALID,
+        SignatureStatus.VALID,
         rules.DIGEST_SIGNATURE_MISSING,
         ALTERED,
     ),
     "a wrong signature without its algorithm": (
         lambda: look(fetch(SECOND, metadata={"signature": FIRST.signature})),
-        Own.LOST,
+        SignatureStatus.ABSENT,
         rules.DIGEST_SIGNATURE_MISSING,
         ALTERED,
     ),
     "another algorithm in the metadata": (
         lambda: look(fetch(SECOND, metadata=SECOND.metadata | {"signature-algorithm": "SHA512withRSA"})),
-        Own.UNSUPPORTED,
+        SignatureStatus.UNSUPPORTED,
         rules.DIGEST_ALGORITHM_UNSUPPORTED,
         ALTERED,
     ),
     "another algorithm in the digest, signed": (
         lambda: look(fetch(resigned(digestSignatureAlgorithm="MD5withRSA"))),
-        Own.UNSUPPORTED,
+        SignatureStatus.UNSUPPORTED,
         rules.DIGEST_ALGORITHM_UNSUPPORTED,
         ALTERED,
     ),
     "another hash of the predecessor, signed": (
         lambda: look(fetch(resigned(previousDigestHashAlgorithm="MD5"))),
-        Own.UNSUPPORTED,
+        SignatureStatus.UNSUPPORTED,
         rules.DIGEST_ALGORITHM_UNSUPPORTED,
         ALTERED,
     ),
     "another hash of a log, signed": (
         lambda: look(fetch(resigned(logFiles=[reference() | {"hashAlgorithm": "MD5"}]))),
-        Own.VALID,
+        SignatureStatus.VALID,
         rules.DIGEST_ALGORITHM_UNSUPPORTED,
         ALTERED,
     ),
     "an unknown key, by a file": (
         lambda: look(fetch(unpublished())),
-        Own.NO_KEY,
+        SignatureStatus.NO_KEY,
         rules.DIGEST_KEY_UNKNOWN,
         UNVERIFIABLE,
     ),
     "an unknown key, by the issuer, who has others of that time": (
         lambda: look(fetch(unpublished()), known(issuer=True)),
-        Own.NO_KEY,
+        SignatureStatus.NO_KEY,
         rules.DIGEST_KEY_UNKNOWN,
         ALTERED,
     ),
     "an unknown key, by the issuer, who has none of that time": (
         lambda: look(fetch(unpublished()), known(public(signer(), LATER), issuer=True)),
-        Own.NO_KEY,
+        SignatureStatus.NO_KEY,
         rules.DIGEST_KEY_UNKNOWN,
         UNVERIFIABLE,
     ),
-    "no key at all": (lambda: look(fetch(SECOND), RegionKeys()), Own.NO_KEY, rules.DIGEST_KEY_UNKNOWN, UNVERIFIABLE),
+    "no key at all": (
+        lambda: look(fetch(SECOND), RegionKeys()),
+        SignatureStatus.NO_KEY,
+        rules.DIGEST_KEY_UNKNOWN,
+        UNVERIFIABLE,
+    ),
     "bytes after the member": (
         lambda: look(fetch(SECOND, body=packed(SECOND.content) + b"x")),
-        Own.VALID,
+        SignatureStatus.VALID,
         rules.DIGEST_TRAILING_DATA,
         ALTERED,
     ),
     "a second member": (
         lambda: look(fetch(SECOND, body=packed(SECOND.content) * 2)),
-        Own.VALID,
+        SignatureStatus.VALID,
         rules.DIGEST_TRAILING_DATA,
         ALTERED,
     ),
     "another key": (
         lambda: look(fetch(SECOND, at=Locator(BUCKET, FIRST.key))),
-        Own.UNUSABLE,
+        SignatureStatus.UNUSABLE,
         rules.DIGEST_MOVED,
         ALTERED,
     ),
     "another bucket": (
         lambda: look(fetch(SECOND, at=Locator("amzn-s3-demo-bucket2", SECOND.key))),
-        Own.UNUSABLE,
+        SignatureStatus.UNUSABLE,
         rules.DIGEST_MOVED,
         ALTERED,
     ),
     "another place in a local copy": (
         lambda: look(fetch(SECOND, at=Locator("", FIRST.key))),
-        Own.UNUSABLE,
+        SignatureStatus.UNUSABLE,
         rules.DIGEST_MOVED,
         ALTERED,
     ),
@@ -289,7 +299,7 @@ def test_a_digest_that_cannot_be_read_is_unverifiable_for_the_hour_before_its_st
     (finding,) = evidence.findings
     assert (finding.rule, finding.status, finding.cause) == (rules.DIGEST_UNREADABLE, UNVERIFIABLE, Cause.KMS_DENIED)
     assert (finding.interval, finding.detail) == (Interval(START, START + HOUR), "AccessDenied")
-    assert (evidence.own, evidence.starting) == (Own.UNUSABLE, False)
+    assert (evidence.own, evidence.starting) == (SignatureStatus.UNUSABLE, False)
 
 
 # -- what an edit must not reach --------------------------------------------------------------------------------------
@@ -309,7 +319,7 @@ def test_edited_times_do_not_move_a_digest_out_of_its_hour(
 ) -> None:
     body = packed(edited(SECOND, digestStartTime=times[0], digestEndTime=times[1]))
     evidence, _ = look(fetch(SECOND, body=body, metadata=metadata))
-    assert evidence.own in (Own.INVALID, Own.LOST)
+    assert evidence.own in (SignatureStatus.INVALID, SignatureStatus.ABSENT)
     assert evidence.interval == Interval(START, START + HOUR)
     assert {finding.interval for finding in evidence.findings} <= {evidence.interval}
 
@@ -325,9 +335,9 @@ def test_edited_times_do_not_turn_an_unknown_key_from_altered_to_unverifiable() 
 def test_a_key_that_is_named_but_is_another_one_proves_nothing() -> None:
     """A key source that answers with a wrong key under the right name is not believed."""
     liar = PublicKey(signer().fingerprint, signer(1).public.der, START, START, None, "file")
-    assert look(fetch(SECOND), known(liar))[0].own is Own.NO_KEY
+    assert look(fetch(SECOND), known(liar))[0].own is SignatureStatus.NO_KEY
 
 
 def test_an_account_or_name_in_the_content_does_not_matter_for_the_chain() -> None:
     evidence, _ = look(fetch(resigned(awsAccountId="444455556666")))
-    assert (evidence.own, evidence.chain) == (Own.VALID, CHAIN)
+    assert (evidence.own, evidence.chain) == (SignatureStatus.VALID, CHAIN)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cloudtrail_validate.digest import Evidence, Own
-from cloudtrail_validate.model import HOUR, Interval, Locator
-from cloudtrail_validate.rules import RULES
+from cloudtrail_validate.core.digest import Evidence, SignatureStatus
+from cloudtrail_validate.core.model import HOUR, Interval, Locator
+from cloudtrail_validate.core.rules import RULES
 
 from .helpers import BUCKET, edited, fetch, look, packed, pair, where
 
@@ -41,35 +41,40 @@ def check(
     fetched = fetch(SECOND, body=body, at=at, metadata=metadata)
     evidence, logs = look(fetched)
     genuine = fetched.sha256 == GENUINE and (at or where(SECOND)) in (where(SECOND), Locator("", SECOND.key))
-    assert genuine or evidence.own is not Own.VALID
-    assert evidence.own is Own.VALID or evidence.findings or metadata is None
+    assert genuine or evidence.own is not SignatureStatus.VALID
+    assert evidence.own is SignatureStatus.VALID or evidence.findings or metadata is None
     assert evidence.interval == Interval(fetched.end - HOUR, fetched.end)
     assert all(finding.rule in RULES and finding.interval == evidence.interval for finding in evidence.findings)
-    assert evidence.own is not Own.UNUSABLE or (not logs and evidence.previous is None)
+    assert evidence.own is not SignatureStatus.UNUSABLE or (not logs and evidence.previous is None)
     return evidence, genuine
 
 
 def test_the_genuine_digest_passes_this_check() -> None:
     evidence, genuine = check(packed(SECOND.content))
     assert genuine
-    assert evidence.own is Own.VALID
+    assert evidence.own is SignatureStatus.VALID
 
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes(body: bytes) -> None:
-    assert check(body)[0].own is Own.UNUSABLE
+    assert check(body)[0].own is SignatureStatus.UNUSABLE
 
 
 @given(st.binary(max_size=300))
 def test_arbitrary_content(content: bytes) -> None:
-    assert check(packed(content))[0].own is Own.UNUSABLE
+    assert check(packed(content))[0].own is SignatureStatus.UNUSABLE
 
 
 @given(st.integers(0, len(SECOND.content) - 1), st.integers(1, 255))
 def test_one_changed_byte(index: int, change: int) -> None:
     content = bytearray(SECOND.content)
     content[index] ^= change
-    assert check(packed(bytes(content)))[0].own in (Own.INVALID, Own.UNUSABLE, Own.NO_KEY, Own.UNSUPPORTED)
+    assert check(packed(bytes(content)))[0].own in (
+        SignatureStatus.INVALID,
+        SignatureStatus.UNUSABLE,
+        SignatureStatus.NO_KEY,
+        SignatureStatus.UNSUPPORTED,
+    )
 
 
 @given(st.integers(0, len(packed(SECOND.content)) - 1), st.integers(1, 255))
@@ -78,7 +83,7 @@ def test_one_changed_byte_of_the_container(index: int, change: int) -> None:
     body = bytearray(packed(SECOND.content))
     body[index] ^= change
     evidence, _ = check(bytes(body))
-    assert evidence.own is not Own.VALID or gzip.decompress(bytes(body)) == SECOND.content
+    assert evidence.own is not SignatureStatus.VALID or gzip.decompress(bytes(body)) == SECOND.content
 
 
 @given(field=st.sampled_from(sorted(SECOND.record)), value=JSON, escape=st.booleans(), metadata=HEADERS)
@@ -87,19 +92,19 @@ def test_one_field_of_another_value_or_type(
 ) -> None:
     text = json.dumps({**SECOND.record, field: value}, ensure_ascii=escape)
     evidence, _ = check(packed(text.encode("utf-8", "surrogatepass")), metadata=metadata)
-    assert evidence.own is not Own.VALID
+    assert evidence.own is not SignatureStatus.VALID
 
 
 @given(field=st.sampled_from(sorted(SECOND.record["logFiles"][0])), value=JSON)
 def test_one_field_of_a_log_of_another_value_or_type(field: str, value: Any) -> None:
     reference = {**SECOND.record["logFiles"][0], field: value}
-    assert check(packed(edited(SECOND, logFiles=[reference])))[0].own is not Own.VALID
+    assert check(packed(edited(SECOND, logFiles=[reference])))[0].own is not SignatureStatus.VALID
 
 
 @given(fields=st.sets(st.sampled_from(sorted(SECOND.record)), min_size=1), extra=JSON)
 def test_fields_deleted_and_others_added(fields: set[str], extra: Any) -> None:
     record = {name: value for name, value in SECOND.record.items() if name not in fields} | {"extra": extra}
-    assert check(packed(json.dumps(record).encode()))[0].own is not Own.VALID
+    assert check(packed(json.dumps(record).encode()))[0].own is not SignatureStatus.VALID
 
 
 @given(field=st.sampled_from(sorted(SECOND.record)), first=JSON, ahead=st.booleans())
@@ -108,7 +113,7 @@ def test_a_field_that_is_there_twice(field: str, first: Any, ahead: bool) -> Non
     twin = json.dumps({field: first}).encode()[1:-1]
     content = SECOND.content
     doubled = b"{" + twin + b"," + content[1:] if ahead else content[:-1] + b"," + twin + b"}"
-    assert check(packed(doubled))[0].own is not Own.VALID
+    assert check(packed(doubled))[0].own is not SignatureStatus.VALID
 
 
 @given(st.builds(Locator, st.sampled_from(["", BUCKET, "b"]) | st.text(), st.sampled_from([SECOND.key]) | st.text()))
@@ -117,14 +122,14 @@ def test_a_field_that_is_there_twice(field: str, first: Any, ahead: bool) -> Non
 @example(Locator(BUCKET, "\ud800"))
 def test_the_genuine_digest_anywhere_else(at: Locator) -> None:
     evidence, genuine = check(packed(SECOND.content), at=at)
-    assert (evidence.own is Own.VALID) == genuine
+    assert (evidence.own is SignatureStatus.VALID) == genuine
 
 
 @given(HEADERS)
 def test_the_genuine_digest_with_arbitrary_metadata(metadata: Mapping[str, str] | None) -> None:
     evidence, _ = check(packed(SECOND.content), metadata=metadata)
     signatures = [value for name, value in (metadata or {}).items() if name.lower() == "signature"]
-    if evidence.own is Own.VALID:
+    if evidence.own is SignatureStatus.VALID:
         assert signatures[0] == SECOND.signature
 
 
@@ -155,4 +160,4 @@ def test_the_genuine_digest_with_arbitrary_metadata(metadata: Mapping[str, str] 
 )
 def test_content_made_to_break_a_parser(content: bytes) -> None:
     assert content != SECOND.content
-    assert check(packed(content))[0].own is not Own.VALID
+    assert check(packed(content))[0].own is not SignatureStatus.VALID

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cloudtrail_validate import layout
-from cloudtrail_validate.coverage import place
-from cloudtrail_validate.layout import (
+from cloudtrail_validate.core import layout
+from cloudtrail_validate.core.coverage import place
+from cloudtrail_validate.core.layout import (
     DIGEST_KIND,
     LOG_KIND,
     Folder,
@@ -27,9 +27,9 @@ from cloudtrail_validate.layout import (
     parse_digest_key,
     parse_trail_arn,
 )
-from cloudtrail_validate.model import HOUR, ChainId, Interval, Kind
+from cloudtrail_validate.core.model import HOUR, ChainId, Interval, Kind
 from cloudtrail_validate.simulate import TrailSpec, naming
-from cloudtrail_validate.simulate.spec import Site
+from cloudtrail_validate.simulate.spec import AccountRegion
 
 from .helpers import ACCOUNT, BUCKET, CHAIN, FOLDER, REGION, START
 
@@ -158,7 +158,7 @@ def test_a_digest_key_reads_back_as_it_was_written(chain: ChainId, prefix: str |
         organization_id=chain.organization_id,
         prefix=prefix or "",
     )
-    site = Site(ACCOUNT, chain.region)
+    site = AccountRegion(ACCOUNT, chain.region)
     assert naming.digest_key(spec, site, end, backfill=chain.kind is Kind.BACKFILL) == key
     log_key = naming.log_key(spec, site, end, "A1b2" * 4)
     assert folder_of(BUCKET, log_key) == (folder, LOG_KIND)
@@ -287,7 +287,7 @@ def test_the_day_of_a_date_folder(key: str, day: int | None) -> None:
 
 @given(MOMENTS, MOMENTS)
 def test_a_bound_parts_logs_by_their_minute(one: datetime, other: datetime) -> None:
-    spec, site = TrailSpec(), Site(ACCOUNT, REGION)
+    spec, site = TrailSpec(), AccountRegion(ACCOUNT, REGION)
     key, bound = naming.log_key(spec, site, one, "A1b2" * 4), log_bound(FOLDER, LOG_KIND, other)
     assert (key > bound) == (one.replace(second=0) >= other.replace(second=0))
 

@@ -16,13 +16,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtrail_validate.engine import Outcome
-from cloudtrail_validate.ledger import Ledger, Progress
-from cloudtrail_validate.model import Cause, ChainId, ChainReport, Counts, Finding, Gap, Interval, Kind, Locator, Status
+from cloudtrail_validate.core.findings import Ledger, Progress
+from cloudtrail_validate.core.model import (
+    Cause,
+    ChainId,
+    ChainReport,
+    Counts,
+    Finding,
+    Gap,
+    Interval,
+    Kind,
+    Locator,
+    Status,
+)
+from cloudtrail_validate.core.outcome import Outcome
+from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.report import Report, RequestEcho, Run, from_json
 from cloudtrail_validate.report.build import build, record
 from cloudtrail_validate.report.json import render
-from cloudtrail_validate.rules import RULES
 
 from .helpers import ACCOUNT, CHAIN, REGION, START, public, signer
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtrail_validate.signature import (
+from cloudtrail_validate.core.signature import (
     PublicKey,
     RegionKeys,
     fingerprint_of,

@@ -8,11 +8,11 @@ from itertools import chain, combinations, product
 import pytest
 from msgspec.structs import replace
 
-from cloudtrail_validate import ledger as ledger_module
-from cloudtrail_validate import rules
-from cloudtrail_validate.ledger import KEPT_PER_STATUS, Ledger, Progress
-from cloudtrail_validate.model import Counts, Finding, Interval, Locator, Status
-from cloudtrail_validate.verdict import ExitCode, Tally, Verdict, decide
+from cloudtrail_validate.core import findings as ledger_module
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.findings import KEPT_PER_STATUS, Ledger, Progress
+from cloudtrail_validate.core.model import Counts, Finding, Interval, Locator, Status
+from cloudtrail_validate.core.verdict import ExitCode, Tally, Verdict, decide
 
 from .helpers import START
 

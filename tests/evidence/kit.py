@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cloudtrail_validate.api import Result, run
-from cloudtrail_validate.aws import Aws
+from cloudtrail_validate.aws.session import Aws
+from cloudtrail_validate.core.model import Finding, Locator
 from cloudtrail_validate.evidence.versions import witness
-from cloudtrail_validate.keys import read_key_file
-from cloudtrail_validate.model import Finding, Locator
 from cloudtrail_validate.report.json import render
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.simulate import S3Sink, Simulation, TrailSpec, simulate
+from cloudtrail_validate.stores.key_file import read_key_file
 from tests.simulate.helpers import same_keys
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from cloudtrail_validate.evidence import Versions
-    from cloudtrail_validate.signature import RegionKeys
+    from cloudtrail_validate.core.signature import RegionKeys
+    from cloudtrail_validate.core.versions import Versions
 
 BUCKET = "amzn-s3-demo-bucket"
 SPEC = TrailSpec(bucket=BUCKET, hours=3, logs_per_hour=2, events_per_log=4, markers=False)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 import pytest
 
-from cloudtrail_validate.evidence import Changes, Versions
+from cloudtrail_validate.core.versions import Changes, Versions
 from tests.evidence.kit import SPEC, Trail, make_trail, without_first_event
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloudtrail_validate.api import run
-from cloudtrail_validate.aws import Aws
+from cloudtrail_validate.aws.session import Aws
 from cloudtrail_validate.cli.recover import command
 from cloudtrail_validate.evidence.recover import Outcome, Recovery, ReportError, plan
 from cloudtrail_validate.report import Verdict

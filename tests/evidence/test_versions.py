@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import UNSET
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.aws import Aws
-from cloudtrail_validate.evidence import Changes, versions
+from cloudtrail_validate.aws.session import Aws
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Cause, Finding, Locator, Status
+from cloudtrail_validate.core.signature import RegionKeys
+from cloudtrail_validate.core.versions import Changes
+from cloudtrail_validate.evidence import versions
 from cloudtrail_validate.evidence.history import Checked, Entry, Listing, Subject, assemble, merge, subjects
 from cloudtrail_validate.evidence.versions import witness
-from cloudtrail_validate.model import Cause, Finding, Locator, Status
-from cloudtrail_validate.signature import RegionKeys
 from tests.evidence.kit import BUCKET, Trail, make_trail, without_first_event
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cloudtrail_validate import Request, Result, run
-from cloudtrail_validate.model import isoformat
-from cloudtrail_validate.pace import Patience
+from cloudtrail_validate.core.model import isoformat
+from cloudtrail_validate.runtime.limits import Timeouts
 from cloudtrail_validate.simulate import Delivery, Role, S3Sink, Simulation, TrailSpec, generate_key, simulate
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ DIGESTS = 6  # of SPEC: one that starts the chain and five of its hours; the win
 LOGS = 10
 
 # Requests to a server on this computer that are answered at all are answered at once.
-QUICK = Patience(connect=2.0, read=0.8, retries=2, give_up=2.0)
-BRISK = Patience(connect=2.0, read=0.6, retries=1, give_up=1.0)  # for what lasts anyhow
+QUICK = Timeouts(connect=2.0, read=0.8, retries=2, give_up=2.0)
+BRISK = Timeouts(connect=2.0, read=0.6, retries=1, give_up=1.0)  # for what lasts anyhow
 
 
 @cache
@@ -91,9 +91,9 @@ class Trail:
         manifest = self.simulation.manifest
         return ["--start-time", isoformat(manifest.start), "--end-time", isoformat(manifest.end)]
 
-    def run(self, patience: Patience = QUICK, **options: Any) -> Result:
+    def run(self, timeouts: Timeouts = QUICK, **options: Any) -> Result:
         """Validate it as of the time that the simulation's manifest is for."""
-        return run(self.request(**options), now=self.simulation.manifest.as_of, patience=patience)
+        return run(self.request(**options), now=self.simulation.manifest.as_of, timeouts=timeouts)
 
 
 def write(client: S3Client, spec: TrailSpec = SPEC, *tampers: str) -> Trail:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloudtrail_validate import AccessError
-from cloudtrail_validate.pace import Patience
+from cloudtrail_validate.runtime.limits import Timeouts
 from tests.faults.helpers import BRISK, DIGESTS, LOGS, only, real, rules_of
 from tests.servers import faults
 
@@ -176,7 +176,7 @@ def test_a_storm_of_passing_faults(trail: Trail, proxy: FaultProxy) -> None:
     actions: list[faults.Action] = [faults.slow_down(), faults.Reset(), faults.Truncate(20), faults.internal_error()]
     for number, action in enumerate(actions):
         proxy.fault(action, path="json.gz$", probability=0.15, seed=number)
-    report = trail.run(Patience(connect=2.0, read=2.0, retries=12, give_up=20.0)).report
+    report = trail.run(Timeouts(connect=2.0, read=2.0, retries=12, give_up=20.0)).report
     assert real(report) == []
     assert (report.exit_code, report.summary.logs.valid) == (0, LOGS)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.evidence import Change, Changed, Changes, Counts, Event, Original, Versions
-from cloudtrail_validate.model import Cause, Finding, Interval, Kind, Locator, Status
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Cause, Finding, Interval, Kind, Locator, Status
+from cloudtrail_validate.core.versions import Change, Changed, Changes, Counts, Event, Original, Versions
 from cloudtrail_validate.report import (
     ChainRecord,
     CountsRecord,

@@ -15,11 +15,11 @@ from botocore.validate import ParamValidator
 from msgspec.structs import replace
 from py_ocsf_models.events.findings.detection_finding import DetectionFinding  # type: ignore[import-untyped]
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import Status
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Status
+from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.report import Report, Run, Verdict, asff, ocsf, sarif
 from cloudtrail_validate.report.references import Severity, severity
-from cloudtrail_validate.rules import RULES
 from tests.report import samples
 from tests.report.samples import ACCOUNT, BUCKET, SECOND, chain, finding, log_key, report
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from msgspec.structs import replace
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.evidence import Change, Changed, Changes, Counts, Event, Version, Versions
-from cloudtrail_validate.model import Interval, Kind, Status, isoformat
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Interval, Kind, Status, isoformat
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.versions import Change, Changed, Changes, Counts, Event, Version, Versions
 from cloudtrail_validate.report import FindingRecord, Report, Verdict, asff, from_json, jsonl, junit, ocsf, sarif
 from cloudtrail_validate.report import csv as csv_format
 from cloudtrail_validate.report.references import (
@@ -33,7 +34,6 @@ from cloudtrail_validate.report.references import (
     partition,
     sentence,
 )
-from cloudtrail_validate.text import printable
 from tests.report import samples
 from tests.report.samples import ACCOUNT, BUCKET, HOSTILE_KEYS, SECOND, at, chain, finding, log_key, report
 

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import Interval
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Interval
+from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import GapRecord, Report, Verdict
 from cloudtrail_validate.report.html import MOST_FINDINGS, embedded, render
 from cloudtrail_validate.report.html.heat import MOST_COLUMNS, MOST_ROWS, Axis, heat
 from cloudtrail_validate.report.html.static import percent
 from cloudtrail_validate.report.references import LIMITS, explanations
-from cloudtrail_validate.rules import RULES
-from cloudtrail_validate.text import printable
 from tests.report import samples
 from tests.report.browser import REQUIRED, Browser, Page, browser, program
 from tests.report.samples import ACCOUNT, HOSTILE_KEYS, SECOND, START, at, chain, finding, log_key, report

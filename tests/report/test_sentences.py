@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import Cause, Finding, Interval, Locator, Status
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report.sentences import MAX_VALUE, SENTENCES, describe, remedy
-from cloudtrail_validate.text import printable
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/01/01/111122223333_CloudTrail_us-east-1_20260101T0005Z_a.json.gz"

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.console import Console
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import Cause, Finding, Interval, Kind, Locator, Status
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Cause, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.report import (
     ChainRecord,
     CountsRecord,

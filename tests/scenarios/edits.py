@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from cloudtrail_validate.model import Interval
+from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.simulate import Delivery, Role
 from cloudtrail_validate.simulate.digests import SIGNATURE, signed
 from cloudtrail_validate.simulate.events import compress

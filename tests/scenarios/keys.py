@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cloudtrail_validate.model import Interval
+from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.simulate import PublishedKey, PublishedKeys, TrailSpec
 from cloudtrail_validate.simulate.signing import NewKey, SigningKey
 from tests.simulate.helpers import key_number

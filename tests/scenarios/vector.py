@@ -23,7 +23,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from cloudtrail_validate.model import Cause, Status
+from cloudtrail_validate.core.model import Cause, Status
 from cloudtrail_validate.simulate import Restart, TrailSpec
 
 FOLDER = Path(__file__).parent.parent / "vectors"

@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from cloudtrail_validate.model import HOUR
+from cloudtrail_validate.core.model import HOUR
 from cloudtrail_validate.simulate import Delivery, PublishedKey, TrailSpec, simulate
 from cloudtrail_validate.simulate.signing import KeyRing
 from tests.scenarios import edits, keys

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cloudtrail_validate import rules
-from cloudtrail_validate.model import Status
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.simulate import (
     RULES,
     Expected,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cloudtrail_validate.simulate import FolderSink, Site, TrailSpec, simulate
+from cloudtrail_validate.simulate import AccountRegion, FolderSink, TrailSpec, simulate
 
 from .helpers import SIDECAR, chain, intervals, openssl_accepts, read, run, tree
 
@@ -192,7 +192,7 @@ def test_quiet_regions_and_rates_by_region(tmp_path: Path) -> None:
 
 def test_a_rate_may_be_a_function(tmp_path: Path) -> None:
     spec = TrailSpec(logs_per_hour=lambda *where: int(where[2]), hours=3)
-    assert spec.log_count(Site("111122223333", "us-east-1"), 2) == 2
+    assert spec.log_count(AccountRegion("111122223333", "us-east-1"), 2) == 2
     run(tmp_path, spec)
     assert [len(read(path)["logFiles"]) for path in chain(tmp_path)] == [0, 0, 1, 2]
 

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtrail_validate.model import Locator
+from cloudtrail_validate.core.model import Locator, ObjectInfo
 from cloudtrail_validate.snapshot.index import Index
 from cloudtrail_validate.snapshot.manifest import NotASnapshotError, checksum, decode, encode, path_of
-from cloudtrail_validate.stores import ObjectInfo
 
 MAIN = "amzn-s3-demo-bucket"
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)

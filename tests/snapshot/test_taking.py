@@ -13,7 +13,7 @@ import pytest
 from moto.s3.models import s3_backends
 
 from cloudtrail_validate.cli.snapshot import command as snapshot_command
-from cloudtrail_validate.model import Interval
+from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.simulate import TrailSpec
 from cloudtrail_validate.simulate.signing import KeyRing
 from cloudtrail_validate.snapshot.bundle import Asked, open_bundle

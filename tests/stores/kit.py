@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from moto.s3.models import s3_backends
 
-from cloudtrail_validate.aws import Aws
-from cloudtrail_validate.content import Content, Inflater
-from cloudtrail_validate.model import Locator
-from cloudtrail_validate.pace import Pace, Patience
-from cloudtrail_validate.stores import Children, ObjectInfo, Store, Stored
+from cloudtrail_validate.aws.session import Aws
+from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.model import Locator, ObjectInfo
+from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
 from cloudtrail_validate.stores.local import SIDECAR, Local
+from cloudtrail_validate.stores.protocol import Children, Store, Stored
 from cloudtrail_validate.stores.s3 import S3
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.servers.rclone import RcloneServer
 
 BUCKET = "amzn-s3-demo-bucket"
-QUICK = Patience(connect=5.0, read=5.0, retries=1, give_up=10.0)
+QUICK = Timeouts(connect=5.0, read=5.0, retries=1, give_up=10.0)
 Put = Callable[[str, bytes, Mapping[str, str] | None], None]
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ def rclone_place(server: RcloneServer, number: int) -> Place:
 def s3_opener() -> Callable[[], Store]:
     """Opens S3 as the environment says, each time with the same identity: to make one takes a quarter of a second."""
     identity = cache(partial(Aws, connect=QUICK.connect, read=QUICK.read, attempts=1))
-    return lambda: S3(identity(), pace=Pace(16), patience=QUICK)
+    return lambda: S3(identity(), limiter=RateLimiter(16), timeouts=QUICK)
 
 
 def content_of(key: str) -> bytes:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloudtrail_validate.content import Content, Flaw
-from cloudtrail_validate.stores import AbsentError
+from cloudtrail_validate.core.errors import AbsentError
+from cloudtrail_validate.core.gzip import Content, Flaw
 from tests.stores.kit import content_of, gz, noise, sha256
 
 if TYPE_CHECKING:

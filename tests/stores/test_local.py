@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloudtrail_validate.content import Flaw
-from cloudtrail_validate.model import Cause, Locator
-from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, StoreError
+from cloudtrail_validate.core.gzip import Flaw
+from cloudtrail_validate.core.model import Cause, Locator
 from cloudtrail_validate.stores.local import SIDECAR, Local
 from tests.stores.kit import gz, local_place, noise, sha256
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloudtrail_validate.model import Cause, Locator
-from cloudtrail_validate.stores import AbsentError, BucketAbsentError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, StoreError
+from cloudtrail_validate.core.model import Cause, Locator
 from tests.servers import faults
 from tests.stores.kit import gz, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cloudtrail_validate.stores import Store
+    from cloudtrail_validate.stores.protocol import Store
     from tests.servers.aws import AwsServer
     from tests.servers.proxy import FaultProxy
     from tests.stores.kit import Place

@@ -14,13 +14,13 @@ import json
 from importlib.resources import files
 from typing import Any, Final
 
-from cloudtrail_validate.model import Status
+from cloudtrail_validate.core.model import Status
+from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.html.heat import heat
 from cloudtrail_validate.report.html.static import body, headline
 from cloudtrail_validate.report.references import explanations
-from cloudtrail_validate.rules import RULES
-from cloudtrail_validate.text import printable
 
 MOST_FINDINGS: Final = 20_000  # in the document, worst first: about 15 MB; the other formats hold them all
 _STATUSES: Final = tuple(Status)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cloudtrail_validate.model import HOUR, Interval, Kind, Status
+from cloudtrail_validate.core.model import HOUR, Interval, Kind, Status
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import ChainRecord, FindingRecord, Report
 from cloudtrail_validate.report.references import CHANGE, OPEN, account_of, hours, region_of
-from cloudtrail_validate.text import printable
 
 MOST_COLUMNS: Final = 96  # four days of hours, three months of days: a cell of a 1280 px page is still 8 px wide
 MOST_ROWS: Final = 2_000  # places: with 96 columns, 200 kB of the document

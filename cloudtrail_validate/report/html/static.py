@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from cloudtrail_validate.model import Status, isoformat
+from cloudtrail_validate.core.model import Status, isoformat
+from cloudtrail_validate.core.text import duration, plural, printable, size
 from cloudtrail_validate.report import CountsRecord, Report, Verdict
 from cloudtrail_validate.report.references import CHANGE, LIMITS, OPEN, sentence, title
-from cloudtrail_validate.text import duration, plural, printable, size
 
 OUTCOMES: Final = ("valid", "altered", "missing", "extra", "unverifiable")
 _WORDS: Final = {

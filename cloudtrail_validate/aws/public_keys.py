@@ -1,0 +1,90 @@
+"""Public keys from who issued them: CloudTrail's ListPublicKeys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import EndpointConnectionError
+from botocore.parsers import ResponseParserError
+
+from cloudtrail_validate.aws.errors import from_botocore
+from cloudtrail_validate.aws.session import AWS_ERRORS, MALFORMED
+from cloudtrail_validate.core.errors import ConfigurationError, StoreError
+from cloudtrail_validate.core.model import EPOCH, Interval, utc
+from cloudtrail_validate.core.signature import PublicKey, RegionKeys, index_keys
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.aws.session import Aws
+
+WIDEN: Final = timedelta(days=35)  # each key is valid 30 days and keys overlap
+_MAX_PAGES: Final = 1000  # an answer that never ends is no answer
+_TRIES: Final = 3  # of a page that was cut short
+
+
+class AwsKeys:
+    """Keys from ListPublicKeys, asked for once a region for the whole window, widened."""
+
+    def __init__(self, aws: Aws, window: Interval, now: datetime) -> None:
+        self._aws = aws
+        self._start = window.start - WIDEN if window.start - EPOCH > WIDEN else EPOCH
+        self._end = min(window.end + WIDEN, max(now, window.start))
+
+    def region(self, region: str) -> RegionKeys:
+        """CloudTrail's own answer for a region. One that the caller has not enabled answers with an error."""
+        try:
+            keys = list_public_keys(self._aws.client("cloudtrail", region), region, self._start, self._end)
+        except ConfigurationError as error:  # no region's name: somebody else than CloudTrail made that folder
+            return RegionKeys(detail=f"cloudtrail:ListPublicKeys in {region}: {error}")
+        except AWS_ERRORS as error:
+            failure = from_botocore(error)
+            cause = failure.cause if isinstance(failure, StoreError) else None
+            detail = f"cloudtrail:ListPublicKeys in {region}: {failure}"
+            if isinstance(error, EndpointConnectionError):
+                detail = f"cloudtrail:ListPublicKeys in {region}: cannot connect"
+            return RegionKeys(cause=cause, detail=detail)
+        return RegionKeys(index_keys(keys), issuer=True)
+
+
+def list_public_keys(client: Any, region: str, start: datetime, end: datetime) -> list[PublicKey]:
+    """All pages of ListPublicKeys. Raises botocore's exceptions."""
+    keys: list[PublicKey] = []
+    token: str | None = None
+    seen: set[str] = set()
+    for _ in range(_MAX_PAGES):
+        ask = partial(client.list_public_keys, StartTime=start, EndTime=end, **({"NextToken": token} if token else {}))
+        listed, token = _insist(ask, region)
+        keys += listed
+        if not token or token in seen:
+            break
+        seen.add(token)
+    return keys
+
+
+def _insist(ask: Callable[[], Any], region: str) -> tuple[list[PublicKey], str | None]:
+    """One page. What is cut short is asked for again: botocore takes it for an answer, and a lost key for none."""
+    for _ in range(_TRIES - 1):
+        with suppress(*MALFORMED):
+            return _page(ask(), region)
+    try:
+        return _page(ask(), region)
+    except MALFORMED as error:
+        raise ResponseParserError(f"this is no answer of CloudTrail: {error!r}") from error
+
+
+def _page(page: Mapping[str, Any], region: str) -> tuple[list[PublicKey], str | None]:
+    keys = [
+        PublicKey(
+            str(item["Fingerprint"]).lower(),
+            bytes(item["Value"]),
+            utc(item["ValidityStartTime"]),
+            utc(item["ValidityEndTime"]),
+            region,
+            "aws",
+        )
+        for item in page["PublicKeyList"]
+    ]
+    return keys, page.get("NextToken")

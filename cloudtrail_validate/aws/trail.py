@@ -1,0 +1,182 @@
+"""What AWS's control plane says of a trail: where it delivers, whose it is, what it should write and when it last did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from botocore.exceptions import ClientError
+
+from cloudtrail_validate.aws.session import AWS_ERRORS, MALFORMED, Aws
+from cloudtrail_validate.core.errors import AccessError, ConfigurationError
+from cloudtrail_validate.core.layout import TrailArn, parse_trail_arn
+from cloudtrail_validate.core.model import Interval, utc
+from cloudtrail_validate.core.plan import Target, Unvalidated
+from cloudtrail_validate.request import Request
+
+T = TypeVar("T")
+_QUESTIONS_AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Trail:
+    bucket: str
+    prefix: str | None
+    home_region: str
+    multi_region: bool
+    organization: bool
+
+
+def locate(request: Request, aws: Aws, window: Interval) -> Target:
+    """Where to look and what to expect there, asking no more of AWS than is needed and surviving every refusal.
+
+    With a bucket given, no CloudTrail read permission is needed; what may be read is still used to know what to expect.
+    Raises `AccessError` or `ConfigurationError` where there is no bucket to look into.
+    """
+    regions, accounts = request.regions, request.accounts
+    arn = parse_trail_arn(request.trail_arn) if request.trail_arn else None
+    if arn is None:
+        return Target(request.bucket or "", request.prefix, regions=regions, accounts=accounts)
+    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE, "ctvalidate-trail") as threads:
+        return _locate(request, arn, aws, window, threads)
+
+
+def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads: Executor) -> Target:
+    """As `locate`, for a trail: whatever does not wait for an answer is asked at once."""
+    regions, accounts = request.regions, request.accounts
+    client = aws.client("cloudtrail", arn.region)
+    caller = threads.submit(aws.account)
+    threads.submit(_try, partial(aws.client, "s3"), None)  # made (40 ms) while AWS thinks
+    trail = _describe(client, request.trail_arn or "", required=request.bucket is None)
+    if trail is None:
+        return Target(
+            request.bucket or "", request.prefix, arn.name, arn.region, arn.account, regions=regions, accounts=accounts
+        )
+    threads.submit(_try, partial(aws.bucket_region, request.bucket or trail.bucket), None)
+    asked_for = (request.bucket, request.prefix or None)
+    elsewhere = request.bucket is not None and asked_for != (trail.bucket, trail.prefix or None)
+    name = request.trail_arn or ""
+    unvalidated = threads.submit(_unvalidated, client, trail, name)
+    members = threads.submit(_members, aws, window) if trail.organization and not accounts else None
+    enabled: tuple[str, ...] = ()
+    delivered: dict[str, datetime] = {}
+    if caller.result() == arn.account:
+        enabled = _enabled_regions(aws, arn.region) if trail.multi_region and not regions else ()
+        written = regions or ({*enabled, trail.home_region} if trail.multi_region else {trail.home_region})
+        delivered = {} if elsewhere else _delivered(aws, name, sorted(written), threads)
+    return Target(
+        request.bucket or trail.bucket,
+        request.prefix if request.bucket is not None else trail.prefix,
+        arn.name,
+        trail.home_region,
+        arn.account,
+        organization=trail.organization,
+        multi_region=trail.multi_region,
+        regions=regions,
+        accounts=accounts,
+        expected_regions=enabled,
+        members=members.result() if members else (),
+        delivered=delivered,
+        unvalidated=unvalidated.result(),
+    )
+
+
+def _describe(client: Any, arn: str, *, required: bool) -> _Trail | None:
+    """The trail as DescribeTrails or GetTrail, whichever answers, describes it."""
+    refusals: list[str] = []
+    for name, ask in (
+        ("cloudtrail:DescribeTrails", lambda: client.describe_trails(trailNameList=[arn])["trailList"]),
+        ("cloudtrail:GetTrail", lambda: [client.get_trail(Name=arn)["Trail"]]),
+    ):
+        try:
+            for item in ask():
+                if item.get("TrailARN", arn) == arn and item.get("S3BucketName"):
+                    return _Trail(
+                        item["S3BucketName"],
+                        item.get("S3KeyPrefix"),
+                        item.get("HomeRegion") or arn.split(":")[3],
+                        bool(item.get("IsMultiRegionTrail")),
+                        bool(item.get("IsOrganizationTrail")),
+                    )
+        except ClientError as error:
+            refusals.append(f"{name}: {error.response.get('Error', {}).get('Code', 'refused')}")
+        except AWS_ERRORS as error:
+            refusals.append(f"{name}: {' '.join(str(error).split())[:200]}")
+        except MALFORMED as error:
+            refusals.append(f"{name}: this is no answer of CloudTrail: {error!r}")
+    if not required:
+        return None
+    if refusals and not all("TrailNotFound" in refusal for refusal in refusals):
+        raise AccessError(f"cannot look up the trail ({'; '.join(refusals)}): allow one of them, or give --s3-bucket")
+    raise ConfigurationError(f"--trail-arn: there is no trail {arn}; give --s3-bucket to validate what it left behind")
+
+
+def _try(ask: Callable[[], T], default: T) -> T:
+    """An answer that helps but is not needed: a refusal is no finding."""
+    try:
+        return ask()
+    except (*AWS_ERRORS, *MALFORMED, ConfigurationError):
+        return default
+
+
+def _enabled_regions(aws: Aws, region: str) -> tuple[str, ...]:
+    """Regions enabled for the caller's account, by whichever of the two APIs may be asked."""
+
+    def by_account() -> tuple[str, ...]:
+        pages = aws.client("account", region).get_paginator("list_regions")
+        status = ["ENABLED", "ENABLED_BY_DEFAULT"]
+        found = [
+            item["RegionName"] for page in pages.paginate(RegionOptStatusContains=status) for item in page["Regions"]
+        ]
+        return tuple(found)
+
+    def by_ec2() -> tuple[str, ...]:
+        return tuple(item["RegionName"] for item in aws.client("ec2", region).describe_regions()["Regions"])
+
+    return _try(by_account, ()) or _try(by_ec2, ())
+
+
+def _members(aws: Aws, window: Interval) -> tuple[str, ...]:
+    """Active accounts of the organization that had joined before the window ended."""
+
+    def ask() -> tuple[str, ...]:
+        pages = aws.client("organizations").get_paginator("list_accounts").paginate()
+        accounts = [account for page in pages for account in page["Accounts"] if account.get("Status") == "ACTIVE"]
+        return tuple(item["Id"] for item in accounts if utc(item["JoinedTimestamp"]) < window.end)
+
+    return _try(ask, ())
+
+
+def _delivered(aws: Aws, arn: str, regions: Sequence[str], threads: Executor) -> dict[str, datetime]:
+    """When CloudTrail last delivered a digest, region by region. Asked before the bucket is listed."""
+    answers = threads.map(lambda region: _try(partial(_latest_delivery, aws, arn, region), None), regions)
+    pairs = zip(regions, answers, strict=True)
+    return {region: utc(delivered) for region, delivered in pairs if isinstance(delivered, datetime)}
+
+
+def _latest_delivery(aws: Aws, arn: str, region: str) -> Any:
+    return aws.client("cloudtrail", region).get_trail_status(Name=arn)["LatestDigestDeliveryTime"]
+
+
+def _unvalidated(client: Any, trail: _Trail, arn: str) -> tuple[Unvalidated, ...]:
+    """Other trails, without log file validation, that write to the same bucket and prefix."""
+
+    def ask() -> tuple[Unvalidated, ...]:
+        return tuple(
+            Unvalidated(
+                str(item["TrailARN"]).split(":")[4],
+                "" if item.get("IsMultiRegionTrail") else str(item["HomeRegion"]),
+                bool(item.get("IsOrganizationTrail")),
+            )
+            for item in client.describe_trails(includeShadowTrails=True)["trailList"]
+            if item.get("S3BucketName") == trail.bucket
+            and (item.get("S3KeyPrefix") or None) == (trail.prefix or None)
+            and not item.get("LogFileValidationEnabled")
+            and item.get("TrailARN") != arn
+        )
+
+    return _try(ask, ())

@@ -1,0 +1,325 @@
+"""Digest chains: proofs that run along them, and what their shape says about the window.
+
+A `Slice` is any set of a chain's evidence in order of time; `of` makes one of a single digest and `join` merges two. All
+judgement happens once, on the whole: whether a digest is an orphan, or its predecessor missing, cannot be said at a seam,
+because what lies beyond the seam decides it. So any way of cutting the work gives the same slice and the same answer.
+
+A digest's content has two independent proofs: its own signature, and the hash that a proven successor holds of it. Proof
+therefore runs from the newest digest to the oldest (`Prover`); time runs the other way (`judge`). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from itertools import pairwise
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.coverage import TAIL, Span, subtract, union
+from cloudtrail_validate.core.digest import Claim, Evidence, SignatureStatus, proves
+from cloudtrail_validate.core.model import EPOCH, ChainId, Counts, Finding, Gap, Interval, Kind, Locator, Status
+from cloudtrail_validate.core.signature import RegionKeys
+
+_SEVERITY: Final = (Status.ALTERED, Status.MISSING, Status.UNVERIFIABLE)
+_CONTENT_CHECKED: Final = frozenset({SignatureStatus.VALID, SignatureStatus.ABSENT, SignatureStatus.NO_KEY})
+
+
+class DigestState(Enum):
+    """What became of a digest."""
+
+    PROVEN = "proven"
+    UNPROVEN = "unproven"
+    UNREADABLE = "unreadable"
+    MISSING = "missing"
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A digest's place in its chain, once it is known whether it is proven: ~300 bytes, kept for the whole window."""
+
+    where: Locator
+    interval: Interval
+    state: DigestState
+    starting: bool = False
+    previous: Locator | None = None
+    status: Status | None = None
+    claimed: str | None = None  # of a missing digest: the SHA-256 that its proven successor holds of it
+
+    def concerns(self, window: Interval) -> bool:
+        """Whether the digest overlaps the window, an empty interval counting as its instant."""
+        return self.interval.overlaps(window) or (window.contains(self.interval.start) and not self.interval.seconds)
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """Evidence of one chain, sorted by end time and key, each object once."""
+
+    evidence: tuple[Evidence, ...] = ()
+
+
+def of(evidence: Evidence) -> Slice:
+    """The slice of one digest."""
+    return Slice((evidence,))
+
+
+def join(one: Slice, other: Slice) -> Slice:
+    """Both slices as one: associative, commutative, idempotent, with `Slice()` as its unit."""
+    merged = {item.where: item for item in (*one.evidence, *other.evidence)}
+    return Slice(tuple(sorted(merged.values(), key=_order)))
+
+
+def prove(whole: Slice, keys: RegionKeys) -> tuple[tuple[Link, ...], tuple[Finding, ...]]:
+    """Links in order of time, with the findings about each digest, for a slice held in memory."""
+    prover = Prover(keys)
+    steps = [prover.step(evidence) for evidence in reversed(whole.evidence)]
+    return tuple(link for link, _ in reversed(steps)), tuple(item for _, found in steps for item in found)
+
+
+class Prover:
+    """Carries proof along a chain. Feed it every digest once, newest first."""
+
+    def __init__(self, keys: RegionKeys) -> None:
+        self._keys = keys
+        self._claims: dict[Locator, list[tuple[Claim, bool]]] = {}
+
+    def missing(self, where: Locator, interval: Interval) -> Link:
+        """The link of a digest that is not there, with what a proven successor knew of it."""
+        claims = self._claims.pop(where, [])
+        claimed = next((claim.sha256.lower() for claim, proven in claims if proven), None)
+        return Link(where, interval, DigestState.MISSING, claimed=claimed)
+
+    def step(self, evidence: Evidence) -> tuple[Link, tuple[Finding, ...]]:
+        """Decide whether this digest is proven, by itself or by what proven successors say of it."""
+        claims = self._claims.pop(evidence.where, [])
+        trusted = [claim for claim, proven in claims if proven]
+        proven = evidence.own is SignatureStatus.VALID
+        if not proven and evidence.own is not SignatureStatus.UNUSABLE:
+            by_hash = any(claim.sha256.lower() == evidence.sha256 for claim in trusted)
+            proven = by_hash or any(proves(evidence, claim.signature, self._keys) for claim, _ in claims)
+        findings = list(evidence.findings)
+        broken = next((claim for claim in trusted if _contradicts(claim, evidence)), None)
+        if broken is not None:
+            findings.append(_link_broken(evidence, broken))
+        if evidence.own is SignatureStatus.ABSENT and not proven and not findings:
+            findings.append(_about(rules.DIGEST_SIGNATURE_MISSING, Status.UNVERIFIABLE, evidence))
+        if evidence.previous is not None:
+            self._claims.setdefault(evidence.previous.where, []).append((evidence.previous, proven))
+        status = next((s for s in _SEVERITY if any(finding.status is s for finding in findings)), None)
+        state = (
+            DigestState.PROVEN
+            if proven
+            else DigestState.UNREADABLE
+            if status is Status.UNVERIFIABLE
+            else DigestState.UNPROVEN
+        )
+        previous = evidence.previous.where if evidence.previous else None
+        interval = evidence.says if proven and evidence.says else evidence.interval
+        link = Link(evidence.where, interval, state, evidence.starting, previous, status)
+        return link, tuple(findings)
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What a chain's links say about the window. `lost` and `unreadable` are the hours of digests that did not prove."""
+
+    counts: Counts
+    covered: Span
+    gaps: tuple[Gap, ...]
+    findings: tuple[Finding, ...]
+    newest: datetime | None
+    lost: Span = ()
+    unreadable: Span = ()
+
+
+class JudgeInput(msgspec.Struct, frozen=True):
+    """What is asked of a chain: the window, the time it is asked, and whether the folder lists still older digests.
+
+    `before` is the end of the newest of these that is listed, None where that lies further back.
+    """
+
+    window: Interval
+    now: datetime
+    earlier: bool = False
+    before: datetime | None = None
+
+    @property
+    def counted(self) -> Interval:
+        """The window up to now: the future cannot be covered."""
+        return Interval(self.window.start, max(self.window.start, min(self.window.end, self.now)))
+
+
+def judge(chain: ChainId, links: Iterable[Link], question: JudgeInput) -> Judgement:
+    """Account for every hour of the window and every digest in it.
+
+    `links` may hold digests around the window as context; only what overlaps the window is counted and reported.
+    """
+    ordered = sorted(links, key=lambda link: (link.interval.end, link.where))
+    inside = [link for link in ordered if link.concerns(question.window)]
+    counts = Counts()
+    for link in inside:
+        counts.add(Status.MISSING if link.state is DigestState.MISSING else link.status)
+    findings = [_missing(chain, link) for link in inside if link.state is DigestState.MISSING]
+    covered = union(link.interval.within(question.window) for link in inside if link.state is DigestState.PROVEN)
+    orphans = _orphans(ordered)
+    findings += [_notice(rules.DIGEST_UNLINKED, chain, link) for link in inside if link.where in orphans]
+    gaps: list[Gap] = []
+    if chain.kind is Kind.STANDARD:
+        for hole in subtract(question.counted, covered):
+            gaps += _explain(hole, ordered, question)
+        findings += [_gap(chain, gap) for gap in gaps]
+        findings += [
+            _notice(rules.CHAIN_RESTART, chain, link)
+            for link in inside
+            if _restarts(link, ordered) and link.where not in orphans
+        ]
+    proven_ends = [link.interval.end for link in ordered if link.state is DigestState.PROVEN]
+    return Judgement(
+        counts,
+        covered,
+        tuple(gaps),
+        tuple(findings),
+        max(proven_ends, default=None),
+        lost=union(link.interval for link in ordered if link.state in (DigestState.UNPROVEN, DigestState.MISSING)),
+        unreadable=union(link.interval for link in ordered if link.state is DigestState.UNREADABLE),
+    )
+
+
+def absent(chain: ChainId, window: Interval, lost: Link | None = None) -> Judgement:
+    """The judgement on a chain that should be there and of which there is no digest at all.
+
+    `lost` is a digest that is known to have been delivered all the same.
+    """
+    gap = Gap(rules.CHAIN_ABSENT, window)
+    missing = () if lost is None else (_missing(chain, lost),)
+    return Judgement(Counts(missing=len(missing)), (), (gap,), (*missing, _gap(chain, gap)), None)
+
+
+_DELIVERY_SLACK: Final = timedelta(minutes=5)  # LastModified against the delivery time that CloudTrail tells
+_NEXT_DELIVERY: Final = timedelta(minutes=75)  # between 31 min (this digest's delivery) and 86 min (the next one's)
+
+
+def tail_is_cut(newest_end: datetime, newest_modified: datetime | None, delivered: datetime) -> bool:
+    """Whether CloudTrail delivered a digest after the newest one that is in the bucket.
+
+    `delivered` is GetTrailStatus.LatestDigestDeliveryTime, read before the listing. Digests arrive 26 to 31 minutes after
+    their end, so the one that follows arrives at least 86 minutes after it. A LastModified that agrees with `delivered`
+    settles it; one that is later may be a copy of the bucket and says nothing.
+    """
+    if newest_modified is not None:
+        if abs(newest_modified - delivered) <= _DELIVERY_SLACK:
+            return False
+        if newest_modified < delivered - _DELIVERY_SLACK:
+            return delivered > newest_end + _DELIVERY_SLACK
+    return delivered >= newest_end + _NEXT_DELIVERY
+
+
+def _order(evidence: Evidence) -> tuple[datetime, Locator]:
+    return evidence.interval.end, evidence.where
+
+
+def _contradicts(claim: Claim, evidence: Evidence) -> bool:
+    """Whether a proven successor knew another digest here. What is already known to be altered is not accused twice."""
+    if evidence.own not in _CONTENT_CHECKED:
+        return False
+    other_signature = evidence.signature is not None and claim.signature.lower() != evidence.signature.lower()
+    return claim.sha256.lower() != evidence.sha256 or other_signature
+
+
+def _orphans(ordered: Sequence[Link]) -> frozenset[Locator]:
+    """Proven digests that no chain leads to although the chain goes on: the next digest leads past them."""
+    proven = [link for link in ordered if link.state is DigestState.PROVEN]
+    named = {link.previous for link in proven}
+    ends = {link.where: link.interval.end for link in ordered}
+    out = set()
+    for link, following in pairwise(proven):
+        if link.where in named or following.previous is None:
+            continue
+        led_to = ends.get(following.previous)
+        if led_to is not None and led_to <= link.interval.end:
+            out.add(link.where)
+    return frozenset(out)
+
+
+def _restarts(link: Link, ordered: Sequence[Link]) -> bool:
+    """Whether a starting digest takes over from an older chain with no hour lost."""
+    if not link.starting or link.state is not DigestState.PROVEN:
+        return False
+    return any(
+        other.where != link.where and link.interval.start <= other.interval.end <= link.interval.end
+        for other in ordered
+    )
+
+
+def _explain(hole: Interval, ordered: Sequence[Link], question: JudgeInput) -> list[Gap]:
+    """Name the hours of one hole: up to the last digest known to be lost they are broken, the rest by what follows."""
+    lost = [link for link in ordered if link.state is not DigestState.PROVEN and link.interval.overlaps(hole)]
+    cut = min(hole.end, max((link.interval.end for link in lost), default=hole.start))
+    before = question.earlier or bool(lost) or any(link.interval.end <= hole.start for link in ordered)
+    proven = [link for link in ordered if link.state is DigestState.PROVEN]
+    following = min(
+        (link for link in proven if link.interval.start >= cut and link.interval.end >= hole.end),
+        key=attrgetter("interval"),
+        default=None,
+    )
+    rest = Interval(cut, hole.end)
+    if following is None:
+        rule = rules.GAP_TAIL
+    elif not following.starting:
+        rule = rules.GAP_BROKEN
+    else:
+        rule = rules.GAP_RESTART if before else rules.GAP_LATE_START
+    if rule == rules.GAP_BROKEN:
+        return [Gap(rule, hole)]
+    gaps = [Gap(rules.GAP_BROKEN, Interval(hole.start, cut))] if cut > hole.start else []
+    since = rest.start  # the end of the newest digest
+    if question.earlier and rest.start == question.window.start:
+        since = question.before or EPOCH
+    pending = rule == rules.GAP_TAIL and question.now - since <= TAIL
+    if rest.start < rest.end and not pending:
+        gaps.append(Gap(rule, rest))
+    return gaps
+
+
+def _about(
+    rule: str, status: Status, evidence: Evidence, expected: str | None = None, actual: str | None = None
+) -> Finding:
+    chain = evidence.chain
+    return Finding(
+        rule,
+        status,
+        chain.account,
+        chain.region,
+        chain.trail or None,
+        evidence.where,
+        evidence.interval,
+        expected=expected,
+        actual=actual,
+    )
+
+
+def _link_broken(evidence: Evidence, claim: Claim) -> Finding:
+    if claim.sha256.lower() != evidence.sha256:
+        expected, actual = claim.sha256.lower(), evidence.sha256
+    else:
+        expected, actual = claim.signature, evidence.signature or ""
+    return _about(rules.DIGEST_LINK_BROKEN, Status.ALTERED, evidence, expected, actual)
+
+
+def _of_chain(
+    rule: str, status: Status, chain: ChainId, where: Locator | None, interval: Interval, expected: str | None = None
+) -> Finding:
+    return Finding(rule, status, chain.account, chain.region, chain.trail or None, where, interval, expected=expected)
+
+
+def _missing(chain: ChainId, link: Link) -> Finding:
+    return _of_chain(rules.DIGEST_MISSING, Status.MISSING, chain, link.where, link.interval, link.claimed)
+
+
+def _notice(rule: str, chain: ChainId, link: Link) -> Finding:
+    return _of_chain(rule, Status.NOTICE, chain, link.where, link.interval)
+
+
+def _gap(chain: ChainId, gap: Gap) -> Finding:
+    return _of_chain(gap.rule, Status.UNCOVERED, chain, None, gap.interval)

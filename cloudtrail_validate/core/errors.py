@@ -1,0 +1,42 @@
+"""Errors that leave the library, and those that a store raises. All pickle: workers in other processes raise them too."""
+
+from __future__ import annotations
+
+from cloudtrail_validate.core.model import Cause
+
+
+class RequestError(ValueError):
+    """A request that cannot be carried out: one line that says what was expected. Nothing was sent anywhere."""
+
+
+class ConfigurationError(Exception):
+    """The command line or AWS configuration is wrong or lacks something: nothing could be validated."""
+
+
+class AccessError(Exception):
+    """AWS refused what is needed before anything could be read: one line that names the permission."""
+
+
+class StoreError(Exception):
+    """Something is there (or may be) and could not be read. `detail` is one line for people, `code` S3's error code."""
+
+    def __init__(self, cause: Cause, detail: str, *, code: str = "") -> None:
+        super().__init__(f"{cause}: {detail}")
+        self.cause = cause
+        self.detail = detail
+        self.code = code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (self.cause, self.detail, self.code)
+
+
+def _restored(cause: Cause, detail: str, code: str) -> StoreError:
+    return StoreError(cause, detail, code=code)
+
+
+class AbsentError(Exception):
+    """There is no such object."""
+
+
+class BucketAbsentError(AbsentError):
+    """There is no such bucket or folder at all."""

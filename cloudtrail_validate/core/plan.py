@@ -1,0 +1,100 @@
+"""What to validate: the target that was asked for, and the account-regions that it comes down to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from cloudtrail_validate.core.errors import StoreError
+from cloudtrail_validate.core.layout import Folder
+from cloudtrail_validate.core.model import ChainId, Kind, ObjectInfo
+
+
+class Unvalidated(msgspec.Struct, frozen=True):
+    """A trail without validation that writes to the same bucket and prefix. `region` is empty where it writes in all."""
+
+    owner: str
+    region: str
+    organization: bool
+
+    def writes(self, folder: Folder) -> bool:
+        """Whether its logs come into a folder: those of an organization's trail under the organization's id."""
+        if self.region not in ("", folder.region):
+            return False
+        if self.organization:
+            return folder.organization_id is not None
+        return folder.organization_id is None and folder.account == self.owner
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What to look for. Empty strings and None mean "not known": then whatever is found is taken.
+
+    `regions` and `accounts` are what the user narrowed to; `expected_regions` the regions enabled for `owner` (multi-region
+    trails), `members` the organization's accounts; `delivered` is GetTrailStatus' time by region, for `owner`'s chains.
+    """
+
+    bucket: str
+    prefix: str | None
+    trail: str = ""
+    home_region: str = ""
+    owner: str = ""
+    organization: bool | None = None
+    multi_region: bool | None = None
+    regions: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    expected_regions: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    delivered: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+    unvalidated: tuple[Unvalidated, ...] = ()
+
+    def selects(self, chain: ChainId) -> bool:
+        """Whether a chain is part of what was asked."""
+        return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
+
+
+class AccountRegion(msgspec.Struct, frozen=True):
+    """What to validate: `folders` newest location first. `expected` is true where a trail must have digests here.
+
+    `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
+    region folders; `has_logs` is false where there is no folder of logs to list; `excused` is true where a trail without
+    validation writes to the same folder.
+    """
+
+    account: str
+    region: str
+    folders: tuple[Folder, ...]
+    expected: bool = False
+    delivered: datetime | None = None
+    strays: tuple[ObjectInfo, ...] = ()
+    has_logs: bool = True
+    excused: bool = False
+    trail: str = ""
+    home_region: str = ""
+
+    @property
+    def organization_id(self) -> str | None:
+        """The organization whose folder the site's first folder is in."""
+        return self.folders[0].organization_id
+
+    @property
+    def nameless(self) -> ChainId:
+        """The chain that belongs here, as far as it is known before any digest is."""
+        return ChainId(self.account, self.region, self.trail, self.home_region, self.organization_id, Kind.STANDARD)
+
+
+class Unlisted(msgspec.Struct, frozen=True):
+    """A part of the bucket whose listing failed."""
+
+    prefix: str
+    account: str | None
+    error: StoreError
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The sites to validate, what could not be looked into, and accounts that were asked for and have nothing here."""
+
+    sites: tuple[AccountRegion, ...]
+    unlisted: tuple[Unlisted, ...]
+    empty: tuple[str, ...] = ()

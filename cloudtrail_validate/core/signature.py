@@ -1,0 +1,98 @@
+"""RSA keys and signatures of digests.
+
+`ListPublicKeys` answers with DER: PKCS#1 by the User Guide, though one of the guide's own samples is SubjectPublicKeyInfo;
+both load here. A key's fingerprint is the lower-case hex MD5 of its DER bytes (4 of 4 genuine keys), so any key, wherever
+it came from, is checked against its own fingerprint before it is trusted with anything.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from cloudtrail_validate.core.model import Cause
+
+ALGORITHM: Final = "SHA256withRSA"
+HASH_ALGORITHM: Final = "SHA-256"
+_PADDING: Final = padding.PKCS1v15()
+_HASH: Final = Prehashed(SHA256())
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """One key that CloudTrail signs with in one region, and when it is valid. `source` is `aws` or `file`."""
+
+    fingerprint: str
+    der: bytes
+    not_before: datetime
+    not_after: datetime
+    region: str | None
+    source: str
+
+
+def fingerprint_of(der: bytes) -> str:
+    """MD5 of the DER bytes, lower-case hex: an identifier, not a proof."""
+    return hashlib.md5(der, usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def load_key(der: bytes) -> rsa.RSAPublicKey | None:
+    """The RSA key in these DER bytes (PKCS#1 or SubjectPublicKeyInfo), or None where they are none."""
+    try:
+        key = load_der_public_key(der)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, rsa.RSAPublicKey) else None
+
+
+def parse_signature(text: str) -> bytes | None:
+    """The bytes of a hex signature, or None where the text is no hex."""
+    try:
+        return binascii.unhexlify(text)
+    except (ValueError, binascii.Error):
+        return None
+
+
+def verify(key: rsa.RSAPublicKey, signature: bytes, sha256: bytes) -> bool:
+    """RSA PKCS#1 v1.5 over a string whose SHA-256 is given. Total: any signature is simply right or wrong."""
+    try:
+        key.verify(signature, sha256, _PADDING, _HASH)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class RegionKeys(msgspec.Struct, frozen=True):
+    """What a key source answered for one region.
+
+    `issuer` is true where CloudTrail itself answered: only then does the absence of a fingerprint say something.
+    `cause` and `detail` tell why there was no answer.
+    """
+
+    keys: Mapping[str, PublicKey] = msgspec.field(default_factory=dict)
+    issuer: bool = False
+    cause: Cause | None = None
+    detail: str | None = None
+
+    def valid_at(self, moment: datetime) -> bool:
+        """Whether any key is valid at that moment."""
+        return any(key.not_before <= moment <= key.not_after for key in self.keys.values())
+
+
+def index_keys(keys: Iterable[PublicKey]) -> dict[str, PublicKey]:
+    """Keys by fingerprint, leaving out what does not hash to its own name or is no RSA key."""
+    return {
+        key.fingerprint: key
+        for key in keys
+        if fingerprint_of(key.der) == key.fingerprint and load_key(key.der) is not None
+    }

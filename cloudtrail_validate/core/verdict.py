@@ -1,0 +1,77 @@
+"""The verdict: a total function of what was found, the same for every format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import assert_never
+
+from cloudtrail_validate.core.model import Status
+
+
+class Verdict(StrEnum):
+    """The answer in one word."""
+
+    VALID = "valid"
+    CHANGED = "changed"
+    UNPROVEN = "unproven"
+    EMPTY = "empty"
+
+
+class ExitCode(IntEnum):
+    """The answer for scripts (CONTRACT: exit codes)."""
+
+    VALID = 0
+    CHANGED = 1
+    USAGE = 2
+    UNPROVEN = 3
+    EMPTY = 4
+
+
+@dataclass(slots=True)
+class Tally:
+    """Exact numbers of findings by rule and status, kept apart from the findings so that capping loses no verdict."""
+
+    numbers: Counter[tuple[str, Status]] = field(default_factory=Counter)
+
+    def add(self, rule: str, status: Status) -> None:
+        """Count one finding."""
+        self.numbers[rule, status] += 1
+
+    def by_rule(self) -> Mapping[str, int]:
+        """Findings a rule, whatever their status."""
+        out: Counter[str] = Counter()
+        for (rule, _), number in self.numbers.items():
+            out[rule] += number
+        return out
+
+
+def decide(tally: Tally, *, digests: int, tolerated: Iterable[str] = ()) -> tuple[Verdict, ExitCode]:
+    """The verdict and exit code: a total function of the findings (CONTRACT: exit codes).
+
+    `digests` is the number of digests looked at, whatever came of them. Evidence of change outranks everything; nothing
+    found is never success; `tolerated` rules are passed over only where their finding is unverifiable or uncovered.
+    """
+    skip = frozenset(tolerated)
+    changed = unproven = False
+    for (rule, status), number in tally.numbers.items():
+        if not number:
+            continue
+        match status:
+            case Status.ALTERED | Status.MISSING | Status.EXTRA:
+                changed = True
+            case Status.UNVERIFIABLE | Status.UNCOVERED:
+                unproven = unproven or rule not in skip
+            case Status.NOTICE:
+                pass
+            case _:
+                assert_never(status)
+    if changed:
+        return Verdict.CHANGED, ExitCode.CHANGED
+    if digests == 0:
+        return Verdict.EMPTY, ExitCode.EMPTY
+    if unproven:
+        return Verdict.UNPROVEN, ExitCode.UNPROVEN
+    return Verdict.VALID, ExitCode.VALID

@@ -1,0 +1,1 @@
+"""The stages of one validation: plan, list, prove, read, settle."""

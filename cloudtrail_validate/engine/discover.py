@@ -1,0 +1,135 @@
+"""From a trail, a bucket or a folder to the sites to validate, without Organizations permission.
+
+The layout (organization id, accounts, regions) is read off the bucket by delimiter listings. What CloudTrail, Organizations
+and the Account API add, where they may be asked, is what *should* be there: a denial of theirs is no finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.layout import ACCOUNT, DIGEST_KIND, LOG_KIND, ORGANIZATION, Folder, base_of
+from cloudtrail_validate.core.model import ObjectInfo
+from cloudtrail_validate.core.plan import AccountRegion, Plan, Target, Unlisted
+from cloudtrail_validate.stores.protocol import Children, Store
+
+_LEVELS_AT_ONCE: Final = 64
+
+
+async def discover(store: Store, target: Target) -> Plan:
+    """Find the sites of a target. Raises `StoreError` or `AbsentError` only where the bucket itself cannot be listed."""
+    root = base_of(target.prefix)
+    unlisted: list[Unlisted] = []
+    gate = asyncio.Semaphore(_LEVELS_AT_ONCE)
+
+    async def look(base: str, account: str) -> _Account:
+        async with gate:
+            digests, logs = await asyncio.gather(
+                _level(store, target.bucket, f"{base}{account}/{DIGEST_KIND}/", account, unlisted),
+                _level(store, target.bucket, f"{base}{account}/{LOG_KIND}/", account, unlisted),
+            )
+        return _Account(
+            base, account, frozenset(digests.folders), frozenset(logs.folders), logs.objects + digests.objects
+        )
+
+    if target.trail and target.organization is False and not target.accounts:
+        # Only the owner's folders can be meant: the bucket is asked no more than whether it can be listed.
+        _, own = await asyncio.gather(store.children(target.bucket, root), look(root, target.owner))
+        return Plan(tuple(_sites(target, [own])), tuple(unlisted))
+    top = await store.children(target.bucket, root)
+    bases = {root: [name for name in top.folders if ACCOUNT.fullmatch(name)]}
+    if target.organization is not False:
+        for name in top.folders:
+            if ORGANIZATION.fullmatch(name):
+                below = await _level(store, target.bucket, f"{root}{name}/", None, unlisted)
+                bases[f"{root}{name}/"] = [account for account in below.folders if ACCOUNT.fullmatch(account)]
+    accounts = _accounts(target, root, bases)
+    found = await asyncio.gather(*(look(base, account) for base, account in accounts))
+    sites = tuple(_sites(target, found))
+    there = {site.account for site in sites} | {item.account for item in unlisted}
+    return Plan(sites, tuple(unlisted), tuple(account for account in target.accounts if account not in there))
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """What one account's folders hold."""
+
+    base: str
+    account: str
+    digest_regions: frozenset[str]
+    log_regions: frozenset[str]
+    strays: tuple[ObjectInfo, ...]
+
+
+async def _level(store: Store, bucket: str, prefix: str, account: str | None, unlisted: list[Unlisted]) -> Children:
+    try:
+        return await store.children(bucket, prefix)
+    except AbsentError:
+        pass
+    except StoreError as error:
+        unlisted.append(Unlisted(prefix, account, error))
+    return Children((), ())
+
+
+def _accounts(target: Target, root: str, bases: Mapping[str, list[str]]) -> list[tuple[str, str]]:
+    """The account folders that belong to the target, each with its base."""
+    organizations = [base for base in bases if base != root]
+    out: list[tuple[str, str]] = []
+    if not target.trail:
+        out = [(base, account) for base, accounts in bases.items() for account in accounts]
+    else:
+        own = [base for base in organizations if target.owner in bases[base]] or organizations
+        if target.organization is None:
+            own = [base for base in own if target.owner in bases[base]]
+        out = [(base, account) for base in own for account in sorted({*bases[base], *target.members})]
+        if target.owner in bases[root] or not out:
+            out.append((root, target.owner))
+    wanted = [pair for pair in out if not target.accounts or pair[1] in target.accounts]
+    known = {account for _, account in wanted}
+    base = organizations[0] if organizations and target.organization is not False else root
+    return wanted + [(base, account) for account in target.accounts if account not in known]
+
+
+def _sites(target: Target, found: Iterable[_Account]) -> Iterable[AccountRegion]:
+    """One site for each account and region; an owner's folders with and without organization are one site."""
+    by_account: dict[str, list[_Account]] = {}
+    separate: list[list[_Account]] = []
+    for item in found:
+        if target.trail:
+            by_account.setdefault(item.account, []).append(item)
+        else:
+            separate.append([item])
+    for group in [*by_account.values(), *separate]:
+        account = group[0].account
+        regions = set().union(*(item.digest_regions | item.log_regions for item in group))
+        expected = _expected_regions(target, account)
+        names = sorted(region for region in regions | expected if not target.regions or region in target.regions)
+        strays = tuple(info for item in group for info in item.strays if info.size) if not target.regions else ()
+        for index, region in enumerate(names):
+            folders = tuple(Folder(target.bucket, item.base, account, region) for item in group)
+            yield AccountRegion(
+                account,
+                region,
+                folders,
+                expected=region in expected,
+                delivered=target.delivered.get(region) if account == target.owner else None,
+                strays=strays if index == 0 else (),
+                has_logs=any(region in item.log_regions for item in group),
+                excused=any(trail.writes(folder) for trail in target.unvalidated for folder in folders),
+                trail=target.trail,
+                home_region=target.home_region,
+            )
+
+
+def _expected_regions(target: Target, account: str) -> set[str]:
+    """Regions in which a trail must have digests of an account."""
+    if target.regions:
+        return set(target.regions)
+    expected = {target.home_region} if target.home_region else set()
+    if target.multi_region and account == target.owner:
+        expected |= set(target.expected_regions)
+    return expected

@@ -1,0 +1,278 @@
+"""One log file: was it delivered by CloudTrail, as it is.
+
+The proof is a chain of steps: the file's hash is what a digest names for its key, and the digest is proven by its own
+signature or by a successor's. The digest is looked for by the minute in the file's name: first among those of the hours
+around it, then among the backfill digests of the 35 days that follow. Finding and proving is the work of the parts that
+validate a trail, so that both give the same answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.chain import DigestState, JudgeInput, Link, judge
+from cloudtrail_validate.core.coverage import place
+from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
+from cloudtrail_validate.core.errors import (
+    AbsentError,
+    AccessError,
+    BucketAbsentError,
+    ConfigurationError,
+    RequestError,
+    StoreError,
+)
+from cloudtrail_validate.core.findings import Ledger, Progress
+from cloudtrail_validate.core.gzip import Content
+from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, folder_of, log_minute, parse_trail_arn
+from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator
+from cloudtrail_validate.core.signature import PublicKey, RegionKeys
+from cloudtrail_validate.core.verdict import ExitCode
+from cloudtrail_validate.engine.digest_reader import DigestReader, ProvenDigest
+from cloudtrail_validate.engine.listing import Entry, list_digests
+from cloudtrail_validate.engine.log_checker import judge_content
+from cloudtrail_validate.engine.prove import DigestProver
+from cloudtrail_validate.engine.unreferenced import BACKFILL_REACH, Leftovers
+from cloudtrail_validate.request import Request
+from cloudtrail_validate.runtime.limits import Budget, TryBudget
+from cloudtrail_validate.runtime.loop import run_loop
+from cloudtrail_validate.session import Session, open_session
+from cloudtrail_validate.stores.file_hash import hash_file
+
+_BEFORE: Final = 2 * HOUR  # a name's minute is off by minutes at most, and chains restart on any second of an hour
+_AFTER: Final = 4 * HOUR  # the digest of the file's hour, and successors that may have to prove it
+_REFERENCES: Final = 40_000  # held at once, ~0.5 kB each
+
+
+@dataclass(frozen=True, slots=True)
+class FileProof:
+    """What was found out about one file. Hashes are SHA-256 of inflated content, lower-case hex.
+
+    `digest` is the digest that names the file for `interval`; `witness` the one whose own signature, by `key`, proves
+    it: itself, or a successor. `rule` is what is wrong, None where the file is proven. `problems` are what was found
+    about the digests on the way.
+    """
+
+    where: Locator
+    exit_code: ExitCode
+    rule: str | None = None
+    sha256: str | None = None
+    expected: str | None = None
+    digest: Locator | None = None
+    interval: Interval | None = None
+    witness: Locator | None = None
+    key: PublicKey | None = None
+    detail: str | None = None
+    problems: tuple[Finding, ...] = ()
+
+
+def prove_file(request: Request, where: Locator, *, path: Path | None = None, now: datetime) -> FileProof:
+    """Prove one log file.
+
+    `request` says where the digests are (`bucket` or `source`), whose they are (`trail_arn`, or any trail's) and by
+    which keys; its window does not matter. `path` is the file itself where it lies beside that place. Raises
+    `RequestError` for a key that is no log file's, `ConfigurationError` and `AccessError` as `validate` does.
+    """
+    search = _Search(where, window_of(where.key), now, request.trail_arn)
+    asked = replace(request, start=search.window.start, end=search.window.end)
+    asked.check(now)
+    return run_loop(_prove(replace(asked, trail_arn=None), search, path))
+
+
+def window_of(key: str) -> Interval:
+    """The hours around a log file in which the digest that names it lies, late ones aside. Raises `RequestError`."""
+    minute = log_minute(key)
+    place_ = folder_of("", key)
+    if minute is None or place_ is None or place_[1] == DIGEST_KIND:
+        raise RequestError(f"expected the key of a CloudTrail log file, got {key!r}")
+    return Interval(minute - _BEFORE, minute + _AFTER)
+
+
+async def _prove(request: Request, search: _Search, path: Path | None) -> FileProof:
+    session = await open_session(request, search.window, search.now)
+    try:
+        content = await _content(session, search.where, path)
+        keys = await asyncio.to_thread(session.keys.region, search.folder.region)
+        return await search.run(session, keys, content)
+    except BucketAbsentError as error:
+        raise ConfigurationError(f"{search.where}: {error}") from error
+    except StoreError as error:
+        raise AccessError(f"cannot list the digests of {search.where} ({error.cause}): {error.detail}") from error
+    finally:
+        await session.store.close()
+
+
+async def _content(session: Session, where: Locator, path: Path | None) -> Content | AbsentError | StoreError:
+    """The file's content, or why there is none."""
+    if path is not None:
+        hashed = await asyncio.to_thread(hash_file, str(path))
+        if isinstance(hashed, Content):
+            return hashed
+        raise RequestError(f"cannot read {path}: {hashed.detail if isinstance(hashed, StoreError) else hashed}")
+    try:
+        return await session.store.content(where, None)
+    except BucketAbsentError:
+        raise
+    except (AbsentError, StoreError) as error:
+        return error
+
+
+class _Search:
+    """The search for the digest that names one file."""
+
+    def __init__(self, where: Locator, window: Interval, now: datetime, trail_arn: str | None) -> None:
+        found = folder_of(*where)
+        if found is None:
+            raise RequestError(f"expected the key of a CloudTrail log file, got {where.key!r}")
+        self.where = where
+        self.window = window
+        self.now = now
+        self.folder: Folder = found[0]
+        self._trail = parse_trail_arn(trail_arn) if trail_arn else None
+        self._ledger = Ledger(Progress())
+
+    async def run(self, session: Session, keys: RegionKeys, content: Content | AbsentError | StoreError) -> FileProof:
+        """Find and prove. Raises `StoreError` where the digests cannot be listed."""
+        days = Interval(self.window.start, self.window.end + BACKFILL_REACH)
+        listing = await list_digests(session.store, self.folder, days)
+        chains = {chain: entries for chain, entries in listing.chains.items() if self._selects(chain)}
+        if not chains:
+            return FileProof(self.where, ExitCode.EMPTY)
+        reader = DigestReader(session.store, session.limiter, keys, self._ledger, TryBudget(_REFERENCES))
+        near = await self._walk(session, reader, keys, chains, late=False)
+        named = await self._naming(near, reader, content)
+        walk = near
+        if named is None:
+            walk = await self._walk(session, reader, keys, chains, late=True)
+            named = await self._naming(walk, reader, content)
+        proof = self._unnamed(session, near, walk, content) if named is None else self._judged(*named, content)
+        if named is not None:
+            proof = await self._witnessed(proof, named[0], walk.links, reader, keys)
+        return replace(proof, problems=tuple(dict.fromkeys(self._ledger.findings())))
+
+    def _selects(self, chain: ChainId) -> bool:
+        trail = self._trail
+        if trail is None:
+            return True
+        owned = chain.organization_id is not None or chain.account == trail.account
+        return owned and (chain.trail, chain.home_region) == (trail.name, trail.region)
+
+    async def _walk(
+        self,
+        session: Session,
+        reader: DigestReader,
+        keys: RegionKeys,
+        chains: Mapping[ChainId, Sequence[Entry]],
+        *,
+        late: bool,
+    ) -> DigestProver:
+        """Read and prove the digests of the hours around the file or, if `late`, all backfill digests since."""
+        window = Interval(self.window.start, self.window.end + BACKFILL_REACH) if late else self.window
+        bucketless = not self.folder.bucket
+        walk = DigestProver(
+            session.store,
+            reader,
+            keys,
+            self._ledger,
+            budget=Budget(_REFERENCES),
+            window=window,
+            bucketless=bucketless,
+        )
+        for chain, entries in chains.items():
+            if not late or chain.kind is Kind.BACKFILL:
+                walk.knows(self.folder, chain)
+                walk.add([entry for entry in entries if window.start < entry.end <= window.end])
+        await walk.run()
+        return walk
+
+    async def _naming(
+        self, walk: DigestProver, reader: DigestReader, content: Content | AbsentError | StoreError
+    ) -> tuple[ProvenDigest, LogReference] | None:
+        """The proven digest that names the file. Of several trails' the one that fits it, if one does."""
+        found: list[tuple[ProvenDigest, LogReference]] = []
+        for named in walk.named:
+            found += [(named, log) for log in await reader.named_by(named) if self._is_it(log)]
+        fitting = (pair for pair in found if isinstance(content, Content) and _fits(pair[1], content))
+        return next(fitting, found[0] if found else None)
+
+    def _is_it(self, log: LogReference) -> bool:
+        return log.s3_object == self.where.key and self.where.bucket in ("", log.s3_bucket)
+
+    def _judged(self, named: ProvenDigest, log: LogReference, content: Content | AbsentError | StoreError) -> FileProof:
+        """What a file that a proven digest names is."""
+        proof = FileProof(
+            self.where,
+            ExitCode.VALID,
+            expected=log.hash_value,
+            digest=named.entry.where,
+            interval=named.interval,
+        )
+        if isinstance(content, StoreError):
+            return replace(proof, exit_code=ExitCode.UNPROVEN, rule=rules.LOG_UNREADABLE, detail=content.detail)
+        if isinstance(content, AbsentError):
+            return replace(proof, exit_code=ExitCode.CHANGED, rule=rules.LOG_MISSING)
+        rule = judge_content(log.hash_value, content)
+        return replace(
+            proof,
+            exit_code=ExitCode.VALID if rule is None else ExitCode.CHANGED,
+            rule=rule,
+            sha256=content.sha256,
+            detail=content.flaw.value if content.flaw else None,
+        )
+
+    def _unnamed(
+        self, session: Session, near: DigestProver, late: DigestProver, content: Content | AbsentError | StoreError
+    ) -> FileProof:
+        """What a file that no digest names is, by the hours in which it lies."""
+        if isinstance(content, AbsentError):
+            raise ConfigurationError(f"there is no {self.where}, and no digest names it")
+        question = JudgeInput(self.window, self.now, earlier=True)
+        judgements = {
+            chain: judge(chain, held, question) for chain, held in near.links.items() if chain.kind is Kind.STANDARD
+        }
+        placed = place(log_minute(self.where.key), None, None)
+        unheard = [*near.unheard, *late.unheard]
+        leftovers = Leftovers(session.store, self.window, self.now, (self.folder,), (), (), unheard=unheard)
+        ((_, rule),) = leftovers.judge({self.where: placed}, near.links, judgements, excused=False)
+        code = ExitCode.CHANGED if rule == rules.LOG_EXTRA else ExitCode.UNPROVEN
+        sha256 = content.sha256 if isinstance(content, Content) else None
+        return FileProof(self.where, code, rule, sha256)
+
+    async def _witnessed(
+        self,
+        proof: FileProof,
+        named: ProvenDigest,
+        links: Mapping[ChainId, Sequence[Link]],
+        reader: DigestReader,
+        keys: RegionKeys,
+    ) -> FileProof:
+        """Follow the proof from the digest to the signature that carries it: its own, or that of a later digest."""
+        entry: Entry | None = named.entry
+        chain = {link.previous: link for link in links.get(named.entry.chain, ()) if link.state is DigestState.PROVEN}
+        while entry is not None:
+            evidence, _ = await reader.read(entry)
+            if evidence is None:
+                break
+            if entry is named.entry:
+                proof = replace(proof, digest=evidence.where)
+            if evidence.own is SignatureStatus.VALID:
+                return replace(proof, witness=evidence.where, key=keys.keys[evidence.fingerprint])
+            entry = self._successor(entry, evidence, chain)
+        return proof
+
+    def _successor(self, entry: Entry, evidence: Evidence, chain: dict[Locator | None, Link]) -> Entry | None:
+        """The digest that names this one as its predecessor; each link serves once, so that no circle is run twice."""
+        link = chain.pop(evidence.where, None)
+        if link is None:
+            return None
+        where = link.where if self.folder.bucket else Locator("", link.where.key)
+        return Entry(link.interval.end, where, entry.chain, entry.size, entry.modified)
+
+
+def _fits(log: LogReference, content: Content) -> bool:
+    return judge_content(log.hash_value, content) is None

@@ -1,0 +1,70 @@
+"""The event loop: uvloop where it exists, blocking calls beside it, and room for its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
+
+if sys.platform == "win32":
+    _runner = asyncio
+else:
+    import resource
+
+    import uvloop as _runner
+
+_OTHER_FILES: Final = 128  # open at once besides connections for objects: AWS's other services, reports, a snapshot
+
+T = TypeVar("T")
+
+
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where it exists."""
+    return _runner.run(work)
+
+
+def fit_descriptor_limit(connections: int) -> int:
+    """How many of so many connections this process may have open. The system's soft limit is raised where that helps.
+
+    macOS starts a shell with 256 descriptors, Linux with 1,024; what is over the limit would fail as a network error.
+    """
+    if sys.platform == "win32":
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):  # macOS has a further limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return max(1, min(connections, soft - _OTHER_FILES))
+    return connections
+
+
+async def in_daemon_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """The result of a blocking call, made on a thread of its own.
+
+    Nothing waits for that thread, neither the loop nor the interpreter at its end: a call that hangs until its timeout
+    must not hold up who was told to stop.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if not answer.done():
+            answer.set_exception(error) if error is not None else answer.set_result(cast("T", result))
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work(*arguments)
+        except BaseException as raised:  # whatever it is, it belongs to who waits for the answer
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="ctvalidate-aside", daemon=True).start()
+    return await answer

@@ -1,0 +1,274 @@
+"""What may be asked: times as understood, and one line for everything that cannot be meant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.model import Interval, Status, isoformat, utc
+from cloudtrail_validate.request import Request, parse_span, parse_time
+from cloudtrail_validate.runtime.clock import now_utc
+
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+START = datetime(2026, 1, 5, tzinfo=UTC)
+ARN = "arn:aws:cloudtrail:us-east-1:111122223333:trail/mgmt"
+GOOD = Request(start=START, bucket="amzn-s3-demo-bucket")
+
+
+def refused(request: Request) -> str:
+    """The one line that a request is refused with."""
+    with pytest.raises(RequestError) as caught:
+        request.check(NOW)
+    line = str(caught.value)
+    assert "expected" in line
+    assert "\n" not in line
+    return line
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"bucket": None, "trail_arn": ARN},
+        {"trail_arn": ARN, "prefix": "p/", "regions": ("us-east-1", "eu-west-1"), "accounts": ("111122223333",)},
+        {"bucket": None, "source": Path()},
+        {"bucket": None, "source": Path(), "prefix": "p"},
+        {"prefix": ""},
+        {"prefix": "größe/日本 +%"},
+        {"role_arn": "arn:aws:iam::111122223333:role/path/Audit-Role", "external_id": "x"},
+        {"end": NOW + timedelta(days=400)},
+        {"concurrency": 1, "max_rate": 0.5},
+        {"concurrency": 4096, "max_rate": 1_000_000.0},
+        {"bucket": "Old_Bucket.Name"},
+        {"tolerate": frozenset({rules.GAP_TAIL, rules.LOG_UNDIGESTED, rules.DIGEST_KEY_UNKNOWN})},
+        {"source": Path(), "endpoint_url": "https://s3.example.com"},  # where the keys come from
+        {"bucket": None, "trail_arn": ARN, "prefix": "p"},  # as aws-cli takes it: the trail's own prefix counts
+    ],
+)
+def test_what_can_be_meant_is_accepted(fields: dict[str, Any]) -> None:
+    request = replace(GOOD, **fields)
+    request.check(NOW)
+    assert request.window(NOW).end == (request.end or NOW)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"bucket": None}, "--trail-arn, --s3-bucket or --source"),
+        ({"trail_arn": "mgmt"}, "--trail-arn"),
+        ({"trail_arn": ARN + "\n"}, "--trail-arn"),
+        ({"trail_arn": ""}, "--trail-arn"),
+        ({"regions": ("us-east-1", "moon")}, "'moon'"),
+        ({"regions": ("US-EAST-1",)}, "--region"),
+        ({"regions": ("",)}, "--region"),
+        ({"regions": ("us-east-1/../x",)}, "--region"),
+        ({"accounts": ("11112222333",)}, "--account-id"),
+        ({"accounts": ("１１１１２２２２３３３３",)}, "--account-id"),
+        ({"accounts": ("111122223333\n",)}, "--account-id"),
+        ({"bucket": ""}, "--s3-bucket"),
+        ({"bucket": "a/b"}, "--s3-bucket"),
+        ({"bucket": "s3://amzn-s3-demo-bucket"}, "--s3-bucket"),
+        ({"bucket": "x" * 256}, "--s3-bucket"),
+        ({"role_arn": "Audit"}, "--role-arn"),
+        ({"role_arn": "arn:aws:iam::111122223333:user/u"}, "--role-arn"),
+        ({"external_id": "x"}, "--role-arn"),
+        ({"source": Path("no/such/folder")}, "--source"),
+        ({"source": Path(__file__)}, "--source"),
+        ({"concurrency": 0}, "--concurrency"),
+        ({"concurrency": 4097}, "--concurrency"),
+        ({"max_rate": 0.0}, "--max-rate"),
+        ({"max_rate": -1.0}, "--max-rate"),
+        ({"max_rate": float("nan")}, "--max-rate"),
+        ({"max_rate": float("inf")}, "--max-rate"),
+        ({"start": NOW}, "--start-time"),
+        ({"end": START}, "--start-time"),
+        ({"end": START - timedelta(seconds=1)}, "--start-time"),
+        ({"tolerate": frozenset({"gap"})}, "'gap'"),
+        ({"tolerate": frozenset({"GAP-TAIL"})}, "--tolerate"),
+        ({"tolerate": frozenset({rules.GAP_TAIL, rules.LOG_ALTERED})}, "log-altered is altered"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(fields: dict[str, Any], says: str) -> None:
+    assert says in refused(replace(GOOD, **fields))
+
+
+def test_the_folder_itself_is_not_the_one_that_holds_it(tmp_path: Path) -> None:
+    (tmp_path / "AWSLogs" / "AWSLogs").mkdir(parents=True)
+    replace(GOOD, bucket=None, source=tmp_path / "AWSLogs").check(NOW)  # a prefix of that name
+    says = refused(replace(GOOD, bucket=None, source=tmp_path / "AWSLogs" / "AWSLogs"))
+    assert says.startswith("--source: expected the folder that holds AWSLogs/")
+
+
+@pytest.mark.parametrize("rule", sorted(rules.RULES))
+def test_only_what_is_uncovered_or_unverifiable_may_be_tolerated(rule: str) -> None:
+    request = replace(GOOD, tolerate=frozenset({rule}))
+    statuses = {rules.RULES[rule].status, rules.RULES[rule].also}
+    if statuses & {Status.UNCOVERED, Status.UNVERIFIABLE}:
+        request.check(NOW)
+    else:
+        assert rule in refused(request)
+
+
+def test_the_window_is_in_utc_and_ends_now_unless_told() -> None:
+    tokyo = timezone(timedelta(hours=9))
+    request = Request(start=datetime(2026, 1, 5, 9, tzinfo=tokyo), end=datetime(2026, 1, 6), bucket="b")  # noqa: DTZ001
+    assert request.window(NOW) == Interval(START, START + timedelta(days=1))
+    assert GOOD.window(NOW) == Interval(START, NOW)
+    assert request.window(NOW).start.tzinfo is UTC
+
+
+# -- times ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00Z"),
+        ("20260131", "2026-01-31T00:00:00Z"),
+        ("2026-01-31T10", "2026-01-31T10:00:00Z"),
+        ("2026-01-31T10:30", "2026-01-31T10:30:00Z"),
+        ("2026-01-31T10:30:15", "2026-01-31T10:30:15Z"),
+        ("2026-01-31 10:30:15", "2026-01-31T10:30:15Z"),
+        ("2026-01-31T10:30:15Z", "2026-01-31T10:30:15Z"),
+        ("20260131T103015Z", "2026-01-31T10:30:15Z"),
+        ("2026-01-31T10:30:15+00:00", "2026-01-31T10:30:15Z"),
+        ("2026-01-31T10:30:15+02:00", "2026-01-31T08:30:15Z"),
+        ("2026-01-31T10:30:15-0530", "2026-01-31T16:00:15Z"),
+        ("2026-01-31T23:30:00-05", "2026-02-01T04:30:00Z"),
+        ("2024-02-29", "2024-02-29T00:00:00Z"),
+        ("2026-01-31T24:00", "2026-02-01T00:00:00Z"),
+    ],
+)
+def test_times_that_are_understood(text: str, expected: str) -> None:
+    moment = parse_time(text)
+    assert moment.tzinfo is UTC
+    assert isoformat(moment) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "01/03/2026",
+        "1/3/26",
+        "03-01-2026",
+        "2026/01/03",
+        "10am",
+        "10:00",
+        "now",
+        "today",
+        "yesterday",
+        "2026",
+        "2026-01",
+        "202601",
+        "2026-W05",
+        "2026-W05-1",
+        "2026W051",
+        "2026-031",
+        "2026-1-3",
+        "26-01-03",
+        "2026-02-29",
+        "2026-13-01",
+        "2026-01-31T25:00",
+        "2026-01-31T10:61",
+        "2026-01-31T10am",
+        "2026-01-31T10:00 PM",
+        "2026-01-31T10:00:00 Europe/Berlin",
+        "2026-01-31T10:00:00+25:00",
+        "2026-01-31T",
+        "2026-01-31\n",
+        " 2026-01-31",
+        "２０２６-01-31",
+        "2026-01-31T１０:00",
+        "2012-12-31",
+        "9999-12-31",
+        "0001-01-01",
+        "1767225600",
+        "",
+    ],
+)
+def test_times_that_are_refused(text: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_time(text, "--start-time")
+    line = str(caught.value)
+    assert line.startswith("--start-time: expected ")
+    assert repr(text) in line
+    assert "\n" not in line
+
+
+@given(st.text(st.characters() | st.sampled_from("0123456789-:TZ+ ."), max_size=30))
+def test_any_text_is_a_time_or_refused(text: str) -> None:
+    try:
+        assert parse_time(text).tzinfo is UTC
+    except RequestError as error:
+        assert "\n" not in str(error)  # noqa: PT017  # either outcome is right
+
+
+@given(st.datetimes(datetime(2013, 1, 2), datetime(8999, 1, 1)), st.integers(-14 * 60, 14 * 60))  # noqa: DTZ001
+def test_an_offset_is_honoured(naive: datetime, minutes: int) -> None:
+    moment = naive.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=minutes)))
+    assert parse_time(moment.isoformat()) == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("24h", timedelta(hours=24)),
+        ("7d", timedelta(days=7)),
+        ("90m", timedelta(minutes=90)),
+        ("2w", timedelta(weeks=2)),
+        ("30s", timedelta(seconds=30)),
+        ("007d", timedelta(days=7)),
+        ("7300d", timedelta(days=7300)),
+    ],
+)
+def test_spans_that_are_understood(text: str, expected: timedelta) -> None:
+    assert parse_span(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "7",
+        "d",
+        "7 d",
+        "7D",
+        "-7d",
+        "1.5d",
+        "0d",
+        "000h",
+        "7y",
+        "1mo",
+        "7301d",
+        "999999w",
+        "9" * 30 + "d",
+        "７d",
+        "7d\n",
+    ],
+)
+def test_spans_that_are_refused(text: str) -> None:
+    with pytest.raises(RequestError, match=r"^--last: expected ") as caught:
+        parse_span(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_clock_is_in_utc() -> None:
+    before = datetime.now(UTC)
+    assert before <= now_utc() <= datetime.now(UTC)
+    assert now_utc().tzinfo is UTC
+
+
+def test_utc_takes_a_naive_time_as_utc() -> None:
+    assert utc(datetime(2026, 1, 5)) == START  # noqa: DTZ001
+    assert utc(datetime(2026, 1, 5, 2, tzinfo=timezone(timedelta(hours=2)))) == START
