@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
-from cloudtrail_validate.runtime.loop import room_for
-print(room_for({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+from cloudtrail_validate.runtime.loop import fit_descriptor_limit
+print(fit_descriptor_limit({wanted}), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
 
