@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cloudtrail_validate.core.errors import AccessError, BucketAbsentError, ConfigurationError, StoreError
-from cloudtrail_validate.core.findings import Ledger, Listener, Progress
+from cloudtrail_validate.core.findings import Listener, Progress, Watch
 from cloudtrail_validate.core.layout import base_of
 from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome
@@ -79,13 +79,13 @@ def run(
     asked = now or now_utc()
     request.check(asked)
     heard = [item for item in (listener, companion) if item is not None]
-    ledger = Ledger(progress or Progress(), heard[0] if len(heard) == 1 else _All(heard) if heard else None)
-    return run_loop(_validate(request, ledger, asked, timeouts=timeouts, on_start=on_start, companion=companion))
+    watch = Watch(progress, heard[0] if len(heard) == 1 else _All(heard) if heard else None)
+    return run_loop(_validate(request, watch, asked, timeouts=timeouts, on_start=on_start, companion=companion))
 
 
 async def _validate(
     request: Request,
-    ledger: Ledger,
+    watch: Watch,
     now: datetime,
     *,
     timeouts: Timeouts | None,
@@ -97,7 +97,7 @@ async def _validate(
     if companion is not None:
         session = companion.adapt(session)
     store, target, aws = session.store, session.target, session.aws
-    engine = Engine(store, session.keys, ledger, session.limiter)
+    engine = Engine(store, session.keys, watch, session.limiter)
     if on_start is not None:
         on_start(engine)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
@@ -105,10 +105,10 @@ async def _validate(
     try:
         outcome = await engine.run(target, window, now)
         evidence = Evidence()
-        if outcome.ledger.tally.numbers and not outcome.interrupted:
+        if outcome.findings.numbers and not outcome.interrupted:
             from cloudtrail_validate.evidence.gather import gather
 
-            evidence = await gather(request, outcome, engine.proofs, session, now)
+            evidence = await gather(request, outcome, engine.results, session, now)
         if companion is not None and not outcome.interrupted:
             await companion.conclude(outcome)
     except BucketAbsentError as error:

@@ -71,11 +71,11 @@ def test_in_the_least_memory(
 ) -> None:
     """Every bound at its least: a digest at a time, no reference kept, each log handed in alone, folders crowded."""
     least = {
-        "engine.run.REFERENCES_IN_MEMORY": 1,
-        "engine.run.REFERENCES_KEPT": 0,
+        "engine.tools.REFERENCES_IN_MEMORY": 1,
+        "engine.tools.REFERENCES_KEPT": 0,
         "engine.prove.REFERENCES_AT_ONCE": 1,
-        "engine.reconcile.REFERENCES_AT_ONCE": 1,
-        "engine.reconcile.MANY_A_DAY": 0,
+        "engine.cut.REFERENCES_AT_ONCE": 1,
+        "engine.cut.MANY_A_DAY": 0,
         "engine.log_checker._QUEUED": 1,
     }
     for bound, value in least.items():

@@ -75,7 +75,7 @@ def _demo(folder: Path, seed: int) -> int:
         start=manifest.start, end=manifest.end, source=trail, public_keys=keys, trail_arn=manifest.trail_arn
     )
     result = run(request, now=manifest.as_of)
-    render(result.report, Console(), tally=result.outcome.ledger.tally)
+    render(result.report, Console(), tally=result.outcome.findings.tally)
     return _compare(manifest, result.report)
 
 

@@ -186,7 +186,7 @@ def _print(result: Result, format_: str) -> None:
         def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "changed"
             raise BrokenPipeError
 
-    render_table(result.report, Pipe(), tally=result.outcome.ledger.tally)
+    render_table(result.report, Pipe(), tally=result.outcome.findings.tally)
     sys.stdout.flush()
 
 

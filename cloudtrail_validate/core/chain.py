@@ -157,9 +157,7 @@ def judge(chain: ChainId, links: Iterable[Link], question: JudgeInput) -> Judgem
     """
     ordered = sorted(links, key=lambda link: (link.interval.end, link.where))
     inside = [link for link in ordered if link.concerns(question.window)]
-    counts = Counts()
-    for link in inside:
-        counts.add(Status.MISSING if link.state is DigestState.MISSING else link.status)
+    counts = Counts.of(Status.MISSING if link.state is DigestState.MISSING else link.status for link in inside)
     findings = [_missing(chain, link) for link in inside if link.state is DigestState.MISSING]
     covered = union(link.interval.within(question.window) for link in inside if link.state is DigestState.PROVEN)
     orphans = _orphans(ordered)

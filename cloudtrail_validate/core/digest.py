@@ -155,7 +155,9 @@ def string_to_sign(end_text: str, where: Locator, sha256: str, previous: Claim |
     return text.encode("utf-8", "surrogatepass")
 
 
-def unreadable(where: Locator, chain: ChainId, end: datetime, cause: Cause, detail: str | None = None) -> Evidence:
+def unreadable(
+    where: Locator, chain: ChainId, end: datetime, cause: Cause | None, detail: str | None = None
+) -> Evidence:
     """Evidence for a digest that is there and cannot be read."""
     interval = Interval(end - HOUR, end)
     finding = _finding(rules.DIGEST_UNREADABLE, chain, where, interval, Status.UNVERIFIABLE, cause=cause, detail=detail)
@@ -217,6 +219,14 @@ def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogRefe
     trailing = _finding(rules.DIGEST_TRAILING_DATA, chain, where, stamped) if fetched.flaw is Flaw.TRAILING else None
     findings = tuple(item for item in (trailing, finding) if item is not None)
     return replace(evidence, own=own, findings=findings), references
+
+
+def references_in(content: bytes) -> tuple[LogReference, ...]:
+    """Return the logs named by content whose hash is known to be proven; none where it is no digest."""
+    try:
+        return _REFERENCES.decode(_DOCUMENT.decode(content).logs)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
 
 
 def proves(evidence: Evidence, signature: str, keys: RegionKeys) -> bool:

@@ -1,18 +1,93 @@
-"""What a run has found so far: findings (bounded), exact numbers (never bounded), and what the progress bar polls."""
+"""Findings as a value, the counters that a progress bar polls, and who hears of each finding at once.
+
+Numbers are exact; of the findings themselves the first of each status are kept, by the order of the report and not by
+that of arrival, so that a capped report is the same however the work was cut.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+
 from cloudtrail_validate.core.model import Finding, Locator, Status
-from cloudtrail_validate.core.signature import PublicKey
 from cloudtrail_validate.core.verdict import Tally
 
 KEPT_PER_STATUS: Final = 20_000  # findings held a status, ~1 kB each: a flood of notices cannot push out an alteration
 _LATEST: Final = 3
+_ORDER: Final = {status: index for index, status in enumerate(Status)}
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """Findings in the report's order, and their exact numbers by rule and status."""
+
+    kept: tuple[Finding, ...] = ()
+    numbers: tuple[tuple[str, Status, int], ...] = ()
+
+    @property
+    def tally(self) -> Tally:
+        """The exact numbers, for the verdict."""
+        return Tally(Counter({(rule, status): number for rule, status, number in self.numbers}))
+
+    @property
+    def truncated(self) -> bool:
+        """Whether more was found than is kept."""
+        return sum(number for _, _, number in self.numbers) > len(self.kept)
+
+
+class FindingSet:
+    """Collects findings, one by one and by whole values; `freeze` makes the value."""
+
+    def __init__(self, findings: Iterable[Findings] = ()) -> None:
+        self._tally: Counter[tuple[str, Status]] = Counter()
+        self._kept: dict[Status, list[Finding]] = {}
+        for item in findings:
+            self.join(item)
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding, and keep it if it is among the first of its status."""
+        self._tally[finding.rule, finding.status] += 1
+        self._keep(finding)
+
+    def join(self, findings: Findings) -> None:
+        """Take in what was found elsewhere."""
+        for rule, status, number in findings.numbers:
+            self._tally[rule, status] += number
+        for finding in findings.kept:
+            self._keep(finding)
+
+    def freeze(self) -> Findings:
+        """The value of what was collected so far."""
+        kept = [finding for held in self._kept.values() for finding in sorted(held, key=order_of)[:KEPT_PER_STATUS]]
+        numbers = sorted((rule, status, number) for (rule, status), number in self._tally.items())
+        return Findings(tuple(sorted(kept, key=order_of)), tuple(numbers))
+
+    def _keep(self, finding: Finding) -> None:
+        held = self._kept.setdefault(finding.status, [])
+        held.append(finding)
+        if len(held) > 2 * KEPT_PER_STATUS:  # sorted once for many that are let go
+            self._kept[finding.status] = sorted(held, key=order_of)[:KEPT_PER_STATUS]
+
+
+def order_of(finding: Finding) -> tuple[object, ...]:
+    """The place of a finding in a report: worst first, then by rule, place and time. Total, but for equal findings."""
+    return (
+        _ORDER[finding.status],
+        finding.rule,
+        finding.account or "",
+        finding.region or "",
+        finding.trail or "",
+        finding.interval.start.isoformat() if finding.interval else "",
+        finding.where or Locator("", ""),
+        finding.interval.end.isoformat() if finding.interval else "",
+        finding.cause or "",
+        finding.expected or "",
+        finding.actual or "",
+        finding.detail or "",
+    )
 
 
 class Listener(Protocol):
@@ -32,6 +107,8 @@ class Progress:
     """Counters of a run. Written by the engine, polled by whoever shows them; no locks, since ints are swapped whole."""
 
     phase: str = "looking"
+    regions_done: int = 0
+    regions_known: int = 0
     objects_done: int = 0
     objects_known: int = 0
     bytes_done: int = 0
@@ -49,50 +126,22 @@ class Progress:
         )
 
 
-class Ledger:
-    """Takes every finding; keeps what fits."""
+class Watch:
+    """Counts what happens, and passes it on to who listens."""
 
-    def __init__(self, progress: Progress, listener: Listener | None = None) -> None:
-        self.tally = Tally()
-        self.truncated = False
-        self.bytes_hashed = 0
-        self.keys_used: set[PublicKey] = set()
-        self.progress = progress
+    def __init__(self, progress: Progress | None = None, listener: Listener | None = None) -> None:
+        self.progress = progress or Progress()
         self._listener = listener
-        self._kept: list[Finding] = []
-        self._per_status: Counter[Status] = Counter()
 
-    def add(self, finding: Finding) -> None:
-        """Count a finding and keep it if there is room among those of its status."""
-        self.tally.add(finding.rule, finding.status)
+    def found(self, finding: Finding) -> None:
+        """Take note of a finding."""
         if finding.status is not Status.NOTICE:
             self.progress.findings += 1
             self.progress.latest_findings.append(finding)
-        if self._per_status[finding.status] < KEPT_PER_STATUS:
-            self._per_status[finding.status] += 1
-            self._kept.append(finding)
-        else:
-            self.truncated = True
         if self._listener is not None:
             self._listener.finding(finding)
 
     def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
-        """Pass on that an object was looked at."""
+        """Take note of an object that was looked at."""
         if self._listener is not None:
             self._listener.checked(where, status, digest=digest)
-
-    def findings(self) -> list[Finding]:
-        """What was kept, worst first, then in order of place and time."""
-        order = list(Status)
-        return sorted(
-            self._kept,
-            key=lambda f: (
-                order.index(f.status),
-                f.rule,
-                f.account or "",
-                f.region or "",
-                f.trail or "",
-                f.interval.start.isoformat() if f.interval else "",
-                f.where or Locator("", ""),
-            ),
-        )

@@ -6,7 +6,8 @@ I/O, reads a clock or raises on content that came from a bucket.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -134,8 +135,7 @@ class Finding(msgspec.Struct, frozen=True):
     detail: str | None = None
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """How many objects of one sort ended how. The five numbers add up to the objects looked at."""
 
     valid: int = 0
@@ -144,18 +144,20 @@ class Counts:
     extra: int = 0
     unverifiable: int = 0
 
-    def add(self, status: Status | None, number: int = 1) -> None:
-        """Count `number` objects under `status`; None and notices count as valid."""
-        name = "valid" if status in (None, Status.NOTICE) else str(status)
-        setattr(self, name, getattr(self, name) + number)
+    @classmethod
+    def of(cls, statuses: Iterable[Status | None]) -> Counts:
+        """Count objects by status; None and notices count as valid."""
+        numbers = Counter("valid" if status in (None, Status.NOTICE) else str(status) for status in statuses)
+        return cls(**numbers)
 
-    def merge(self, other: Counts) -> None:
-        """Add another tally to this one."""
-        self.valid += other.valid
-        self.altered += other.altered
-        self.missing += other.missing
-        self.extra += other.extra
-        self.unverifiable += other.unverifiable
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.valid + other.valid,
+            self.altered + other.altered,
+            self.missing + other.missing,
+            self.extra + other.extra,
+            self.unverifiable + other.unverifiable,
+        )
 
     @property
     def total(self) -> int:
@@ -171,13 +173,12 @@ class Gap(msgspec.Struct, frozen=True):
     undigested_logs: int = 0
 
 
-@dataclass(slots=True)
-class ChainReport:
+class ChainReport(msgspec.Struct, frozen=True):
     """What was found out about one chain: what the report says of it."""
 
     chain: ChainId
-    digests: Counts = field(default_factory=Counts)
-    logs: Counts = field(default_factory=Counts)
+    digests: Counts = Counts()
+    logs: Counts = Counts()
     covered: tuple[Interval, ...] = ()
     gaps: tuple[Gap, ...] = ()
 

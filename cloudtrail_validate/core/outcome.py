@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.coverage import Span, intersection
-from cloudtrail_validate.core.findings import Ledger
+from cloudtrail_validate.core.findings import Findings
 from cloudtrail_validate.core.model import ChainReport, Interval, Kind, Status
+from cloudtrail_validate.core.signature import PublicKey
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What a run found: records of chains, the ledger with all findings, and whether it was stopped before its end."""
+class Outcome(msgspec.Struct, frozen=True):
+    """What a run found: records of chains in the report's order, findings, and whether it was stopped before its end.
 
-    chains: list[ChainReport]
-    ledger: Ledger
+    `empty` are accounts that were asked for and have nothing; `keys` the public keys that proved something.
+    """
+
+    chains: tuple[ChainReport, ...]
+    findings: Findings
     window: Interval
     interrupted: bool = False
-    empty: tuple[str, ...] = ()  # accounts that were asked for and have nothing
+    empty: tuple[str, ...] = ()
+    keys: tuple[PublicKey, ...] = ()
+    bytes_hashed: int = 0
 
     @property
     def digests(self) -> int:
         """Digests looked at, whatever came of them; where some could not be looked at, it is not that there are none."""
-        unread = self.ledger.tally.numbers[rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE]
+        unread = self.findings.tally.numbers[rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE]
         return max(unread, sum(chain.digests.total for chain in self.chains))
 
     def covered(self) -> Span:
@@ -38,6 +44,6 @@ class Outcome:
         return together
 
 
-def chains_in_order(chains: Iterable[ChainReport]) -> list[ChainReport]:
-    """Records in the order in which reports show them."""
-    return sorted(chains, key=lambda report: report.chain.sort_key())
+def chains_in_order(chains: Iterable[ChainReport]) -> tuple[ChainReport, ...]:
+    """Sort records into the order in which reports show them."""
+    return tuple(sorted(chains, key=lambda report: report.chain.sort_key()))

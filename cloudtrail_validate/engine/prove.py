@@ -1,110 +1,127 @@
-"""Read the digests of one site from the newest to the oldest and prove them.
+"""Proves the digests of one account-region: all that are listed, and every predecessor that a proven one leads to.
 
 Listing alone would miss a chain that came from another bucket or prefix; walking alone would stop at the first lost link.
-So everything listed is read, and every predecessor that a proven digest names and no listing showed is asked for.
+So everything listed is read, newest first, and every predecessor that a proven digest names and no listing showed is asked
+for. Proof runs along a chain from the newest digest to the oldest, so this phase is never cut by time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
+from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Link, Prover
-from cloudtrail_validate.core.digest import Evidence, LogReference
+from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.findings import Ledger
+from cloudtrail_validate.core.findings import FindingSet
 from cloudtrail_validate.core.layout import Folder, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, PASSING, ChainId, Finding, Interval, Kind, Locator, Status
-from cloudtrail_validate.core.signature import RegionKeys
-from cloudtrail_validate.engine.dedup import SeenLogs
-from cloudtrail_validate.engine.digest_reader import DigestReader, ProvenDigest
-from cloudtrail_validate.engine.listing import Entry, list_digests
-from cloudtrail_validate.runtime.limits import Budget
-from cloudtrail_validate.stores.protocol import Store
+from cloudtrail_validate.core.plan import AccountRegion
+from cloudtrail_validate.core.signature import PublicKey, RegionKeys
+from cloudtrail_validate.engine.digest_reader import DigestReader
+from cloudtrail_validate.engine.listing import Entry, Finder, Found, list_digests
+from cloudtrail_validate.engine.routing import Router
+from cloudtrail_validate.engine.stages import ChainLinks, Failure, ProvenChains, ProvenDigest, Scope
+from cloudtrail_validate.engine.tools import Tools
 
 BYTES_PER_REFERENCE: Final = 70  # compressed: 32 random bytes of hash, 12 of name, little else
-REFERENCES_AT_ONCE: Final = 6_000  # read or matched in one batch, ~0.5 kB each in memory
+REFERENCES_AT_ONCE: Final = 6_000  # read in one batch, ~0.5 kB each in memory
 _DIGESTS_AT_ONCE: Final = 512  # as many as may be in flight by default
+_CONTEXT: Final = 2  # digests read beyond the window: one may reach into it, the next proves that one
+
+
+async def prove(region: AccountRegion, scope: Scope, tools: Tools, reader: DigestReader) -> ProvenChains:
+    """List, read and prove the digests of one account-region. What cannot be listed is in the result."""
+    finder = Finder(tools.store, region.folders, region.nameless, scope.selects, scope.window, scope.now)
+    found, keys = await asyncio.gather(finder.find(), tools.keys(region.region))
+    prover = DigestProver(region, scope, tools, reader, keys)
+    for held, quiet in ((found.selected, False), (found.others, True)):
+        for chain, entries in held.items():
+            for folder in region.folders:
+                prover.knows(folder, chain)
+            prover.add(_choose(entries, scope.window), quiet=quiet)
+    prover.add(found.strays)
+    await prover.run(follow=True)
+    return _proven(region, found, prover)
+
+
+def _choose(entries: Sequence[Entry], window: Interval) -> list[Entry]:
+    """Digests that may overlap the window, and the next ones, which prove them."""
+    inside = [entry for entry in entries if window.start < entry.end <= window.end]
+    return inside + [entry for entry in entries if entry.end > window.end][:_CONTEXT]
 
 
 def references_in(size: int) -> int:
-    """About how many logs a digest of this compressed size names."""
+    """Estimate the number of logs that a digest of this compressed size names."""
     return max(0, size - 300) // BYTES_PER_REFERENCE
 
 
 class DigestProver:
-    """Reads digests newest first and carries proof along each chain."""
+    """Reads digests newest first and carries proof along each chain.
+
+    `links`, `digests`, `findings`, `unread` and `keys` are what it came to (see `ProvenChains`).
+    """
 
     def __init__(
-        self,
-        store: Store,
-        reader: DigestReader,
-        keys: RegionKeys,
-        ledger: Ledger,
-        *,
-        budget: Budget,
-        window: Interval,
-        bucketless: bool,
+        self, region: AccountRegion, scope: Scope, tools: Tools, reader: DigestReader, keys: RegionKeys
     ) -> None:
-        self._store = store
+        self.window = scope.window
+        self._tools = tools
         self._reader = reader
         self._keys = keys
-        self._ledger = ledger
-        self._budget = budget
-        self._window = window
-        self._bucketless = bucketless
+        self._router = Router(region, scope.now)
+        self._bucketless = not region.folders[0].bucket
         self._queue: list[Entry] = []
         self._seen: set[Locator] = set()
         self._listed: set[tuple[Folder, ChainId]] = set()
         self._provers: dict[ChainId, Prover] = {}
         self._quiet: set[ChainId] = set()
+        self._follows = False
         self.links: dict[ChainId, list[Link]] = {}
-        self.named: list[ProvenDigest] = []
-        # About digests that a passing trouble kept from being read, and that may name logs of other hours than theirs.
-        self.unheard: list[Finding] = []
-        self.repeats = SeenLogs()
+        self.digests: list[ProvenDigest] = []
+        self.findings = FindingSet()
+        self.unread: list[Finding] = []
+        self.keys: set[PublicKey] = set()
 
-    def add(self, entries: list[Entry], *, quiet: bool = False) -> None:
+    def add(self, entries: Iterable[Entry], *, quiet: bool = False) -> None:
         """Put digests into the walk. `quiet` chains are read for what they reference and report nothing."""
         for entry in entries:
             self._offer(entry)
             if quiet:
                 self._quiet.add(entry.chain)
 
-    def passes_over(self, other: DigestProver) -> None:
-        """Do not read again what another walk has read."""
-        self._seen |= other._seen
+    def passes_over(self, places: Iterable[Locator]) -> None:
+        """Do not read digests again that were read before."""
+        self._seen |= {self._place(where) for where in places}
 
     def knows(self, folder: Folder, chain: ChainId) -> None:
         """Note that a chain's digests in a folder have been listed."""
         self._listed.add((folder, chain))
 
-    def expects(self) -> int:
-        """About how many logs the digests name that are still to be read."""
-        return sum(references_in(entry.size) for entry in self._queue)
-
-    async def run(self) -> None:
-        """Read them all."""
-        self.repeats = SeenLogs(self.expects())
+    async def run(self, *, follow: bool) -> None:
+        """Read all that were added and, with `follow`, predecessors that no listing showed."""
+        self._follows = follow
         while self._queue:
             batch, expected = self._take()
-            held = await self._budget.take(expected)
+            held = await self._tools.references.take(expected)
             try:
                 await self._prove_all(batch)
             finally:
-                await self._budget.give(held)
+                await self._tools.references.give(held)
 
     async def _prove_all(self, batch: list[Entry]) -> None:
         """Read a batch at once and prove it one by one; what a link brings that is newer than the rest comes first."""
-        answers = await asyncio.gather(*(self._reader.read(entry) for entry in batch))
+        answers = await asyncio.gather(*(self._reader.observe(entry, self._keys) for entry in batch))
         for entry, (evidence, logs) in zip(batch, answers, strict=True):
             while self._queue and entry < self._queue[-1]:
                 await self._prove_all([self._queue.pop()])
             link = self._prove(entry, evidence, logs)
-            self._ledger.progress.objects_done += 1
+            self._tools.watch.progress.objects_done += 1
             if link.previous is not None and link.state is DigestState.PROVEN:
                 await self._follow(link, link.previous, entry.chain)
 
@@ -125,49 +142,53 @@ class DigestProver:
         if where not in self._seen:
             self._seen.add(where)
             insort(self._queue, entry)
-            self._ledger.progress.objects_known += 1
+            self._tools.watch.progress.objects_known += 1
 
     def _place(self, where: Locator) -> Locator:
         """Where an object lies for this store: in a local copy one folder stands for every bucket."""
         return Locator("", where.key) if self._bucketless else where
 
     def _prove(self, entry: Entry, evidence: Evidence | None, logs: tuple[LogReference, ...]) -> Link:
-        reported = entry.chain not in self._quiet
         prover = self._provers.setdefault(entry.chain, Prover(self._keys))
+        findings: tuple[Finding, ...] = ()
         if evidence is None:
             link = prover.missing(entry.where, Interval(entry.end - HOUR, entry.end))
         else:
             link, findings = prover.step(evidence)
-            if entry.chain.kind is Kind.BACKFILL or not link.concerns(self._window):
-                self.unheard += [finding for finding in findings if finding.cause in PASSING]
-            if reported and link.concerns(self._window):
-                for finding in findings:
-                    self._ledger.add(finding)
+            if evidence.own is SignatureStatus.VALID:
+                self.keys.add(self._keys.keys[evidence.fingerprint])
             if logs and link.state is DigestState.PROVEN:
                 self._name(entry, link, evidence.sha256, logs)
         self.links.setdefault(entry.chain, []).append(link)
-        if reported and link.concerns(self._window):
-            status = Status.MISSING if link.state is DigestState.MISSING else link.status
-            self._ledger.checked(link.where, status, digest=True)
+        self._tell(entry, link, findings)
         return link
 
+    def _tell(self, entry: Entry, link: Link, findings: Sequence[Finding]) -> None:
+        """Report what was found about a digest of the window; keep what others may have to know."""
+        inside = link.concerns(self.window)
+        if entry.chain.kind is Kind.BACKFILL or not inside:
+            self.unread += [finding for finding in findings if finding.cause in PASSING]
+        if inside and entry.chain not in self._quiet:
+            for finding in findings:
+                self.findings.add(finding)
+                self._tools.watch.found(finding)
+            status = Status.MISSING if link.state is DigestState.MISSING else link.status
+            self._tools.watch.checked(link.where, status, digest=True)
+
     def _name(self, entry: Entry, link: Link, sha256: str, logs: tuple[LogReference, ...]) -> None:
-        self.repeats.note(logs)
-        self.named.append(ProvenDigest(entry, link.interval, sha256, len(logs)))
+        counted = entry.chain not in self._quiet and link.interval.overlaps(self.window)
+        reaches = self._router.reaches_of(logs)
+        self.digests.append(ProvenDigest(entry, link.interval, sha256, len(logs), reaches, counted))
         self._reader.keep(entry.where, logs)
 
     async def _follow(self, link: Link, previous: Locator, chain: ChainId) -> None:
-        """Put a predecessor that no listing showed into the walk: from another folder, all of the chain there.
-
-        A walk whose window is empty reads no more than it was given.
-        """
-        known = self._place(previous) in self._seen
-        if known or not self._window.seconds or link.interval.start <= self._window.start:
+        """Put a predecessor that no listing showed into the walk: from another folder, all of the chain there."""
+        if not self._follows or self._place(previous) in self._seen or link.interval.start <= self.window.start:
             return
         place = folder_of(*self._place(previous))
         name = parse_digest_key(place[0], previous.key) if place else None
         end = name.end if name else link.interval.start
-        if end <= self._window.start:
+        if end <= self.window.start:
             return
         if place and name and (place[0], name.chain) not in self._listed:
             self._listed.add((place[0], name.chain))
@@ -177,9 +198,41 @@ class DigestProver:
     async def _list_elsewhere(self, folder: Folder, chain: ChainId, named: ChainId) -> None:
         """A chain that came from another bucket or prefix: its digests there, as far as they may be listed."""
         try:
-            listing = await list_digests(self._store, folder, self._window)
+            listing = await list_digests(self._tools.store, folder, self.window)
         except (AbsentError, StoreError):
             return  # the predecessor itself is read next, and says what is wrong
         for entry in listing.chains.get(named, ()):
-            if self._window.start < entry.end <= self._window.end:
+            if self.window.start < entry.end <= self.window.end:
                 self._offer(replace(entry, chain=chain))
+
+
+def _proven(region: AccountRegion, found: Found, prover: DigestProver) -> ProvenChains:
+    """The values that the digest phase comes to."""
+    stray_keys = {entry.where.key for entry in found.strays}
+    strays = [link for held in prover.links.values() for link in held if link.where.key in stray_keys]
+    links: Mapping[ChainId, list[Link]] = {
+        chain: [link for link in held if link.where.key not in stray_keys] for chain, held in prover.links.items()
+    }
+    return ProvenChains(
+        region,
+        tuple(
+            _chain_links(chain, links.get(chain, ()), found, prover.window)
+            for chain in dict.fromkeys((*found.selected, *links))
+        ),
+        tuple(prover.digests),
+        tuple(strays),
+        prover.findings.freeze(),
+        tuple(prover.unread),
+        tuple(Failure(rules.DIGEST_UNREADABLE, where, error.cause, error.detail) for where, error in found.failures),
+        tuple(sorted(prover.keys, key=lambda key: (key.region or "", key.fingerprint))),
+        max((entry.modified for held in found.selected.values() for entry in held if entry.modified), default=None),
+    )
+
+
+def _chain_links(chain: ChainId, links: Sequence[Link], found: Found, window: Interval) -> ChainLinks:
+    """One chain's links, and what the listing says of its digests from before the window."""
+    entries = found.selected.get(chain, [])
+    older = [entry.end for entry in entries if entry.end <= window.start]
+    earlier = chain in found.earlier or bool(older)
+    newest = entries[-1] if entries else None
+    return ChainLinks(chain, tuple(links), chain in found.selected, earlier, max(older, default=None), newest)

@@ -1,137 +1,268 @@
-"""Hand every log that proven digests name to the checker, in order of time, and keep what no digest names."""
+"""Reconciles one batch of logs: what proven digests name in a key range, what is listed there, and what is read.
+
+A log that a digest names and the listing shows is read as listed; one that no listing shows is read all the same, since
+only a read can tell a missing object from a listing that lied. What is listed and nobody names is left for `settle`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Final
 
-from cloudtrail_validate.core.layout import LOG_KIND, Folder, folder_of
-from cloudtrail_validate.core.model import EPOCH, HOUR, ChainReport, Interval, Kind
-from cloudtrail_validate.engine.dedup import SeenLogs
-from cloudtrail_validate.engine.digest_reader import DigestReader, ProvenDigest
-from cloudtrail_validate.engine.log_checker import LogChecker
-from cloudtrail_validate.engine.log_folder import MANY_A_DAY, LogFolder, Reference
-from cloudtrail_validate.engine.prove import REFERENCES_AT_ONCE
-from cloudtrail_validate.runtime.limits import Budget
-from cloudtrail_validate.stores.protocol import Lister
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.digest import LogReference
+from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.findings import FindingSet, Watch
+from cloudtrail_validate.core.gzip import Content
+from cloudtrail_validate.core.model import Cause, ChainId, Counts, Finding, Locator, ObjectInfo, Status
+from cloudtrail_validate.engine.digest_reader import DigestReader
+from cloudtrail_validate.engine.log_checker import Answer, Job, judge_content
+from cloudtrail_validate.engine.log_folder import is_marker, list_batch, list_odd
+from cloudtrail_validate.engine.routing import Router
+from cloudtrail_validate.engine.stages import Failure, LogBatch, LogResult, ProvenDigest, Scope, Unnamed
+from cloudtrail_validate.engine.tools import Tools
+
+REWRITE_SLACK: Final = timedelta(minutes=5)  # a log is written at the latest when its digest's hour ends
+Named = tuple[LogReference, ProvenDigest]
 
 
-class LogMatcher:
-    """Matches the digests of one site with its log folders. `begin`, `run` and `close` once each.
+class Outcomes:
+    """Collects what became of the logs of one batch, and tells of it at once."""
 
-    `places` then hold what nobody named.
-    """
+    def __init__(self, watch: Watch, *, dated: bool) -> None:
+        self.findings = FindingSet()
+        self.bytes_hashed = 0
+        self._watch = watch
+        self._dated = dated
+        self._statuses: dict[ChainId, dict[Status | None, int]] = {}
+        self._left = 0
+        self._done = asyncio.Event()
 
-    def __init__(
-        self,
-        store: Lister,
-        reader: DigestReader,
-        checker: LogChecker,
-        *,
-        budget: Budget,
-        window: Interval,
-    ) -> None:
-        self._store = store
-        self._reader = reader
-        self._checker = checker
-        self._budget = budget
-        self._window = window
-        self._crowded = False
-        self._home: Folder | None = None
-        self._last: LogFolder | None = None  # consecutive references point into the same folder
-        self.places: dict[tuple[Folder, str], LogFolder] = {}
+    def expect(self, number: int) -> None:
+        """Announce that so many answers will be taken."""
+        self._left += number
 
-    def begin(self, folders: Sequence[Folder], expected: int, *, listing: bool) -> None:
-        """Prepare for folders whose digests are about to be read, and name about as many logs as `expected`.
+    async def all_taken(self) -> None:
+        """Wait until every announced answer was taken."""
+        while self._left:
+            self._done.clear()
+            await self._done.wait()
 
-        With `listing` their logs are listed from now on; else there is none, but in other folders there may be.
-        """
-        days = max(HOUR.total_seconds(), self._window.seconds) / 86_400
-        self._crowded = expected / days > MANY_A_DAY
-        self._home = folders[0] if folders else None
-        for folder in folders if listing else ():
-            self._place(folder, LOG_KIND).begin()
+    def take(self, job: Job, answer: Answer) -> None:
+        """Count a log, and say what is wrong with it."""
+        if isinstance(answer, Content):
+            self._judge(job, answer)
+        elif isinstance(answer, AbsentError):
+            self._found(job, rules.LOG_MISSING, Status.MISSING)
+        elif isinstance(answer, StoreError):
+            self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, cause=answer.cause, detail=answer.detail)
+        else:
+            detail = f"internal error, please report it: {type(answer).__name__}: {answer}"
+            self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, detail=detail)
+        self._left -= 1
+        if not self._left:
+            self._done.set()
 
-    async def close(self) -> None:
-        """Stop what is still being listed."""
-        await asyncio.gather(*(place.close() for place in self.places.values()))
+    def add(self, finding: Finding) -> None:
+        """Take a finding in, and tell of it."""
+        self.findings.add(finding)
+        self._watch.found(finding)
 
-    async def run(
-        self, named: Iterable[ProvenDigest], repeats: SeenLogs, report_of: Callable[[ProvenDigest], ChainReport | None]
-    ) -> None:
-        """Match. `report_of` gives the record to count in, None for "not to be read"."""
-        ordered = sorted(
-            named, key=lambda item: (item.entry.chain.kind is Kind.STANDARD, item.interval.end, item.entry)
+    def counts(self) -> tuple[tuple[ChainId, Counts], ...]:
+        """The numbers of logs by chain."""
+        return tuple(
+            (chain, Counts(**{"valid" if status is None else str(status): number for status, number in held.items()}))
+            for chain, held in sorted(self._statuses.items(), key=lambda pair: pair[0].sort_key())
         )
-        for batch in _batches(ordered):
-            held = await self._budget.take(sum(item.number for item in batch))
+
+    def _judge(self, job: Job, content: Content) -> None:
+        rule = judge_content(job.log.hash_value, content)
+        self.bytes_hashed += content.size
+        modified = job.info.modified if job.info and self._dated else None
+        if rule is not None:
+            actual = content.sha256 if rule == rules.LOG_ALTERED else None
+            detail = content.flaw.value if content.flaw else None
+            self._found(job, rule, Status.ALTERED, actual=actual, detail=detail)
+        elif modified is not None and modified > job.digest.written + REWRITE_SLACK:
+            self._found(job, rules.LOG_REWRITTEN, Status.NOTICE, detail=f"{modified:%Y-%m-%dT%H:%M:%SZ}")
+        else:
+            self._count(job, None)
+
+    def _found(
+        self,
+        job: Job,
+        rule: str,
+        status: Status,
+        *,
+        cause: Cause | None = None,
+        actual: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        self._count(job, status)
+        chain, where = job.digest.entry.chain, job.log.where
+        self.add(
+            Finding(
+                rule,
+                status,
+                chain.account,
+                chain.region,
+                chain.trail or None,
+                where,
+                job.digest.interval,
+                cause=cause,
+                expected=job.log.hash_value,
+                actual=actual,
+                detail=detail,
+            )
+        )
+
+    def _count(self, job: Job, status: Status | None) -> None:
+        held = self._statuses.setdefault(job.digest.entry.chain, {})
+        counted = None if status is Status.NOTICE else status
+        held[counted] = held.get(counted, 0) + 1
+        self._watch.checked(job.log.where, status, digest=False)
+
+
+class Reconciler:
+    """Reconciles one batch. `run` once; `result` at any time is what was found until then."""
+
+    def __init__(self, batch: LogBatch, scope: Scope, tools: Tools, reader: DigestReader) -> None:
+        self._batch = batch
+        self._scope = scope
+        self._tools = tools
+        self._reader = reader
+        self._router = Router(batch.region, scope.now)
+        self._outcomes = Outcomes(tools.watch, dated=tools.store.dated)
+        self._unnamed: list[Unnamed] = []
+        self._failures: list[Failure] = []
+
+    async def run(self) -> LogResult:
+        """Read what is named, list what lies there, and wait for all answers."""
+        held = await self._tools.references.take(self._batch.number)
+        try:
+            waiting = await self._waiting()
+            matched: set[str] = set()
             try:
-                references: list[Reference] = []
-                for item, logs in zip(batch, await asyncio.gather(*map(self._reader.named_by, batch)), strict=True):
-                    report, written = report_of(item), item.written
-                    references += [
-                        Reference(log.where, log.hash_value, report, written)
-                        for log in logs
-                        if report is None or repeats.first(log)
-                    ]
-                await self._advance(_until(batch), references)
-            finally:
-                await self._budget.give(held)
-        await self._advance(None, ())
+                async for page in self._pages():
+                    await self._put(self._match(page, waiting, matched))
+            except AbsentError:
+                pass  # no such folder: what is named is read all the same
+            except StoreError as error:
+                self._failures.append(self._failure(error))
+            await self._put([job for pair in waiting.values() for job in self._job(pair, None)])
+            await self._outcomes.all_taken()
+        finally:
+            await self._tools.references.give(held)
+        return self.result()
 
-    async def _advance(self, until: datetime | None, references: Iterable[Reference]) -> None:
-        by_place: dict[LogFolder, list[Reference]] = {place: [] for place in self.places.values()}
-        elsewhere: list[Reference] = []
-        for reference in references:
-            place = self._home_of(reference)
-            if place is None:
-                elsewhere.append(reference)
+    def result(self) -> LogResult:
+        """What was found until now."""
+        outcomes = self._outcomes
+        return LogResult(
+            outcomes.counts(),
+            outcomes.findings.freeze(),
+            tuple(self._unnamed),
+            outcomes.bytes_hashed,
+            tuple(self._failures),
+        )
+
+    async def _waiting(self) -> dict[str, Named]:
+        """The logs that are this batch's, by key. Those that name a key with yet another hash are read at once."""
+        waiting: dict[str, Named] = {}
+        claims: set[tuple[Locator, str]] = set()
+        further: list[Job] = []
+        for log, digest in await self._named():
+            known = waiting.get(log.s3_object)
+            if not digest.counted:
+                waiting.setdefault(log.s3_object, (log, digest))
+            elif known is None or not known[1].counted:
+                waiting[log.s3_object] = log, digest
+                claims.add((log.where, log.hash_value))
+            elif (log.where, log.hash_value) not in claims:
+                claims.add((log.where, log.hash_value))
+                further += self._job((log, digest), None)
+        await self._put(further)
+        return waiting
+
+    async def _named(self) -> list[Named]:
+        """The references that are this batch's, in the order of its digests: the first that names a log counts it."""
+        batch = self._batch
+        answers = await asyncio.gather(*(self._reader.references(digest) for digest in batch.digests))
+        out: list[Named] = []
+        for digest, logs in zip(batch.digests, answers, strict=True):
+            if logs is None:
+                self._outcomes.add(_changed(digest))
+            elif _all_inside(digest, batch):
+                out += [(log, digest) for log in logs]
+                self._reader.drop(digest.entry.where)
             else:
-                by_place.setdefault(place, []).append(reference)
-        await self._checker.put([job for reference in elsewhere for job in reference.jobs(None)])
-        for place, own in by_place.items():
-            async for jobs in place.advance(until, own):
-                await self._checker.put(jobs)
+                out += [(log, digest) for log in logs if self._owns(log)]
+        return out
 
-    def _home_of(self, reference: Reference) -> LogFolder | None:
-        """The log folder that a reference points into, if it is one of this site's account and region."""
-        bucket, key = reference.where
-        last, home = self._last, self._home
-        if last is not None and key.startswith(last.path) and last.folder.bucket in ("", bucket):
-            return last
-        found = folder_of(bucket if home is None or home.bucket else "", key)
-        if found is None or home is None or (found[0].account, found[0].region) != (home.account, home.region):
-            return None
-        self._last = self._place(*found)
-        return self._last
+    def _owns(self, log: LogReference) -> bool:
+        place, odd = self._router.place_of(log)
+        return self._batch.owns(place, log.s3_object, odd=odd)
 
-    def _place(self, folder: Folder, kind: str) -> LogFolder:
-        known = self.places.get((folder, kind))
-        if known is None:
-            known = LogFolder(self._store, folder, kind, self._window, crowded=self._crowded)
-            self.places[folder, kind] = known
-        return known
+    def _match(self, page: Sequence[ObjectInfo], waiting: dict[str, Named], matched: set[str]) -> list[Job]:
+        """Turn listed logs that are named into jobs; keep the rest."""
+        jobs: list[Job] = []
+        place = self._batch.place
+        for info in page:
+            pair = waiting.pop(info.key, None)
+            if pair is not None:
+                matched.add(info.key)
+                jobs += self._job(pair, info)
+            elif place is not None and info.key not in matched and self._is_file(info):
+                self._unnamed.append(Unnamed(place.folder.bucket, place.path, info))
+        return jobs
+
+    def _is_file(self, info: ObjectInfo) -> bool:
+        """Whether a listed object is a file that a digest must name. Regular ones are no business of the odd batch."""
+        place, batch = self._batch.place, self._batch
+        odd = place is not None and self._router.is_odd(place.path, info.key)
+        return odd == batch.odd and not is_marker(info)
+
+    def _job(self, pair: Named, info: ObjectInfo | None) -> list[Job]:
+        """The work of checking a log, if there is any: what a digest outside the window names is only known."""
+        return [Job(*pair, info, self._outcomes)] if pair[1].counted else []
+
+    async def _put(self, jobs: Sequence[Job]) -> None:
+        self._outcomes.expect(len(jobs))
+        await self._tools.checker.put(jobs)
+
+    def _pages(self) -> AsyncIterator[Sequence[ObjectInfo]]:
+        batch, store = self._batch, self._tools.store
+        if batch.odd and batch.place is not None:
+            return list_odd(store, batch.place, self._scope.window, self._scope.now)
+        return list_batch(store, batch)
+
+    def _failure(self, error: StoreError) -> Failure:
+        place = self._batch.place
+        where = Locator(place.folder.bucket, place.path) if place else Locator("", "")
+        return Failure(rules.LOG_UNREADABLE, where, error.cause, error.detail)
 
 
-def _batches(ordered: Sequence[ProvenDigest]) -> Iterator[list[ProvenDigest]]:
-    """Digests in order, as many at once as their references allow; backfill digests all come first."""
-    batch: list[ProvenDigest] = []
-    number = 0
-    for item in ordered:
-        if batch and (
-            number + item.number > REFERENCES_AT_ONCE or batch[-1].entry.chain.kind is not item.entry.chain.kind
-        ):
-            yield batch
-            batch, number = [], 0
-        batch.append(item)
-        number += item.number
-    if batch:
-        yield batch
+def _all_inside(digest: ProvenDigest, batch: LogBatch) -> bool:
+    """Whether every log that a digest names is the batch's."""
+    if len(digest.reaches) != 1 or batch.odd:
+        return False
+    (reach,) = digest.reaches
+    if reach.place != batch.place or reach.odd:
+        return False
+    return batch.place is None or (batch.after <= reach.first and (batch.before is None or reach.last < batch.before))
 
 
-def _until(batch: Sequence[ProvenDigest]) -> datetime:
-    """How far the listing must have come for a batch: nowhere yet for backfill digests, whose logs are of any hour."""
-    if batch[-1].entry.chain.kind is Kind.BACKFILL:
-        return EPOCH
-    return batch[-1].interval.end
+def _changed(digest: ProvenDigest) -> Finding:
+    chain = digest.entry.chain
+    return Finding(
+        rules.DIGEST_UNREADABLE,
+        Status.UNVERIFIABLE,
+        chain.account,
+        chain.region,
+        chain.trail or None,
+        digest.entry.where,
+        digest.interval,
+        detail="it was read and proven, and is not the same any more: run again",
+    )

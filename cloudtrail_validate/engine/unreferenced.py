@@ -1,11 +1,15 @@
-"""What lies in the log folders and no digest names: which of it is extra, which is waiting, which nobody can vouch for."""
+"""Files that no digest names: reads what further digests could name them, and judges what is left.
+
+One place answers for `validate`, `file` and `snapshot` alike.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Judgement, Link
@@ -22,143 +26,90 @@ from cloudtrail_validate.core.coverage import (
 )
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, folder_day, log_minute
-from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator, ObjectInfo
+from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.listing import list_digests
-from cloudtrail_validate.engine.log_folder import LogFolder
 from cloudtrail_validate.engine.prove import DigestProver
-from cloudtrail_validate.stores.protocol import Store
+from cloudtrail_validate.engine.stages import Failure, Unnamed
+from cloudtrail_validate.stores.protocol import Lister
 
 BACKFILL_REACH: Final = timedelta(days=35)  # CloudTrail retries a misconfigured bucket for up to 30 days
 _BESIDE: Final = 2 * HOUR  # digests next to the window may name logs that were delivered on its edge
+Left = Mapping[Locator, Placed]
 
 
-class Leftovers:
-    """The unreferenced files of one site. `find`, then `judge`.
+class Looked(msgspec.Struct, frozen=True):
+    """What is left unnamed after looking around, folders that could not be listed, and digests that could not be read."""
 
-    `failures` are folders that could not be listed, each with the rule that says so; `unheard` the findings about digests
-    that could not be read for a passing reason, and might have named what is left.
-    """
+    left: Left
+    failures: tuple[Failure, ...] = ()
+    unread: tuple[Finding, ...] = ()
 
-    def __init__(
-        self,
-        store: Store,
-        window: Interval,
-        now: datetime,
-        folders: Sequence[Folder],
-        places: Iterable[LogFolder],
-        strays: Sequence[ObjectInfo],
-        *,
-        unheard: Iterable[Finding],
-    ) -> None:
-        self._store = store
-        self._window = window
-        self._now = now
-        self._places = tuple(places)
-        self._folders = tuple(dict.fromkeys([*folders, *(known.folder for known in self._places)]))
-        self._strays = strays
-        self.failures: list[tuple[str, Locator, StoreError]] = []
-        self.unheard = list(unheard)
 
-    async def find(self, late: DigestProver, reader: DigestReader) -> dict[Locator, Placed]:
-        """Log files of the window that no digest names, each with its possible times.
-
-        `late` is an unused walk: digests outside the window are read through it only if there is something left to name.
-        `reader` reads the references again that it could not keep.
-        """
-        await asyncio.gather(*(known.oddities() for known in self._places))
-        for known in self._places:
-            if known.failure is not None:
-                self.failures.append((rules.LOG_UNREADABLE, Locator(known.folder.bucket, known.path), known.failure))
-        left = self._unclaimed()
-        if left:
-            await self._read_outside(late, left)
-            for named in late.named:
-                for log in await reader.named_by(named):
-                    left.pop(log.where if self._folders[0].bucket else Locator("", log.s3_object), None)
-        return await self._as_named(left)
-
-    def judge(
-        self,
-        left: Mapping[Locator, Placed],
-        links: Mapping[ChainId, Sequence[Link]],
-        standard: Mapping[ChainId, Judgement],
-        *,
-        excused: bool,
-    ) -> Iterator[tuple[Locator, str]]:
-        """The rule for each file, in order of place. What has a log's name may be in a digest that was not heard."""
-        zones = _zones(links, standard, self._now)
-        deaf = bool(self.unheard) or any(rule == rules.DIGEST_UNREADABLE for rule, _, _ in self.failures)
-        for where, placed in sorted(left.items()):
-            named = log_minute(where.key) is not None
-            pardoned = excused or (deaf and named)
-            yield where, judge_unreferenced(placed.clipped(self._window), zones, named=named, excused=pardoned)
-
-    def _unclaimed(self) -> dict[Locator, Placed]:
-        out: dict[Locator, Placed] = {}
-        for known in self._places:
-            for info in known.unclaimed.values():
-                self._place(out, known.folder.bucket, info, known.path)
-        for info in self._strays:
-            self._place(out, self._folders[0].bucket, info, None)
-        return out
-
-    def _place(self, out: dict[Locator, Placed], bucket: str, info: ObjectInfo, path: str | None) -> None:
-        """Take a file in if it may belong to the window: one that nothing places in time may belong to any."""
-        modified = info.modified if self._store.dated else None
-        placed = place(log_minute(info.key), modified, folder_day(info.key, path))
+def place_all(unnamed: Iterable[Unnamed], window: Interval, *, dated: bool) -> dict[Locator, Placed]:
+    """Place files in time, and take those that may belong to the window: one that nothing places may belong to any."""
+    out: dict[Locator, Placed] = {}
+    for file in unnamed:
+        info = file.info
+        placed = place(log_minute(info.key), info.modified if dated else None, folder_day(info.key, file.path))
         if not placed.spans:
-            placed = Placed((), (self._window,))
-        if placed.belongs(self._window):
-            out[Locator(bucket, info.key)] = placed
+            placed = Placed((), (window,))
+        if placed.belongs(window):
+            out[Locator(file.bucket, info.key)] = placed
+    return out
 
-    async def _read_outside(self, late: DigestProver, left: Mapping[Locator, Placed]) -> None:
-        """Later backfill digests, those next to the window and to when a file was written, of any trail in the folders.
 
-        Before there were backfill digests a late log was named by the digest of the hour in which it came.
-        """
-        around = Interval(self._window.start - _BESIDE, self._window.end + BACKFILL_REACH)
-        near = [Interval(around.start, self._window.end + _BESIDE)]
-        near += {Interval(when, when + _BESIDE) for when in (placed.written for placed in left.values()) if when}
-        hours = union(near) if self._store.dated else (around,)
-        for folder in self._folders:
-            try:
-                listing = await list_digests(self._store, folder, around)
-            except AbsentError:
-                continue
-            except StoreError as error:
-                where = Locator(folder.bucket, folder.path(DIGEST_KIND))
-                self.failures.append((rules.DIGEST_UNREADABLE, where, error))
-                continue
-            for chain, entries in listing.chains.items():
-                wanted = (around,) if chain.kind is Kind.BACKFILL else hours
-                late.add([entry for entry in entries if covers(wanted, Interval(entry.end, entry.end))], quiet=True)
-        await late.run()
-        self.unheard += late.unheard
+async def look_around(
+    left: Left, folders: Sequence[Folder], prover: DigestProver, reader: DigestReader, store: Lister, *, dated: bool
+) -> Looked:
+    """Read the digests outside of the window that could name a file, and return what is left after them.
 
-    async def _as_named(self, left: dict[Locator, Placed]) -> dict[Locator, Placed]:
-        """The same under their exact keys: a fast listing drops slashes at a key's end."""
-        out: dict[Locator, Placed] = {}
-        for where, placed in left.items():
-            if log_minute(where.key) is None and self._store.dated:
-                exact = await self._exact(where)
-                if exact is not None:
-                    out[exact] = placed
-            else:
-                out[where] = placed
-        return out
-
-    async def _exact(self, where: Locator) -> Locator | None:
-        """The object's own key, or None for a zero-byte marker."""
+    These are later backfill digests, those next to the window and to when a file was written, of any trail in the
+    folders: before there were backfill digests a late log was named by the digest of the hour in which it came.
+    """
+    window = prover.window
+    around = Interval(window.start - _BESIDE, window.end + BACKFILL_REACH)
+    near = [Interval(around.start, window.end + _BESIDE)]
+    near += {Interval(when, when + _BESIDE) for when in (placed.written for placed in left.values()) if when}
+    hours = union(near) if dated else (around,)
+    failures: list[Failure] = []
+    for folder in folders:
         try:
-            if await self._store.exact(*where) is not None:
-                return where
-            info = await self._store.exact(where.bucket, where.key + "/")
-        except StoreError:
-            return where
-        if info is None:
-            return where
-        return Locator(where.bucket, info.key) if info.size else None
+            listing = await list_digests(store, folder, around)
+        except AbsentError:
+            continue
+        except StoreError as error:
+            where = Locator(folder.bucket, folder.path(DIGEST_KIND))
+            failures.append(Failure(rules.DIGEST_UNREADABLE, where, error.cause, error.detail))
+            continue
+        for chain, entries in listing.chains.items():
+            wanted = (around,) if chain.kind is Kind.BACKFILL else hours
+            prover.add([entry for entry in entries if covers(wanted, Interval(entry.end, entry.end))], quiet=True)
+    await prover.run(follow=False)
+    named: set[Locator] = set()
+    for digest in prover.digests:
+        logs = await reader.references(digest) or ()
+        named |= {log.where if folders[0].bucket else Locator("", log.s3_object) for log in logs}
+    remaining = {where: placed for where, placed in left.items() if where not in named}
+    return Looked(remaining, tuple(failures), tuple(prover.unread))
+
+
+def judge_left(
+    looked: Looked,
+    links: Mapping[ChainId, Sequence[Link]],
+    standard: Mapping[ChainId, Judgement],
+    window: Interval,
+    now: datetime,
+    *,
+    excused: bool,
+) -> Iterator[tuple[Locator, str]]:
+    """Yield the rule for each file, in order of place. What has a log's name may be in a digest that was not read."""
+    zones = _zones(links, standard, now)
+    deaf = bool(looked.unread) or any(failure.rule == rules.DIGEST_UNREADABLE for failure in looked.failures)
+    for where, placed in sorted(looked.left.items()):
+        named = log_minute(where.key) is not None
+        pardoned = excused or (deaf and named)
+        yield where, judge_unreferenced(placed.clipped(window), zones, named=named, excused=pardoned)
 
 
 def _zones(links: Mapping[ChainId, Sequence[Link]], standard: Mapping[ChainId, Judgement], now: datetime) -> Zones:

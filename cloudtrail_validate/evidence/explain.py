@@ -14,8 +14,9 @@ from cloudtrail_validate.core.activity import Activity, explaining_events, near
 from cloudtrail_validate.core.digest import LogReference
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.model import Finding, Interval, Locator, Status
-from cloudtrail_validate.engine.digest_reader import ProvenChains
-from cloudtrail_validate.runtime.limits import RateLimiter
+from cloudtrail_validate.engine.digest_reader import DigestReader
+from cloudtrail_validate.engine.stages import ProvenDigest, RegionResult
+from cloudtrail_validate.runtime.limits import RateLimiter, TryBudget
 from cloudtrail_validate.stores.protocol import Store
 
 REACH: Final = timedelta(hours=3)  # an event is in a log within ~15 minutes, and its log in a digest within the hour
@@ -44,22 +45,23 @@ class Hours(msgspec.Struct, frozen=True):
 
 
 async def explain(
-    findings: Iterable[Finding], proofs: Sequence[ProvenChains], store: Store, limiter: RateLimiter, trail: Trail
+    findings: Iterable[Finding], results: Sequence[RegionResult], store: Store, limiter: RateLimiter, trail: Trail
 ) -> Mapping[Finding, tuple[Activity, ...]]:
     """The explaining events near each finding about hours, out of proven logs of its own place and of the trail's home.
 
     An UpdateTrail or StopLogging is an event of the trail's home region and owner; the deletion of a bucket's objects one
     of the bucket's. Logs are taken only from digests that were proven, and hashed again.
     """
+    reader = DigestReader(store, limiter, TryBudget(0))
     known: dict[Locator, tuple[Activity, ...]] = {}
     out: dict[Finding, tuple[Activity, ...]] = {}
     for item in reaches(findings):
         account, region = item.finding.account, item.finding.region
         places = {(account, region), (trail.owner, trail.home_region), (account, trail.home_region)}
         logs: list[LogReference] = []
-        for proof in proofs:
-            if (proof.account, proof.region) in places:
-                logs += await _logs_in(proof, item)
+        for result in results:
+            if (result.region.account, result.region.region) in places:
+                logs += await _logs_in(result.digests, reader, item)
         fresh = [log for log in logs if log.where not in known]
         answers = await asyncio.gather(*(_read(log, store, limiter, trail.bucket) for log in fresh))
         known.update(zip((log.where for log in fresh), answers, strict=True))
@@ -83,15 +85,15 @@ def _hours(finding: Finding) -> Hours | None:
     return Hours(finding, finding.interval, Interval(finding.interval.start - REACH, finding.interval.end + REACH))
 
 
-async def _logs_in(proof: ProvenChains, item: Hours) -> list[LogReference]:
-    """The logs of a site that may hold events of the hours around a finding, those next to its edges first."""
+async def _logs_in(digests: Iterable[ProvenDigest], reader: DigestReader, item: Hours) -> list[LogReference]:
+    """The logs of an account-region that may hold events of the hours around a finding, those next to its edges first."""
     edges = [Interval(edge - REACH, edge + REACH) for edge in item.hours]
-    named = [digest for digest in proof.named if any(digest.interval.overlaps(edge) for edge in edges)]
+    named = [digest for digest in digests if any(digest.interval.overlaps(edge) for edge in edges)]
     out: list[LogReference] = []
     for digest in sorted(named, key=lambda digest: _distance(digest.interval, item.hours)):
         if len(out) >= _LOGS:
             break
-        out += await proof.reader.again(digest) or ()
+        out += await reader.references(digest) or ()
     return out[:_LOGS]
 
 

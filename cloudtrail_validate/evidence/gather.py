@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.outcome import Outcome
-from cloudtrail_validate.engine.digest_reader import ProvenChains
+from cloudtrail_validate.engine.stages import RegionResult
 from cloudtrail_validate.evidence.event_history import lifecycle_rules, look_up, removed_by
 from cloudtrail_validate.evidence.explain import Trail, explain, reaches
 from cloudtrail_validate.evidence.versions import witness
@@ -18,13 +18,13 @@ from cloudtrail_validate.session import Session
 
 
 async def gather(
-    request: Request, outcome: Outcome, proofs: Sequence[ProvenChains], session: Session, now: datetime
+    request: Request, outcome: Outcome, results: Sequence[RegionResult], session: Session, now: datetime
 ) -> Evidence:
     """What explains the findings: events in proven logs, CloudTrail's event history if asked, lifecycle rules."""
-    findings = outcome.ledger.findings()
+    findings = outcome.findings.kept
     aws, target = session.aws, session.target
     trail = Trail(target.bucket, target.owner, target.home_region)
-    events = dict(await explain(findings, proofs, session.store, session.limiter, trail))
+    events = dict(await explain(findings, results, session.store, session.limiter, trail))
     if aws is None:
         return Evidence(events)
     if request.lookup_events:

@@ -9,7 +9,7 @@ validate a trail, so that both give the same answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -27,26 +27,29 @@ from cloudtrail_validate.core.errors import (
     RequestError,
     StoreError,
 )
-from cloudtrail_validate.core.findings import Ledger, Progress
+from cloudtrail_validate.core.findings import order_of
 from cloudtrail_validate.core.gzip import Content
 from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, folder_of, log_minute, parse_trail_arn
 from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator
+from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys
 from cloudtrail_validate.core.verdict import ExitCode
-from cloudtrail_validate.engine.digest_reader import DigestReader, ProvenDigest
+from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.listing import Entry, list_digests
 from cloudtrail_validate.engine.log_checker import judge_content
 from cloudtrail_validate.engine.prove import DigestProver
-from cloudtrail_validate.engine.unreferenced import BACKFILL_REACH, Leftovers
+from cloudtrail_validate.engine.stages import ProvenDigest, Scope
+from cloudtrail_validate.engine.tools import Tools, make_tools
+from cloudtrail_validate.engine.unreferenced import BACKFILL_REACH, Looked, judge_left
 from cloudtrail_validate.request import Request
-from cloudtrail_validate.runtime.limits import Budget, TryBudget
+from cloudtrail_validate.runtime.limits import TryBudget
 from cloudtrail_validate.runtime.loop import run_loop
 from cloudtrail_validate.session import Session, open_session
 from cloudtrail_validate.stores.file_hash import hash_file
 
 _BEFORE: Final = 2 * HOUR  # a name's minute is off by minutes at most, and chains restart on any second of an hour
 _AFTER: Final = 4 * HOUR  # the digest of the file's hour, and successors that may have to prove it
-_REFERENCES: Final = 40_000  # held at once, ~0.5 kB each
+_REFERENCES: Final = 40_000  # kept at once, ~0.5 kB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class _Search:
         self.now = now
         self.folder: Folder = found[0]
         self._trail = parse_trail_arn(trail_arn) if trail_arn else None
-        self._ledger = Ledger(Progress())
+        self._findings: list[Finding] = []
 
     async def run(self, session: Session, keys: RegionKeys, content: Content | AbsentError | StoreError) -> FileProof:
         """Find and prove. Raises `StoreError` where the digests cannot be listed."""
@@ -143,17 +146,18 @@ class _Search:
         chains = {chain: entries for chain, entries in listing.chains.items() if self._selects(chain)}
         if not chains:
             return FileProof(self.where, ExitCode.EMPTY)
-        reader = DigestReader(session.store, session.limiter, keys, self._ledger, TryBudget(_REFERENCES))
-        near = await self._walk(session, reader, keys, chains, late=False)
+        tools = make_tools(session.store, session.limiter, _answering(keys))
+        reader = DigestReader(session.store, session.limiter, TryBudget(_REFERENCES))
+        near = await self._walk(tools, reader, keys, chains, late=False)
         named = await self._naming(near, reader, content)
         walk = near
         if named is None:
-            walk = await self._walk(session, reader, keys, chains, late=True)
+            walk = await self._walk(tools, reader, keys, chains, late=True)
             named = await self._naming(walk, reader, content)
-        proof = self._unnamed(session, near, walk, content) if named is None else self._judged(*named, content)
+        proof = self._unnamed(near, walk, content) if named is None else self._judged(*named, content)
         if named is not None:
             proof = await self._witnessed(proof, named[0], walk.links, reader, keys)
-        return replace(proof, problems=tuple(dict.fromkeys(self._ledger.findings())))
+        return replace(proof, problems=tuple(sorted(dict.fromkeys(self._findings), key=order_of)))
 
     def _selects(self, chain: ChainId) -> bool:
         trail = self._trail
@@ -164,7 +168,7 @@ class _Search:
 
     async def _walk(
         self,
-        session: Session,
+        tools: Tools,
         reader: DigestReader,
         keys: RegionKeys,
         chains: Mapping[ChainId, Sequence[Entry]],
@@ -173,21 +177,14 @@ class _Search:
     ) -> DigestProver:
         """Read and prove the digests of the hours around the file or, if `late`, all backfill digests since."""
         window = Interval(self.window.start, self.window.end + BACKFILL_REACH) if late else self.window
-        bucketless = not self.folder.bucket
-        walk = DigestProver(
-            session.store,
-            reader,
-            keys,
-            self._ledger,
-            budget=Budget(_REFERENCES),
-            window=window,
-            bucketless=bucketless,
-        )
+        region = AccountRegion(self.folder.account, self.folder.region, (self.folder,))
+        walk = DigestProver(region, Scope(window, self.now), tools, reader, keys)
         for chain, entries in chains.items():
             if not late or chain.kind is Kind.BACKFILL:
                 walk.knows(self.folder, chain)
                 walk.add([entry for entry in entries if window.start < entry.end <= window.end])
-        await walk.run()
+        await walk.run(follow=True)
+        self._findings += walk.findings.freeze().kept
         return walk
 
     async def _naming(
@@ -195,8 +192,8 @@ class _Search:
     ) -> tuple[ProvenDigest, LogReference] | None:
         """The proven digest that names the file. Of several trails' the one that fits it, if one does."""
         found: list[tuple[ProvenDigest, LogReference]] = []
-        for named in walk.named:
-            found += [(named, log) for log in await reader.named_by(named) if self._is_it(log)]
+        for named in walk.digests:
+            found += [(named, log) for log in await reader.references(named) or () if self._is_it(log)]
         fitting = (pair for pair in found if isinstance(content, Content) and _fits(pair[1], content))
         return next(fitting, found[0] if found else None)
 
@@ -226,7 +223,7 @@ class _Search:
         )
 
     def _unnamed(
-        self, session: Session, near: DigestProver, late: DigestProver, content: Content | AbsentError | StoreError
+        self, near: DigestProver, late: DigestProver, content: Content | AbsentError | StoreError
     ) -> FileProof:
         """What a file that no digest names is, by the hours in which it lies."""
         if isinstance(content, AbsentError):
@@ -235,10 +232,8 @@ class _Search:
         judgements = {
             chain: judge(chain, held, question) for chain, held in near.links.items() if chain.kind is Kind.STANDARD
         }
-        placed = place(log_minute(self.where.key), None, None)
-        unheard = [*near.unheard, *late.unheard]
-        leftovers = Leftovers(session.store, self.window, self.now, (self.folder,), (), (), unheard=unheard)
-        ((_, rule),) = leftovers.judge({self.where: placed}, near.links, judgements, excused=False)
+        looked = Looked({self.where: place(log_minute(self.where.key), None, None)}, (), (*near.unread, *late.unread))
+        ((_, rule),) = judge_left(looked, near.links, judgements, self.window, self.now, excused=False)
         code = ExitCode.CHANGED if rule == rules.LOG_EXTRA else ExitCode.UNPROVEN
         sha256 = content.sha256 if isinstance(content, Content) else None
         return FileProof(self.where, code, rule, sha256)
@@ -255,7 +250,7 @@ class _Search:
         entry: Entry | None = named.entry
         chain = {link.previous: link for link in links.get(named.entry.chain, ()) if link.state is DigestState.PROVEN}
         while entry is not None:
-            evidence, _ = await reader.read(entry)
+            evidence, _ = await reader.observe(entry, keys)
             if evidence is None:
                 break
             if entry is named.entry:
@@ -272,6 +267,15 @@ class _Search:
             return None
         where = link.where if self.folder.bucket else Locator("", link.where.key)
         return Entry(link.interval.end, where, entry.chain, entry.size, entry.modified)
+
+
+def _answering(keys: RegionKeys) -> Callable[[str], Awaitable[RegionKeys]]:
+    """A source of the one region's keys that are known already."""
+
+    async def answer(_: str) -> RegionKeys:
+        return keys
+
+    return answer
 
 
 def _fits(log: LogReference, content: Content) -> bool:

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from cloudtrail_validate.core.activity import Activity
 from cloudtrail_validate.core.coverage import seconds
 from cloudtrail_validate.core.model import ChainReport, Counts, Finding, Locator
-from cloudtrail_validate.core.outcome import Outcome, chains_in_order
+from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.verdict import decide
 from cloudtrail_validate.core.versions import Versions
 from cloudtrail_validate.report import (
@@ -45,13 +45,10 @@ def build(
 ) -> Report:
     """Write the report of a finished (or interrupted) run."""
     known = evidence or Evidence()
-    ledger = outcome.ledger
-    chains = chains_in_order(outcome.chains)
-    verdict, code = decide(ledger.tally, digests=outcome.digests, tolerated=tolerate)
-    digests, logs = Counts(), Counts()
-    for chain in chains:
-        digests.merge(chain.digests)
-        logs.merge(chain.logs)
+    findings = outcome.findings
+    verdict, code = decide(findings.tally, digests=outcome.digests, tolerated=tolerate)
+    digests = sum((chain.digests for chain in outcome.chains), Counts())
+    logs = sum((chain.logs for chain in outcome.chains), Counts())
     return Report(
         verdict=verdict,
         exit_code=int(code),
@@ -61,19 +58,17 @@ def build(
         summary=Summary(
             digests=_counts(digests),
             logs=_counts(logs),
-            log_bytes_hashed=ledger.bytes_hashed,
+            log_bytes_hashed=outcome.bytes_hashed,
             window_seconds=outcome.window.seconds,
             covered_seconds=seconds(outcome.covered()),
         ),
-        chains=tuple(_chain(chain) for chain in chains),
-        findings=tuple(record(finding, known) for finding in ledger.findings()),
+        chains=tuple(_chain(chain) for chain in outcome.chains),
+        findings=tuple(record(finding, known) for finding in findings.kept),
         public_keys=tuple(
             PublicKeyRecord(fingerprint=fingerprint, region=region, source=source)
-            for region, fingerprint, source in sorted(
-                (k.region or "", k.fingerprint, k.source) for k in ledger.keys_used
-            )
+            for region, fingerprint, source in sorted((k.region or "", k.fingerprint, k.source) for k in outcome.keys)
         ),
-        findings_truncated=ledger.truncated,
+        findings_truncated=findings.truncated,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
@@ -42,6 +42,16 @@ def fit_descriptor_limit(connections: int) -> int:
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return max(1, min(connections, soft - _OTHER_FILES))
     return connections
+
+
+async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines side by side; where one raises, cancel the others and raise the same."""
+    tasks = [asyncio.ensure_future(item) for item in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def in_daemon_thread(work: Callable[..., T], *arguments: Any) -> T:

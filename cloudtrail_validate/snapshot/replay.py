@@ -17,7 +17,7 @@ import msgspec
 
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.findings import Ledger, Progress
+from cloudtrail_validate.core.findings import Watch
 from cloudtrail_validate.core.gzip import Content, Inflater
 from cloudtrail_validate.core.model import Cause, Interval, Locator, ObjectInfo
 from cloudtrail_validate.core.signature import RegionKeys
@@ -158,7 +158,7 @@ def replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
 async def _replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
     begun, window = now_utc(), Interval(manifest.window.start, manifest.window.end)
     store = ReplayStore(root, manifest)
-    engine = Engine(store, ReplayKeys(keys, manifest), Ledger(Progress()), RateLimiter(_AT_ONCE))
+    engine = Engine(store, ReplayKeys(keys, manifest), Watch(), RateLimiter(_AT_ONCE))
     try:
         found = await engine.run(manifest.target, window, manifest.window.asked)
     finally:

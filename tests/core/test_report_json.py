@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtrail_validate.core.findings import Ledger, Progress
+from cloudtrail_validate.core.findings import FindingSet
 from cloudtrail_validate.core.model import (
     Cause,
     ChainId,
@@ -106,11 +106,10 @@ WINDOW = Interval(START, START + timedelta(days=1))
 
 
 def report_of(chains: list[ChainReport], findings: list[Finding]) -> Report:
-    ledger = Ledger(Progress())
+    found = FindingSet()
     for item in findings:
-        ledger.add(item)
-    ledger.keys_used.add(public(signer()))
-    return build(Outcome(chains, ledger, WINDOW), REQUEST, RUN)
+        found.add(item)
+    return build(Outcome(tuple(chains), found.freeze(), WINDOW, keys=(public(signer()),)), REQUEST, RUN)
 
 
 @given(st.lists(CHAINS, max_size=2), st.lists(FINDINGS, max_size=3))

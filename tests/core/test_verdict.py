@@ -1,4 +1,4 @@
-"""The verdict for every combination of what can be found, and the bounded ledger that it is taken from."""
+"""The verdict for every combination of what can be found, and the bounded findings that it is taken from."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections import Counter
 from itertools import chain, combinations, product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cloudtrail_validate.core import findings as ledger_module
+from cloudtrail_validate.core import findings as findings_module
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.findings import KEPT_PER_STATUS, Ledger, Progress
+from cloudtrail_validate.core.findings import KEPT_PER_STATUS, Findings, FindingSet, Progress, Watch
 from cloudtrail_validate.core.model import Counts, Finding, Interval, Locator, Status
 from cloudtrail_validate.core.verdict import ExitCode, Tally, Verdict, decide
 
@@ -92,17 +94,22 @@ def test_the_tally_by_rule() -> None:
 
 
 def test_counts_add_up() -> None:
-    counts = Counts()
     statuses = (None, Status.NOTICE, Status.ALTERED, Status.MISSING, Status.EXTRA, Status.UNVERIFIABLE)
-    for number, status in enumerate(statuses, start=1):
-        counts.add(status, number)
+    counts = Counts.of(status for number, status in enumerate(statuses, start=1) for _ in range(number))
     assert counts == Counts(valid=3, altered=3, missing=4, extra=5, unverifiable=6)
     assert counts.total == 21
-    counts.merge(Counts(1, 1, 1, 1, 1))
-    assert counts == Counts(4, 4, 5, 6, 7)
+    assert counts + Counts(1, 1, 1, 1, 1) == Counts(4, 4, 5, 6, 7)
+    assert sum([counts, counts], Counts()).total == 42
 
 
-# -- the ledger -------------------------------------------------------------------------------------------------------
+# -- findings ---------------------------------------------------------------------------------------------------------
+
+
+def collected(*given: Finding) -> Findings:
+    found = FindingSet()
+    for item in given:
+        found.add(item)
+    return found.freeze()
 
 
 def finding(rule: str, status: Status, number: int = 0) -> Finding:
@@ -110,43 +117,45 @@ def finding(rule: str, status: Status, number: int = 0) -> Finding:
 
 
 def test_a_flood_of_notices_cannot_push_out_an_alteration() -> None:
-    ledger = Ledger(Progress())
     flood = finding(rules.LOG_REWRITTEN, Status.NOTICE)
-    for number in range(KEPT_PER_STATUS + 7):
-        ledger.add(replace(flood, where=Locator("b", f"k{number}")))
-    assert ledger.truncated
-    ledger.add(finding(rules.LOG_ALTERED, Status.ALTERED))
-    kept = Counter(item.status for item in ledger.findings())
-    assert kept == {Status.NOTICE: KEPT_PER_STATUS, Status.ALTERED: 1}
-    assert ledger.findings()[0].rule == rules.LOG_ALTERED
-    assert ledger.tally.numbers == {
+    notices = [replace(flood, where=Locator("b", f"k{number}")) for number in range(KEPT_PER_STATUS + 7)]
+    found = collected(*notices, finding(rules.LOG_ALTERED, Status.ALTERED))
+    assert found.truncated
+    assert Counter(item.status for item in found.kept) == {Status.NOTICE: KEPT_PER_STATUS, Status.ALTERED: 1}
+    assert found.kept[0].rule == rules.LOG_ALTERED
+    assert found.tally.numbers == {
         (rules.LOG_REWRITTEN, Status.NOTICE): KEPT_PER_STATUS + 7,
         (rules.LOG_ALTERED, Status.ALTERED): 1,
     }
-    assert decide(ledger.tally, digests=1)[1] is ExitCode.CHANGED
+    assert decide(found.tally, digests=1)[1] is ExitCode.CHANGED
 
 
 def test_each_status_has_its_own_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "KEPT_PER_STATUS", 3)
-    ledger = Ledger(Progress())
-    for number, status in product(range(5), Status):
-        ledger.add(finding("r", status, number))
-    assert Counter(item.status for item in ledger.findings()) == dict.fromkeys(Status, 3)
-    assert set(ledger.tally.numbers.values()) == {5}
-    assert ledger.truncated
+    monkeypatch.setattr(findings_module, "KEPT_PER_STATUS", 3)
+    found = collected(*(finding("r", status, number) for number, status in product(range(5), Status)))
+    assert Counter(item.status for item in found.kept) == dict.fromkeys(Status, 3)
+    assert {number for _, _, number in found.numbers} == {5}
+    assert found.truncated
 
 
 def test_what_fits_is_not_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "KEPT_PER_STATUS", 3)
-    ledger = Ledger(Progress())
-    for number in range(3):
-        ledger.add(finding("r", Status.NOTICE, number))
-    assert not ledger.truncated
+    monkeypatch.setattr(findings_module, "KEPT_PER_STATUS", 3)
+    assert not collected(*(finding("r", Status.NOTICE, number) for number in range(3))).truncated
+
+
+@given(st.permutations(range(40)), st.integers(1, 39))
+def test_what_is_kept_does_not_depend_on_the_order_of_arrival(order: list[int], at: int) -> None:
+    """However findings arrive, one by one or in parts that were capped already, the same ones are kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(findings_module, "KEPT_PER_STATUS", 7)
+        given_ = [finding("r", Status.EXTRA, number) for number in order]
+        parts = FindingSet([collected(*given_[:at]), collected(*given_[at:])]).freeze()
+        assert collected(*given_) == parts == collected(*(finding("r", Status.EXTRA, number) for number in range(40)))
 
 
 def test_findings_come_worst_first_and_then_by_place_and_time() -> None:
     hours = [Interval(START.replace(hour=hour), START.replace(hour=hour + 1)) for hour in (2, 1)]
-    given = [
+    found = [
         Finding("z", Status.NOTICE),
         Finding("b", Status.ALTERED, "444455556666"),
         Finding("b", Status.ALTERED, "111122223333", "us-east-1", interval=hours[0]),
@@ -159,26 +168,23 @@ def test_findings_come_worst_first_and_then_by_place_and_time() -> None:
         Finding("z", Status.EXTRA),
         Finding("z", Status.MISSING),
     ]
-    ledger = Ledger(Progress())
-    for item in given:
-        ledger.add(item)
     order = [6, 5, 4, 3, 2, 1, 10, 9, 8, 7, 0]
-    assert ledger.findings() == [given[index] for index in order]
+    assert list(collected(*found).kept) == [found[index] for index in order]
 
 
 def test_progress_shows_the_newest_findings_and_no_notices() -> None:
     progress = Progress()
-    ledger = Ledger(progress)
-    ledger.add(finding("first", Status.ALTERED))
+    watch = Watch(progress)
+    watch.found(finding("first", Status.ALTERED))
     for number in range(3):
-        ledger.add(finding("r", Status.EXTRA, number))
-    ledger.add(finding("quiet", Status.NOTICE))
-    ledger.add(Finding("hours", Status.UNCOVERED, region="us-east-1"))
+        watch.found(finding("r", Status.EXTRA, number))
+    watch.found(finding("quiet", Status.NOTICE))
+    watch.found(Finding("hours", Status.UNCOVERED, region="us-east-1"))
     assert progress.findings == 5
     assert list(progress.latest) == ["r k1", "r k2", "hours us-east-1"]
 
 
-def test_the_listener_hears_everything_even_what_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_listener_hears_everything_at_once() -> None:
     class Heard:
         def __init__(self) -> None:
             self.findings: list[Finding] = []
@@ -190,11 +196,10 @@ def test_the_listener_hears_everything_even_what_is_not_kept(monkeypatch: pytest
         def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
             self.objects.append((where, status, digest))
 
-    monkeypatch.setattr(ledger_module, "KEPT_PER_STATUS", 0)
     heard = Heard()
-    ledger = Ledger(Progress(), heard)
+    watch = Watch(Progress(), heard)
     item = finding("r", Status.ALTERED)
-    ledger.add(item)
-    ledger.checked(Locator("b", "k"), None, digest=True)
-    assert (heard.findings, ledger.findings()) == ([item], [])
+    watch.found(item)
+    watch.checked(Locator("b", "k"), None, digest=True)
+    assert heard.findings == [item]
     assert heard.objects == [(Locator("b", "k"), None, True)]

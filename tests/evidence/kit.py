@@ -77,7 +77,7 @@ class Trail:
         return run(request, now=manifest.end + timedelta(hours=1))
 
     def findings(self) -> list[Finding]:
-        return self.validate().outcome.ledger.findings()
+        return list(self.validate().outcome.findings.kept)
 
     def witness(self, key: str, **more: Any) -> Versions:
         """What the versions say about one object of a validated bucket."""
@@ -86,7 +86,7 @@ class Trail:
     def report(self, path: Path) -> Path:
         """Write a report with versions, as `--versions` does."""
         result = self.validate()
-        seen = witness(result.outcome.ledger.findings(), Aws(), self.keys)
+        seen = witness(result.outcome.findings.kept, Aws(), self.keys)
         document = json.loads(render(result.report))
         for finding in document["findings"]:
             versions = seen.get(Locator(finding["bucket"] or "", finding["key"] or ""))

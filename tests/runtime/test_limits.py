@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from cloudtrail_validate.core.findings import Ledger, Progress
+from cloudtrail_validate.core.digest import LogReference
+from cloudtrail_validate.core.findings import Watch
 from cloudtrail_validate.core.gzip import Content, digest_of
-from cloudtrail_validate.core.model import EPOCH, ChainReport, Locator
+from cloudtrail_validate.core.model import EPOCH, Counts, Interval, Locator
+from cloudtrail_validate.engine.listing import Entry
 from cloudtrail_validate.engine.log_checker import Job, LogChecker
+from cloudtrail_validate.engine.reconcile import Outcomes
+from cloudtrail_validate.engine.stages import ProvenDigest
 from cloudtrail_validate.runtime.limits import Budget, RateLimiter, TryBudget
 from tests.core.helpers import CHAIN
 
@@ -207,11 +211,14 @@ def test_work_that_waits_is_taken_up_when_more_may_be_in_flight(clock: Clock) ->
             return digest_of(gzip.compress(b"{}"))
 
     async def use() -> int:
-        store, record = Slow(), ChainReport(CHAIN)
-        checker = LogChecker(cast("Store", store), Ledger(Progress()), RateLimiter(512))
-        await checker.put([Job(Locator("", str(n)), "0" * 64, record, EPOCH, None, None) for n in range(2_000)])
-        await checker.finish()
-        assert record.logs.altered == 2_000
+        store, taken = Slow(), Outcomes(Watch(), dated=True)
+        checker = LogChecker(cast("Store", store), Watch(), RateLimiter(512))
+        digest = ProvenDigest(Entry(EPOCH, Locator("", "digest"), CHAIN), Interval(EPOCH, EPOCH), "", 2_000)
+        logs = [LogReference("", str(number), "0" * 64, "SHA-256") for number in range(2_000)]
+        taken.expect(len(logs))
+        await checker.put([Job(log, digest, None, taken) for log in logs])
+        await taken.all_taken()
+        assert taken.counts() == ((CHAIN, Counts(altered=2_000)),)
         return store.most
 
     assert asyncio.run(use()) >= 480

@@ -1,0 +1,262 @@
+"""Settles one account-region: judges its hours, and every file that no digest names. The only step that looks around."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.chain import DigestState, JudgeInput, Judgement, Link, absent, judge, tail_is_cut
+from cloudtrail_validate.core.coverage import TAIL, Placed
+from cloudtrail_validate.core.findings import FindingSet
+from cloudtrail_validate.core.layout import DIGEST_KIND, log_minute, next_digest_key
+from cloudtrail_validate.core.model import (
+    HOUR,
+    ChainId,
+    ChainReport,
+    Counts,
+    Finding,
+    Gap,
+    Interval,
+    Kind,
+    Locator,
+    Status,
+)
+from cloudtrail_validate.core.signature import RegionKeys
+from cloudtrail_validate.engine.digest_reader import DigestReader
+from cloudtrail_validate.engine.prove import DigestProver
+from cloudtrail_validate.engine.stages import (
+    ChainLinks,
+    Failure,
+    LogResult,
+    ProvenChains,
+    RegionResult,
+    Scope,
+    Unnamed,
+)
+from cloudtrail_validate.engine.tools import Tools
+from cloudtrail_validate.engine.unreferenced import Looked, judge_left, look_around, place_all
+
+
+async def settle(
+    proven: ProvenChains, results: Sequence[LogResult], scope: Scope, tools: Tools, reader: DigestReader
+) -> RegionResult:
+    """Judge one account-region, once all of its logs are reconciled. Findings are in the result, and told at once."""
+    settler = Settler(proven, results, scope, tools)
+    looked = await _look(proven, results, scope, tools, reader)
+    return settler.settle(looked)
+
+
+def unfinished(proven: ProvenChains, results: Sequence[LogResult]) -> RegionResult:
+    """The result of an account-region whose run ended early: what was counted, and nothing judged."""
+    counts = _log_counts(results)
+    chains = tuple(
+        ChainReport(item.chain, Counts.of(_status(link) for link in item.links), counts.get(item.chain, Counts()))
+        for item in proven.chains
+        if item.selected
+    )
+    findings = FindingSet([proven.findings, *(result.findings for result in results)])
+    hashed = sum(result.bytes_hashed for result in results)
+    return RegionResult(
+        proven.region, chains, findings.freeze(), keys=proven.keys, bytes_hashed=hashed, unfinished=True
+    )
+
+
+async def _look(
+    proven: ProvenChains, results: Sequence[LogResult], scope: Scope, tools: Tools, reader: DigestReader
+) -> Looked:
+    """Place what nobody names, and read what else could name it."""
+    region, dated = proven.region, tools.store.dated
+    bucket = region.folders[0].bucket
+    unnamed = [file for result in results for file in result.unnamed]
+    unnamed += [Unnamed(bucket, None, info) for info in region.strays]
+    left = place_all(unnamed, scope.window, dated=dated)
+    if not left:
+        return Looked({})
+    keys: RegionKeys = await tools.keys(region.region)
+    prover = DigestProver(region, scope, tools, reader, keys)
+    prover.passes_over(link.where for item in proven.chains for link in item.links)
+    prover.passes_over(link.where for link in proven.strays)
+    reached = [reach.place.folder for digest in proven.digests for reach in digest.reaches if reach.place]
+    folders = tuple(dict.fromkeys((*region.folders, *reached)))
+    looked = await look_around(left, folders, prover, reader, tools.store, dated=dated)
+    return replace(looked, unread=(*proven.unread, *looked.unread))
+
+
+class Settler:
+    """Judges one account-region from values alone."""
+
+    def __init__(self, proven: ProvenChains, results: Sequence[LogResult], scope: Scope, tools: Tools) -> None:
+        self._proven = proven
+        self._region = proven.region
+        self._results = results
+        self._scope = scope
+        self._window = scope.window
+        self._watch = tools.watch
+        self._dated = tools.store.dated
+        self._findings = FindingSet([proven.findings, *(result.findings for result in results)])
+
+    def settle(self, looked: Looked) -> RegionResult:
+        """Judge every chain, every hour and every file that is left."""
+        for failure in (*self._proven.failures, *(item for result in self._results for item in result.failures)):
+            self._add(self._cannot_list(failure))
+        for failure in looked.failures:
+            self._add(self._cannot_list(failure))
+        for finding in looked.unread if looked.left else ():
+            if finding.interval is None or not finding.interval.overlaps(self._window):  # else it is reported already
+                self._add(finding)
+        judgements = self._judge()
+        if looked.left and not any(chain.kind is Kind.STANDARD for chain in judgements):
+            nameless = self._region.nameless
+            judgements[nameless] = absent(nameless, self._window, self._vanished())
+        chains = self._chains(judgements, looked)
+        return RegionResult(
+            self._region,
+            tuple(chains[chain] for chain in sorted(chains, key=ChainId.sort_key)),
+            self._findings.freeze(),
+            self._proven.digests,
+            self._proven.keys,
+            sum(result.bytes_hashed for result in self._results),
+            tuple(item.chain for item in self._proven.chains if _any_proven(item.links)),
+        )
+
+    def _add(self, finding: Finding) -> None:
+        self._findings.add(finding)
+        self._watch.found(finding)
+
+    def _cannot_list(self, failure: Failure) -> Finding:
+        """A folder that cannot be listed: nobody can vouch for any of its hours."""
+        region = self._region
+        return Finding(
+            failure.rule,
+            Status.UNVERIFIABLE,
+            region.account,
+            region.region,
+            region.trail or None,
+            failure.where,
+            self._window,
+            failure.cause,
+            detail=failure.detail,
+        )
+
+    def _judge(self) -> dict[ChainId, Judgement]:
+        """Judge each selected chain, and say where one should be and is not."""
+        region, window, proven = self._region, self._window, self._proven
+        lost = [
+            Link(failure.where, window, DigestState.UNREADABLE, status=Status.UNVERIFIABLE)
+            for failure in proven.failures
+        ]
+        selected = [item for item in proven.chains if item.selected]
+        if lost and not any(item.chain.kind is Kind.STANDARD for item in selected):
+            selected.append(ChainLinks(region.nameless, (), selected=True))
+        out: dict[ChainId, Judgement] = {}
+        for item in selected:
+            held = [*item.links]
+            if item.chain.kind is Kind.STANDARD:
+                held += lost
+                held += self._cut_tail(item)
+            if held or item.earlier:
+                question = JudgeInput(window, self._scope.now, item.earlier, item.before)
+                out[item.chain] = judge(item.chain, held, question)
+        if not any(chain.kind is Kind.STANDARD for chain in out) and (region.expected or proven.strays):
+            out[region.nameless] = absent(region.nameless, window, self._vanished())
+        return out
+
+    def _vanished(self) -> Link | None:
+        """A digest of the window that CloudTrail says it delivered to a folder where there is none at all."""
+        delivered, folder = self._region.delivered, self._region.folders[0]
+        if delivered is None:
+            return None
+        where = Locator(folder.bucket, folder.path(DIGEST_KIND))  # its own stamp is not known
+        link = Link(where, Interval(delivered - TAIL, delivered), DigestState.MISSING)
+        return link if link.concerns(self._window) else None
+
+    def _cut_tail(self, item: ChainLinks) -> list[Link]:
+        """A digest of the window that CloudTrail says it delivered after the newest one there is."""
+        region, window = self._region, self._window
+        newest = item.newest.end if item.newest else window.start  # a chain without entries has only earlier digests
+        if region.delivered is None or newest >= window.end:
+            return []
+        if not tail_is_cut(newest, self._proven.written if self._dated else None, region.delivered):
+            return []
+        end = newest + HOUR
+        if item.newest and end > window.start:
+            where = Locator(item.newest.where.bucket, next_digest_key(region.folders[0], item.chain, end))
+            return [Link(where, Interval(newest, end), DigestState.MISSING)]
+        vanished = self._vanished()
+        return [vanished] if vanished else []
+
+    def _chains(self, judgements: Mapping[ChainId, Judgement], looked: Looked) -> dict[ChainId, ChainReport]:
+        """The record of each chain, and the rule for each file that no digest names by the hours in which it lies."""
+        logs = _log_counts(self._results)
+        chains = {chain: ChainReport(chain, logs=counts) for chain, counts in logs.items()}
+        for chain, judgement in judgements.items():
+            counted = logs.get(chain, Counts())
+            chains[chain] = ChainReport(chain, judgement.counts, counted, judgement.covered, judgement.gaps)
+            for finding in judgement.findings:
+                self._add(finding)
+        standard = {chain: item for chain, item in judgements.items() if chain.kind is Kind.STANDARD}
+        if standard:
+            self._judge_files(chains, standard, looked)
+        if self._proven.strays:
+            first = min(
+                chains, key=ChainId.sort_key
+            )  # what is no digest belongs to no chain and takes no hour from any
+            counts = Counts.of(link.status for link in self._proven.strays)
+            chains[first] = replace(chains[first], digests=chains[first].digests + counts)
+        return chains
+
+    def _judge_files(
+        self, chains: dict[ChainId, ChainReport], standard: Mapping[ChainId, Judgement], looked: Looked
+    ) -> None:
+        first = next(iter(standard))
+        links = {item.chain: item.links for item in self._proven.chains}
+        excused = self._region.excused or bool(self._proven.failures)
+        undigested: list[Placed] = []
+        statuses: list[Status | None] = []
+        for where, rule in judge_left(looked, links, standard, self._window, self._scope.now, excused=excused):
+            status = rules.RULES[rule].status
+            if status is not Status.NOTICE:
+                statuses.append(status)
+            if rule == rules.LOG_UNDIGESTED:
+                undigested.append(looked.left[where])
+            trail = first.trail or None
+            hours = _hour_of(where.key)
+            self._add(Finding(rule, status, self._region.account, self._region.region, trail, where, hours))
+            self._watch.checked(where, status, digest=False)
+        chains[first] = replace(chains[first], logs=chains[first].logs + Counts.of(statuses))
+        for chain in standard:
+            gaps = tuple(_with_logs(gap, undigested) for gap in chains[chain].gaps)
+            chains[chain] = replace(chains[chain], gaps=gaps)
+
+
+def _log_counts(results: Iterable[LogResult]) -> dict[ChainId, Counts]:
+    out: dict[ChainId, Counts] = {}
+    for result in results:
+        for chain, counts in result.counts:
+            out[chain] = out.get(chain, Counts()) + counts
+    return out
+
+
+def _status(link: Link) -> Status | None:
+    return Status.MISSING if link.state is DigestState.MISSING else link.status
+
+
+def _any_proven(links: Iterable[Link]) -> bool:
+    return any(link.state is DigestState.PROVEN for link in links)
+
+
+def _hour_of(key: str) -> Interval | None:
+    """The hour of the minute in a log's name."""
+    minute = log_minute(key)
+    if minute is None:
+        return None
+    start = minute - timedelta(minutes=minute.minute)
+    return Interval(start, start + HOUR)
+
+
+def _with_logs(gap: Gap, lying: Sequence[Placed]) -> Gap:
+    """The gap with the number of undigested logs in it."""
+    return Gap(gap.rule, gap.interval, sum(placed.belongs(gap.interval) for placed in lying))
