@@ -12,7 +12,7 @@ import msgspec
 
 from cloudtrail_validate.core import digest, rules
 from cloudtrail_validate.core.digest import Evidence, Fetched, LogReference, SignatureStatus
-from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, CustomerKeyError, StoreError
 from cloudtrail_validate.core.findings import Ledger
 from cloudtrail_validate.core.model import Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.core.signature import RegionKeys
@@ -57,9 +57,12 @@ class DigestReader:
         """One digest's evidence and the logs it names. None: it is not there."""
         async with self._limiter:
             try:
-                inflater, metadata = await self._store.digest(entry.where)
+                listed = entry.size if entry.modified is not None else None
+                inflater, metadata = await self._store.digest(entry.where, listed, entry.etag)
             except AbsentError:
                 return None, ()
+            except CustomerKeyError as error:
+                return digest.malformed(entry.where, entry.chain, entry.end, error.detail), ()
             except StoreError as error:
                 return digest.unreadable(entry.where, entry.chain, entry.end, error.cause, error.detail), ()
         content = inflater.finish()

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, CustomerKeyError, StoreError
 from cloudtrail_validate.core.findings import Ledger
 from cloudtrail_validate.core.gzip import Content, Flaw
 from cloudtrail_validate.core.model import ChainReport, Finding, Locator, Status
@@ -31,7 +31,7 @@ _QUEUED: Final = 4_000  # jobs that may wait, ~0.6 kB each
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One log to read. `size` and `modified` are what the listing said, None where it was not listed.
+    """One log to read. `size`, `modified` and `etag` are what the listing said, None and empty where it was not listed.
 
     `ended` is the end of the digest that names it (for a late log: when that digest itself was written);
     `chain` the record in which its outcome is counted.
@@ -43,6 +43,7 @@ class Job(msgspec.Struct, frozen=True):
     ended: datetime
     size: int | None
     modified: datetime | None
+    etag: str = ""
 
 
 def judge_content(sha256: str, content: Content) -> str | None:
@@ -132,7 +133,7 @@ class LogChecker:
         held = await self._budget.take(min(size, _LARGE_BYTES)) if size > _SMALL_BYTES else 0
         try:
             async with self._limiter:
-                answer = await self._store.content(job.where, job.size)
+                answer = await self._store.content(job.where, job.size, job.etag)
         except (AbsentError, StoreError) as error:
             self._account(job, error)
         else:
@@ -152,6 +153,8 @@ class LogChecker:
         """Count a log and report what is wrong with it."""
         if isinstance(answer, AbsentError):
             self._found(job, rules.LOG_MISSING, Status.MISSING)
+        elif isinstance(answer, CustomerKeyError):
+            self._found(job, rules.LOG_ALTERED, Status.ALTERED, error=answer)
         elif isinstance(answer, StoreError):
             self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, error=answer)
         else:
@@ -188,7 +191,7 @@ class LogChecker:
                 chain.region,
                 chain.trail or None,
                 job.where,
-                cause=error.cause if error else None,
+                cause=error.cause if error and status is Status.UNVERIFIABLE else None,
                 expected=job.sha256,
                 actual=content.sha256 if content and rule == rules.LOG_ALTERED else None,
                 detail=detail,

@@ -42,8 +42,8 @@ class Reference(msgspec.Struct, frozen=True):
         """The work of checking it, if there is any."""
         if self.chain is None:
             return []
-        size, modified = (info.size, info.modified) if info else (None, None)
-        return [Job(self.where, self.sha256, self.chain, self.ended, size, modified)]
+        size, modified, etag = (info.size, info.modified, info.etag) if info else (None, None, "")
+        return [Job(self.where, self.sha256, self.chain, self.ended, size, modified, etag)]
 
 
 def is_marker(info: ObjectInfo) -> bool:
