@@ -164,6 +164,13 @@ def unreadable(
     return Evidence(where, chain, interval, SignatureStatus.UNUSABLE, findings=(finding,))
 
 
+def malformed(where: Locator, chain: ChainId, end: datetime, detail: str) -> Evidence:
+    """Evidence for a digest that an edit of the bucket made unreadable, before any byte of it could be checked."""
+    interval = Interval(end - HOUR, end)
+    finding = _finding(rules.DIGEST_MALFORMED, chain, where, interval, detail=detail)
+    return Evidence(where, chain, interval, SignatureStatus.UNUSABLE, findings=(finding,))
+
+
 def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogReference, ...]]:
     """Check one digest by itself. Returns its evidence, and the logs it names whether or not it turns out proven."""
     where, chain = fetched.where, fetched.chain

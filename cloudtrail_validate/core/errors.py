@@ -30,6 +30,22 @@ class StoreError(Exception):
         return _restored, (self.cause, self.detail, self.code)
 
 
+class CustomerKeyError(StoreError):
+    """The object is encrypted with a key that its writer provided (SSE-C).
+
+    CloudTrail never does that, and only an edit of the bucket can bring it about: it counts as altered, not as
+    unreadable. Those who judge objects catch it before `StoreError`.
+    """
+
+    def __init__(
+        self, detail: str = "encrypted with a customer-provided key (SSE-C): CloudTrail never does that"
+    ) -> None:
+        super().__init__(Cause.ACCESS_DENIED, detail, code="InvalidRequest")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return CustomerKeyError, (self.detail,)
+
+
 def _restored(cause: Cause, detail: str, code: str) -> StoreError:
     return StoreError(cause, detail, code=code)
 

@@ -83,11 +83,12 @@ class Locator(NamedTuple):
 
 
 class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
-    """One line of a listing: key, size in bytes, time of the last write."""
+    """One line of a listing: key, size in bytes, time of the last write, ETag without its quotes (empty: none was given)."""
 
     key: str
     size: int
     modified: datetime
+    etag: str = ""
 
 
 class ChainId(msgspec.Struct, frozen=True, order=True):

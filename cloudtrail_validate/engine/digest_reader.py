@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.digest import Evidence, Fetched, LogReference
-from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, CustomerKeyError, StoreError
 from cloudtrail_validate.core.gzip import Content, Inflater
 from cloudtrail_validate.core.model import Locator
 from cloudtrail_validate.core.signature import RegionKeys
@@ -44,10 +44,12 @@ class DigestReader:
         """
         try:
             async with self._limiter:
-                inflater, metadata = await self._store.digest(entry.where)
+                inflater, metadata = await self._fetch(entry)
             return _observe(entry, inflater, metadata, keys)
         except AbsentError:
             return None, ()
+        except CustomerKeyError as error:
+            return digest.malformed(entry.where, entry.chain, entry.end, error.detail), ()
         except StoreError as error:
             return digest.unreadable(entry.where, entry.chain, entry.end, error.cause, error.detail), ()
         except Exception as error:
@@ -62,11 +64,15 @@ class DigestReader:
             return kept
         try:
             async with self._limiter:
-                inflater, _ = await self._store.digest(proven.entry.where)
+                inflater, _ = await self._fetch(proven.entry)
         except (AbsentError, StoreError):
             return None
         content = inflater.finish()
         return digest.references_in(inflater.kept()) if content.sha256 == proven.sha256 else None
+
+    async def _fetch(self, entry: Entry) -> tuple[Inflater, Mapping[str, str] | None]:
+        listed = entry.size if entry.modified is not None else None
+        return await self._store.digest(entry.where, listed, entry.etag)
 
     def keep(self, where: Locator, logs: tuple[LogReference, ...]) -> None:
         """Keep what a digest names, if there is room when what was kept first, and is wanted last, has gone."""

@@ -20,9 +20,9 @@ _AFTER_WINDOW = 3 * HOUR  # the digests that reach into the window's last hour, 
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A digest to read: end time from its key, place, chain, compressed size in bytes (0 where it was not listed).
+    """A digest to read: end time from its key, place, chain, compressed size in bytes, time of the last write and ETag.
 
-    Sorts by time.
+    Where it was not listed, the last three are 0, None and empty. Sorts by time.
     """
 
     end: datetime
@@ -30,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True):
     chain: ChainId
     size: int = 0
     modified: datetime | None = None
+    etag: str = ""
 
     def __lt__(self, other: Entry) -> bool:
         return (self.end, self.where) < (other.end, other.where)
@@ -85,7 +86,7 @@ def entry_of(folder: Folder, info: ObjectInfo) -> Entry | None:
     name = parse_digest_key(folder, info.key)
     if name is None:
         return None
-    return Entry(name.end, Locator(folder.bucket, info.key), name.chain, info.size, info.modified)
+    return Entry(name.end, Locator(folder.bucket, info.key), name.chain, info.size, info.modified, info.etag)
 
 
 def _in_place(entry: Entry, path: str) -> bool:
@@ -148,7 +149,7 @@ class Finder:
             if day.overlaps(self._window):
                 end = day.within(self._window).end
                 where = Locator(self._folders[0].bucket, info.key)
-                self._found.strays.append(Entry(end, where, self._nameless, info.size, info.modified))
+                self._found.strays.append(Entry(end, where, self._nameless, info.size, info.modified, info.etag))
 
     async def _look_beyond(self) -> None:
         """Where listed digests do not reach the window's edges, see whether the chain goes on before or after it."""

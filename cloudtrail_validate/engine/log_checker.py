@@ -125,7 +125,10 @@ class LogChecker:
         answer: Answer
         try:
             async with self._limiter:
-                answer = await self._store.content(job.log.where, job.info.size if job.info else None)
+                info = job.info
+                answer = await self._store.content(
+                    job.log.where, info.size if info else None, info.etag if info else ""
+                )
         except (AbsentError, StoreError) as error:
             answer = error
         except Exception as error:

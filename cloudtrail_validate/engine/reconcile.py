@@ -13,7 +13,7 @@ from typing import Final
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.digest import LogReference
-from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, CustomerKeyError, StoreError
 from cloudtrail_validate.core.findings import FindingSet, Watch
 from cloudtrail_validate.core.gzip import Content
 from cloudtrail_validate.core.model import Cause, ChainId, Counts, Finding, Locator, ObjectInfo, Status
@@ -56,6 +56,8 @@ class Outcomes:
             self._judge(job, answer)
         elif isinstance(answer, AbsentError):
             self._found(job, rules.LOG_MISSING, Status.MISSING)
+        elif isinstance(answer, CustomerKeyError):
+            self._found(job, rules.LOG_ALTERED, Status.ALTERED, detail=answer.detail)
         elif isinstance(answer, StoreError):
             self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, cause=answer.cause, detail=answer.detail)
         else:

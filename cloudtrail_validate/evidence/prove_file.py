@@ -266,7 +266,7 @@ class _Search:
         if link is None:
             return None
         where = link.where if self.folder.bucket else Locator("", link.where.key)
-        return Entry(link.interval.end, where, entry.chain, entry.size, entry.modified)
+        return Entry(link.interval.end, where, entry.chain, entry.size, entry.modified, entry.etag)
 
 
 def _answering(keys: RegionKeys) -> Callable[[str], Awaitable[RegionKeys]]:

@@ -138,29 +138,33 @@ class Tee:
         found = await self._source.exact(bucket, key)
         return found if found is not None else self._index.exact(Locator(self._bucket(bucket), key))
 
-    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+    async def digest(
+        self, where: Locator, size: int | None = None, etag: str = ""
+    ) -> tuple[Inflater, Mapping[str, str] | None]:
         """A digest and its metadata, both kept."""
-        stored = await self._take(where, digests=True)
+        stored = await self._take(where, size, etag, digests=True)
         return stored.inflater, stored.metadata
 
-    async def content(self, where: Locator, size: int | None) -> Content:  # noqa: ARG002  # the protocol's argument
+    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
         """A log's content, kept."""
-        return (await self._take(where, digests=False)).inflater.finish()
+        return (await self._take(where, size, etag, digests=False)).inflater.finish()
 
     async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
         """Several logs."""
         return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
 
-    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+    async def stored(
+        self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
+    ) -> Stored:
         """An object as stored: from the snapshot where it is there, else from the source, and not kept then."""
         held = self._bundle.held.get(path_of(self._named(where), self._main)[0])
         if held is None or not _is_of(held, self._named(where)):
-            return await self._source.stored(where, make)
+            return await self._source.stored(where, make, size, etag)
         inflater = make(held.size)
         try:
             await self._call(lambda: feed(self._bundle.root / held.path, inflater))
         except OSError:
-            return await self._source.stored(where, make)
+            return await self._source.stored(where, make, size, etag)
         return Stored(inflater, None, held.object.modified if held.object else None)
 
     async def close(self) -> None:
@@ -171,7 +175,7 @@ class Tee:
     async def keep(self, where: Locator, *, digests: bool) -> None:
         """Copy an object that nothing has read. One that is gone by now, or cannot be read, is no error."""
         try:
-            await self._take(where, digests=digests)
+            await self._take(where, None, "", digests=digests)
         except (AbsentError, StoreError):
             if self._named(where) not in self.left_out:
                 return
@@ -185,7 +189,7 @@ class Tee:
     def _named(self, where: Locator) -> Locator:
         return Locator(self._bucket(where.bucket), where.key)
 
-    async def _take(self, where: Locator, *, digests: bool) -> Stored:
+    async def _take(self, where: Locator, size: int | None, etag: str, *, digests: bool) -> Stored:
         """An object from the snapshot, where an intact copy of it is there, or else from the source into it."""
         if self.failure is not None:
             raise StoreError(Cause.NETWORK, str(self.failure))
@@ -199,7 +203,7 @@ class Tee:
                 stored = await self._call(lambda: self._reread(held, digests=digests))
                 if stored is not None:
                     return stored
-            return await self._fetch(where, path, reason, digests=digests)
+            return await self._fetch(where, size, etag, path, reason, digests=digests)
         except SnapshotError as error:
             self._fail(error)
             raise StoreError(Cause.NETWORK, str(error)) from error
@@ -208,7 +212,9 @@ class Tee:
         """Nothing more is copied; the first error is the one that is told."""
         self.failure = self.failure or error
 
-    async def _fetch(self, where: Locator, path: str, reason: str, *, digests: bool) -> Stored:
+    async def _fetch(
+        self, where: Locator, size: int | None, etag: str, path: str, reason: str, *, digests: bool
+    ) -> Stored:
         named = self._named(where)
         attempts: list[Copy] = []
 
@@ -219,7 +225,7 @@ class Tee:
             return attempts[-1]
 
         try:
-            stored = await self._source.stored(where, make)
+            stored = await self._source.stored(where, make, size, etag)
             copy = attempts[-1]
             if path:
                 reason = await self._call(lambda: self._settle(copy, stored, path, named, digests=digests))

@@ -77,7 +77,12 @@ class ReplayStore:
         """The object of exactly this key."""
         return self._index.exact(Locator(self._bucket(bucket), key))
 
-    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+    async def digest(
+        self,
+        where: Locator,
+        size: int | None = None,  # noqa: ARG002  # the protocol's arguments
+        etag: str = "",  # noqa: ARG002  # the protocol's arguments
+    ) -> tuple[Inflater, Mapping[str, str] | None]:
         """A digest and the metadata that were kept with it."""
 
         def make(size: int | None) -> Inflater:
@@ -87,7 +92,7 @@ class ReplayStore:
         stored = await self.stored(where, make)
         return stored.inflater, stored.metadata
 
-    async def content(self, where: Locator, size: int | None) -> Content:  # noqa: ARG002  # the protocol's argument
+    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:  # noqa: ARG002  # the protocol's arguments
         """A log's content."""
         return (await self.stored(where, lambda _: Inflater(accept_plain=not self.dated))).inflater.finish()
 
@@ -95,7 +100,13 @@ class ReplayStore:
         """Several logs."""
         return [await outcome(self.content(where, None)) for where in places]
 
-    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+    async def stored(
+        self,
+        where: Locator,
+        make: Callable[[int | None], Inflater],
+        size: int | None = None,  # noqa: ARG002  # the protocol's arguments
+        etag: str = "",  # noqa: ARG002  # the protocol's arguments
+    ) -> Stored:
         """A file of the snapshot. What was left out raises what hindered it then."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, where, make)
 

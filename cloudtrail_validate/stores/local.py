@@ -81,7 +81,9 @@ class Local:
         except AbsentError:
             return None
 
-    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+    async def digest(
+        self, where: Locator, size: int | None = None, etag: str = ""
+    ) -> tuple[Inflater, Mapping[str, str] | None]:
         """A digest, and what its sidecar says where it has one."""
 
         def read() -> tuple[Inflater, Mapping[str, str] | None]:
@@ -92,7 +94,7 @@ class Local:
 
         return await self._call(read)
 
-    async def content(self, where: Locator, size: int | None) -> Content:
+    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
         """A log, gzip or inflated."""
         (hashed,) = await self.contents([where])
         if not isinstance(hashed, Content):
@@ -115,7 +117,9 @@ class Local:
                 return await self._starting.result().hash(paths)
         return await self._call(lambda: [hash_file(path) for path in paths])
 
-    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+    async def stored(
+        self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
+    ) -> Stored:
         """A file as it lies there, with what its sidecar says where it has one."""
 
         def read() -> Stored:

@@ -54,21 +54,31 @@ class Lister(Protocol):
 
 
 class Reader(Protocol):
-    """Reads objects, whole, without ever holding more of one than a bounded piece beyond what the inflater keeps."""
+    """Reads objects, whole, without ever holding more of one than a bounded piece beyond what the inflater keeps.
 
-    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+    `size` (bytes) and `etag` are what the listing said of the object, None and empty where it was not listed. A store that
+    reads over a network takes nothing for the object's content that differs from them: it asks again, the listing too.
+
+    Besides `AbsentError` and `StoreError` all of them raise `CustomerKeyError`, which is a `StoreError` and means an edit.
+    """
+
+    async def digest(
+        self, where: Locator, size: int | None = None, etag: str = ""
+    ) -> tuple[Inflater, Mapping[str, str] | None]:
         """A digest's content in the inflater that took it, and its metadata (None: this store cannot know it)."""
         ...
 
-    async def content(self, where: Locator, size: int | None) -> Content:
-        """What a log's content is. `size` is what the listing said, in bytes, where it was listed."""
+    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
+        """What a log's content is."""
         ...
 
     async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
         """What several logs' contents are, or why they could not be read, in their order."""
         ...
 
-    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+    async def stored(
+        self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
+    ) -> Stored:
         """An object of any sort, its bytes exactly as stored fed to what `make` makes of its size in bytes.
 
         `make` is called again for each attempt; `feed` runs on a thread. What it raises comes through as it is, unless

@@ -132,11 +132,16 @@ class S3:
         """What botocore lists under exactly this key."""
         return await (await self._exact_bucket(bucket)).info(key)
 
-    async def digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+    async def digest(
+        self,
+        where: Locator,
+        size: int | None = None,  # noqa: ARG002
+        etag: str = "",  # noqa: ARG002
+    ) -> tuple[Inflater, Mapping[str, str] | None]:
         """A digest and its user metadata."""
         return await self._insist(lambda: self._digest(where))
 
-    async def content(self, where: Locator, size: int | None) -> Content:
+    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:  # noqa: ARG002
         """A log's content: small ones whole, large ones as a stream, inflated where it does not hold up the loop."""
         return await self._insist(lambda: self._content(where, size))
 
@@ -144,7 +149,13 @@ class S3:
         """Several logs at once."""
         return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
 
-    async def stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
+    async def stored(
+        self,
+        where: Locator,
+        make: Callable[[int | None], Inflater],
+        size: int | None = None,  # noqa: ARG002
+        etag: str = "",  # noqa: ARG002
+    ) -> Stored:
         """An object as it is stored, streamed."""
         return await self._insist(lambda: self._stored(where, make))
 

@@ -89,9 +89,11 @@ def test_no_digest_is_read_again_for_what_is_left(tmp_path: Path, monkeypatch: p
     read: Counter[str] = Counter()
     digest = Local.digest
 
-    async def counted(store: Local, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
+    async def counted(
+        store: Local, where: Locator, size: int | None = None, etag: str = ""
+    ) -> tuple[Inflater, Mapping[str, str] | None]:
         read[where.key] += 1
-        return await digest(store, where)
+        return await digest(store, where, size, etag)
 
     monkeypatch.setattr(Local, "digest", counted)
     planted = {"do": "put", "key": LATE.replace("123456789012", "111122223333"), "text": "{}"}

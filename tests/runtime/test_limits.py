@@ -200,8 +200,8 @@ def test_work_that_waits_is_taken_up_when_more_may_be_in_flight(clock: Clock) ->
         dated, batch, workers = True, 1, None
         under_way = most = 0
 
-        async def content(self, where: Locator, size: int | None) -> Content:
-            assert (where.bucket, size) == ("", None)
+        async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
+            assert (where.bucket, size, etag) == ("", None, "")
             self.under_way += 1
             self.most = max(self.most, self.under_way)
             for _ in range(20):
