@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import no_output, silence_output
+from cloudtrail_validate.cli import no_output, silence_output, telling
 from cloudtrail_validate.cli.files import check_writable, write_whole
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.model import Locator, Status
@@ -69,6 +69,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     "--versions", is_flag=True, help="Look for the originals of altered or missing files among their versions."
 )
 @click.option("--lookup-events", is_flag=True, help="Ask CloudTrail's event history, too, what explains a gap.")
+@telling.telling_options
 @click.option("--verbose", is_flag=True, help="List every digest and log, not only findings.")
 @click.option("--no-progress", is_flag=True, help="No progress bar, even on a terminal.")
 def command(**options: Any) -> int:
@@ -82,26 +83,67 @@ def command(**options: Any) -> int:
     now = now_utc()
     try:
         _check_outputs(format_, outputs)
+        plan = telling.take(options, format_is_table=format_ == formats.TABLE)
         request = build_request(options, now)
         request.check(now)
     except RequestError as error:
         raise click.UsageError(str(error)) from error
     objects = Objects(to_error=format_ != formats.TABLE) if verbose else None
+    try:
+        code, result = _validate(request, now, format_, outputs, plan, objects, quiet=no_progress)
+    except _Refusal as refusal:
+        telling.tell_refusal(plan, request, now, refusal)
+        raise
+    telling.beat(plan, result, code)
+    return code
+
+
+def _validate(
+    request: Request,
+    now: datetime,
+    format_: str,
+    outputs: tuple[Path, ...],
+    plan: telling.Telling,
+    objects: Objects | None,
+    *,
+    quiet: bool,
+) -> tuple[int, Result]:
+    """Run, write the files, tell who is to be told, and write what belongs on standard output."""
     if format_ == formats.STREAM:
         from cloudtrail_validate.cli.stream import JsonLines
 
         lines = JsonLines(request, now)
-        result = execute(request, now, objects, companion=lines, quiet=no_progress)
-        write_files(result, outputs)
+        result = _run_and_tell(request, now, objects, outputs, plan, companion=lines, quiet=quiet)
         lines.finish(result)
         told = lines.whole
     else:
-        result = execute(request, now, objects, quiet=no_progress)
-        write_files(result, outputs)
+        result = _run_and_tell(request, now, objects, outputs, plan, quiet=quiet)
         told = render(result, format_)
     if result.interrupted:
-        return INTERRUPTED
-    return result.report.exit_code if told or result.report.exit_code != ExitCode.VALID else ExitCode.UNPROVEN
+        return INTERRUPTED, result
+    code = result.report.exit_code
+    return (code if told or code != ExitCode.VALID else ExitCode.UNPROVEN), result
+
+
+def _run_and_tell(
+    request: Request,
+    now: datetime,
+    listener: Listener | None,
+    outputs: tuple[Path, ...],
+    plan: telling.Telling,
+    *,
+    companion: Companion | None = None,
+    quiet: bool,
+) -> Result:
+    """The files are written before anybody is told, and once more with what became of that."""
+    result = execute(request, now, listener, companion=companion, quiet=quiet)
+    write_files(result, outputs)
+    if plan.anybody:
+        result = telling.tell(plan, result)
+        write_files(result, outputs)
+    if result.interrupted:
+        click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
+    return result
 
 
 def build_request(options: dict[str, Any], now: datetime) -> Request:
@@ -156,8 +198,6 @@ def write_files(result: Result, outputs: tuple[Path, ...]) -> None:
                 write_whole(path, formats.renderer(name)(result.report))
             except OSError as error:
                 click.echo(f"ctvalidate: --output: cannot write {path}: {error.strerror}", err=True)
-    if result.interrupted:
-        click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
 
 
 def render(result: Result, format_: str) -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     "ExitCode",
     "FindingRecord",
     "GapRecord",
+    "NotificationRecord",
     "PublicKeyRecord",
     "Report",
     "RequestEcho",
@@ -164,8 +165,22 @@ class PublicKeyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     source: str
 
 
+class NotificationRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of one `--notify` or `--metrics` target: no word of it counts in verdict and exit code.
+
+    `target` is without secrets: of a webhook's URL only the host. `detail` says what failed or was left out.
+    """
+
+    target: str
+    outcome: Literal["sent", "not-due", "failed"]
+    detail: str | None = None
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole answer, as published (`ctvalidate schema`)."""
+    """The whole answer, as published (`ctvalidate schema`).
+
+    `notifications` is there only where somebody was to be told.
+    """
 
     schema: Literal["ctvalidate.report/1"] = SCHEMA
     verdict: Verdict
@@ -178,6 +193,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     findings: tuple[FindingRecord, ...]
     public_keys: tuple[PublicKeyRecord, ...]
     findings_truncated: bool
+    notifications: tuple[NotificationRecord, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def from_json(data: bytes | str) -> Report:

@@ -8,8 +8,10 @@ its region in the resource as well. Limits of length: Security Hub API reference
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
+
+import msgspec
 
 from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.model import Status, isoformat
@@ -42,22 +44,29 @@ _TYPES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Home:
-    """Where the findings of a report are imported."""
+class Importer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who imports findings where, None for each finding's own account or region; and of which run they are."""
 
     account: str | None
     region: str | None
+    now: datetime
+    trail_arn: str | None
+    version: str
 
 
 def render(report: Report) -> str:
     """A JSON array of findings with a closing newline; empty where nothing was found."""
     trail = parse_trail_arn(report.request.trail_arn or "")
     caller = account_of(":".join((report.run.caller_arn or "").split(":")[4:5]))
-    home = _Home(caller or (trail.account if trail else None), trail.region if trail else None)
+    importer = Importer(
+        account=caller or (trail.account if trail else None),
+        region=trail.region if trail else None,
+        now=report.run.finished,
+        trail_arn=report.request.trail_arn,
+        version=report.tool.version,
+    )
     ids = identities(report.findings)
-    findings = [_finding(finding, ids[i], home, report) for i, finding in enumerate(report.findings)]
-    return to_json(findings) + "\n"
+    return to_json([security_finding(finding, ids[i], importer) for i, finding in enumerate(report.findings)]) + "\n"
 
 
 def cut(text: str, limit: int) -> str:
@@ -69,10 +78,11 @@ def cut(text: str, limit: int) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def _finding(finding: FindingRecord, identity: str, home: _Home, report: Report) -> dict[str, Any]:
-    account = home.account or account_of(finding.account) or _NO_ACCOUNT
-    region = home.region or region_of(finding.region) or "us-east-1"
-    now = isoformat(report.run.finished)
+def security_finding(finding: FindingRecord, identity: str, importer: Importer) -> dict[str, Any]:
+    """One finding in the AWS Security Finding Format, as new."""
+    account = importer.account or account_of(finding.account) or _NO_ACCOUNT
+    region = importer.region or region_of(finding.region) or "us-east-1"
+    now = isoformat(importer.now)
     rule = RULES.get(finding.rule)
     out: dict[str, Any] = {
         "SchemaVersion": "2018-10-08",
@@ -88,8 +98,8 @@ def _finding(finding: FindingRecord, identity: str, home: _Home, report: Report)
         "Severity": {"Label": severity(finding.status).upper(), "Original": str(finding.status)},
         "Title": cut(f"CloudTrail: {title(finding.rule)}", _TITLE),
         "Description": cut(finding.message, _DESCRIPTION) or "-",
-        "ProductFields": _fields(finding, report),
-        "Resources": [_resource(finding, report)],
+        "ProductFields": _fields(finding, importer.version),
+        "Resources": [_resource(finding, importer.trail_arn)],
         "Workflow": {"Status": "NEW"},
         "RecordState": "ACTIVE",
     }
@@ -98,7 +108,7 @@ def _finding(finding: FindingRecord, identity: str, home: _Home, report: Report)
     return out
 
 
-def _fields(finding: FindingRecord, report: Report) -> dict[str, str]:
+def _fields(finding: FindingRecord, version: str) -> dict[str, str]:
     facts = {
         "Status": finding.status,
         "Account": finding.account,
@@ -111,16 +121,16 @@ def _fields(finding: FindingRecord, report: Report) -> dict[str, str]:
         "Cause": finding.cause,
         "Expected": finding.expected,
         "Actual": finding.actual,
-        "Version": report.tool.version,
+        "Version": version,
     } | {f"Explanation/{number:02}": line for number, line in enumerate(explanations(finding), 1)}
     return {f"ctvalidate/{name}": cut(str(value), _FIELD) for name, value in facts.items() if value and value.strip()}
 
 
-def _resource(finding: FindingRecord, report: Report) -> dict[str, Any]:
+def _resource(finding: FindingRecord, trail_arn: str | None) -> dict[str, Any]:
     arn, region = object_arn(finding), region_of(finding.region)
     of = partition(region)
-    if arn is None and report.request.trail_arn and finding.key is None:
-        kind, name = "AwsCloudTrailTrail", cut(report.request.trail_arn, 512)
+    if arn is None and trail_arn and finding.key is None:
+        kind, name = "AwsCloudTrailTrail", cut(trail_arn, 512)
     else:
         kind, name = ("AwsS3Object", arn) if arn else ("Other", cut(finding.key or _place(finding), 512))
     resource: dict[str, Any] = {"Type": kind, "Id": name}

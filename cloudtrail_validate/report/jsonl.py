@@ -3,7 +3,7 @@
     {"type": "run", "schema": "ctvalidate.report/1", "tool": {…}, "started": T, "request": {…}}   first
     {"type": "finding", …}      each as `findings[]` of the JSON report: in a stream as found, in a document worst first
     {"type": "chain", …}        each as `chains[]`
-    {"type": "summary", "verdict", "exit_code", "run", "summary", "public_keys", "findings_truncated"}   last
+    {"type": "summary", "verdict", "exit_code", "run", "summary", "public_keys", "findings_truncated", …}   last
 
 A stream without its summary is a run that was cut off, and proves nothing.
 """
@@ -52,6 +52,8 @@ def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
         "public_keys": report.public_keys,
         "findings_truncated": report.findings_truncated if truncated is None else truncated,
     }
+    if report.notifications is not msgspec.UNSET:
+        summary["notifications"] = report.notifications
     return "".join(map(chain_line, report.chains)) + _line("summary", summary)
 
 
