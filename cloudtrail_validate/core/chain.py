@@ -48,6 +48,16 @@ class Link(msgspec.Struct, frozen=True):
     previous: Locator | None = None
     status: Status | None = None
     claimed: str | None = None  # of a missing digest: the SHA-256 that its proven successor holds of it
+    logs: int = 0  # that it names
+
+    @property
+    def covers(self) -> Interval:
+        """The hours for which the digest answers: its own, or none from its end on (CONTRACT: "What proves an hour").
+
+        A starting digest that names no logs bears the hour *before* logging began, and proves nothing about it.
+        """
+        silent = self.starting and not self.logs
+        return Interval(self.interval.end, self.interval.end) if silent else self.interval
 
     def concerns(self, window: Interval) -> bool:
         """Whether the digest overlaps the window, an empty interval counting as its instant."""
@@ -117,7 +127,7 @@ class Prover:
         )
         previous = evidence.previous.where if evidence.previous else None
         interval = evidence.says if proven and evidence.says else evidence.interval
-        link = Link(evidence.where, interval, state, evidence.starting, previous, status)
+        link = Link(evidence.where, interval, state, evidence.starting, previous, status, logs=evidence.logs)
         return link, tuple(findings)
 
 
@@ -159,13 +169,14 @@ def judge(chain: ChainId, links: Iterable[Link], question: JudgeInput) -> Judgem
     inside = [link for link in ordered if link.concerns(question.window)]
     counts = Counts.of(Status.MISSING if link.state is DigestState.MISSING else link.status for link in inside)
     findings = [_missing(chain, link) for link in inside if link.state is DigestState.MISSING]
-    covered = union(link.interval.within(question.window) for link in inside if link.state is DigestState.PROVEN)
+    covered = union(link.covers.within(question.window) for link in inside if link.state is DigestState.PROVEN)
     orphans = _orphans(ordered)
     findings += [_notice(rules.DIGEST_UNLINKED, chain, link) for link in inside if link.where in orphans]
     gaps: list[Gap] = []
     if chain.kind is Kind.STANDARD:
-        for hole in subtract(question.counted, covered):
+        for hole in _holes(question.counted, covered, ordered):
             gaps += _explain(hole, ordered, question)
+        gaps = _joined(gaps)
         findings += [_gap(chain, gap) for gap in gaps]
         findings += [
             _notice(rules.CHAIN_RESTART, chain, link)
@@ -241,13 +252,32 @@ def _orphans(ordered: Sequence[Link]) -> frozenset[Locator]:
 
 
 def _restarts(link: Link, ordered: Sequence[Link]) -> bool:
-    """Whether a starting digest takes over from an older chain with no hour lost."""
+    """Whether a starting digest takes over from an older chain with no hour lost: that one still ran when it began."""
     if not link.starting or link.state is not DigestState.PROVEN:
         return False
-    return any(
-        other.where != link.where and link.interval.start <= other.interval.end <= link.interval.end
-        for other in ordered
-    )
+    begins = link.covers.start
+    return any(other.covers.start < begins <= other.covers.end for other in ordered if other.where != link.where)
+
+
+def _holes(counted: Interval, covered: Span, ordered: Iterable[Link]) -> list[Interval]:
+    """What no proven digest covers, cut where a chain began: before and after, different things explain it."""
+    begun = sorted({link.covers.end for link in ordered if link.starting and link.state is DigestState.PROVEN})
+    out: list[Interval] = []
+    for hole in subtract(counted, covered):
+        cuts = [hole.start, *(moment for moment in begun if hole.start < moment < hole.end), hole.end]
+        out += [Interval(*pair) for pair in pairwise(cuts)]
+    return out
+
+
+def _joined(gaps: Iterable[Gap]) -> list[Gap]:
+    """The same gaps, those that adjoin under one name as one."""
+    out: list[Gap] = []
+    for gap in gaps:
+        if out and out[-1].rule == gap.rule and out[-1].interval.end == gap.interval.start:
+            out[-1] = Gap(gap.rule, Interval(out[-1].interval.start, gap.interval.end))
+        else:
+            out.append(gap)
+    return out
 
 
 def _explain(hole: Interval, ordered: Sequence[Link], question: JudgeInput) -> list[Gap]:
@@ -257,8 +287,8 @@ def _explain(hole: Interval, ordered: Sequence[Link], question: JudgeInput) -> l
     before = question.earlier or bool(lost) or any(link.interval.end <= hole.start for link in ordered)
     proven = [link for link in ordered if link.state is DigestState.PROVEN]
     following = min(
-        (link for link in proven if link.interval.start >= cut and link.interval.end >= hole.end),
-        key=attrgetter("interval"),
+        (link for link in proven if link.covers.start >= cut and link.covers.end >= hole.end),
+        key=attrgetter("covers"),
         default=None,
     )
     rest = Interval(cut, hole.end)
@@ -272,8 +302,10 @@ def _explain(hole: Interval, ordered: Sequence[Link], question: JudgeInput) -> l
         return [Gap(rule, hole)]
     gaps = [Gap(rules.GAP_BROKEN, Interval(hole.start, cut))] if cut > hole.start else []
     since = rest.start  # the end of the newest digest
-    if question.earlier and rest.start == question.window.start:
-        since = question.before or EPOCH
+    if since == question.window.start:
+        ended = [link.interval.end for link in proven if link.interval.end <= since]
+        ended += [question.before or EPOCH] if question.earlier else []
+        since = max(ended, default=since)
     pending = rule == rules.GAP_TAIL and question.now - since <= TAIL
     if rest.start < rest.end and not pending:
         gaps.append(Gap(rule, rest))

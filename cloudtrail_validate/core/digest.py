@@ -95,7 +95,7 @@ class Evidence(msgspec.Struct, frozen=True):
     `interval` is the hour before the stamp in the key. `says` are the hours that the content names (None where it could
     not be parsed): they count only once the content is proven, or an edit of the times could move its own finding out
     of the window. `signature` is hex as found beside the object. `previous` is None in a starting digest and in a digest
-    that could not be parsed (`own` is UNUSABLE then).
+    that could not be parsed (`own` is UNUSABLE then). `logs` is the number of logs that it names.
     """
 
     where: Locator
@@ -109,6 +109,7 @@ class Evidence(msgspec.Struct, frozen=True):
     end_text: str = ""
     previous: Claim | None = None
     findings: tuple[Finding, ...] = ()
+    logs: int = 0
 
     @property
     def starting(self) -> bool:
@@ -225,7 +226,7 @@ def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogRefe
         )
     trailing = _finding(rules.DIGEST_TRAILING_DATA, chain, where, stamped) if fetched.flaw is Flaw.TRAILING else None
     findings = tuple(item for item in (trailing, finding) if item is not None)
-    return replace(evidence, own=own, findings=findings), references
+    return replace(evidence, own=own, findings=findings, logs=len(references)), references
 
 
 def references_in(content: bytes) -> tuple[LogReference, ...]:

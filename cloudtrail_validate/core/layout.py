@@ -29,7 +29,7 @@ _DIGEST_NAME = re.compile(
     r"_(?P<stamp>[0-9]{8}T[0-9]{6}Z)(?P<backfill>_backfill)?\.json\.gz"
 )
 _LOG_NAME = re.compile(
-    r"(?P<account>[0-9]{12})_CloudTrail(?:-[A-Za-z]+)?_(?P<region>[a-z0-9-]+)_(?P<stamp>[0-9]{8}T[0-9]{4}Z)"
+    r"(?P<account>[0-9]{12})_(?P<kind>CloudTrail(?:-[A-Za-z]+)?)_(?P<region>[a-z0-9-]+)_(?P<stamp>[0-9]{8}T[0-9]{4}Z)"
     r"_[A-Za-z0-9]{1,64}\.json(?:\.gz)?"
 )
 # Greedy: a prefix may itself look like a folder (`111122223333/CloudTrail`); the last `AWSLogs/` is CloudTrail's own.
@@ -39,6 +39,7 @@ _FOLDER = re.compile(
     re.DOTALL,
 )
 _BASE_ORGANIZATION = re.compile(r"(?:.*/)?AWSLogs/(?P<organization>o-[a-z0-9]{10,32})/", re.DOTALL)
+_MIDNIGHT = timedelta(minutes=5)  # a name's minute is -262 s … +200 s off its delivery, 35 genuine files
 _YEARS = range(2000, 9000)  # CloudTrail began in 2013; sums with a time at either end of datetime's range overflow
 _DAY = re.compile(r"(?P<year>[0-9]{4})/(?P<month>[0-9]{2})/(?P<day>[0-9]{2})/")
 
@@ -102,6 +103,26 @@ def log_minute(key: str) -> datetime | None:
     """The minute in a log file's name, or None where the name is no log name."""
     match = _LOG_NAME.fullmatch(key.rpartition("/")[2])
     return _stamp(match["stamp"]) if match else None
+
+
+def is_log_key(key: str) -> bool:
+    """Whether CloudTrail could have written a log under this key.
+
+    Its name is of the account, kind and region of its folder, and it lies right in the folder of its date. Around midnight
+    that may be the day beside it: a name's minute and the delivery differ by minutes.
+    """
+    folder, match = _FOLDER.match(key), _LOG_NAME.fullmatch(key.rpartition("/")[2])
+    if folder is None or match is None or any(match[part] != folder[part] for part in ("account", "kind", "region")):
+        return False
+    minute, day = _stamp(match["stamp"]), _DAY.fullmatch(key[folder.end() :].rpartition("/")[0] + "/")
+    if minute is None or day is None:
+        return False
+    return any(day[0] == f"{day_path(minute + shift)}/" for shift in (-_MIDNIGHT, _MIDNIGHT))
+
+
+def plausible(moment: datetime | None) -> datetime | None:
+    """The moment, or None where it lies outside the years in which any log can: a local copy's times are anybody's."""
+    return moment if moment is not None and moment.year in _YEARS else None
 
 
 def folder_day(key: str, path: str | None = None) -> Interval | None:

@@ -32,7 +32,8 @@ class Naive:
             if item["previous"] and self.proven(item) and item["previous"]["where"] not in present
         }
         for place, stamp in absent.items():
-            row = {"where": place, "hours": stamped_hour(stamp), "state": "missing", "status": "missing"}
+            hours = stamped_hour(stamp)
+            row = {"where": place, "hours": hours, "answers": hours, "state": "missing", "status": "missing"}
             self.rows.append(row | {"findings": [("digest-missing", "missing")], "previous": None, "starting": False})
         self.rows.sort(key=lambda row: (row["hours"][1], row["where"]))
         for row in self.rows:
@@ -96,14 +97,19 @@ class Naive:
         status = next((s for s in ("altered", "unverifiable") if s in [status for _, status in found]), None)
         proven = self.proven(item)
         state = "proven" if proven else "unreadable" if status == "unverifiable" else "unproven"
+        hours = item["says"] if proven else stamped_hour(item["stamp"])
+        starting = not item["rule"] and not item["previous"]
+        # Logging began at its end, and about the hour before that it proves nothing.
+        before_logging = starting and not item["logs"]
         return {
             "where": item["where"],
-            "hours": item["says"] if proven else stamped_hour(item["stamp"]),
+            "hours": hours,
+            "answers": (hours[1], hours[1]) if before_logging else hours,
             "state": state,
             "status": status,
             "findings": found,
             "previous": item["previous"] and item["previous"]["where"],
-            "starting": not item["rule"] and not item["previous"],
+            "starting": starting,
         }
 
     # -- what the digests say together ---------------------------------------------------------------------------------
@@ -118,9 +124,10 @@ class Naive:
         return any(other["hours"][1] <= row["hours"][1] for other in led_to)
 
     def _restart(self, row: Facts) -> bool:
-        start, end = row["hours"]
-        others = [other for other in self.rows if other is not row]
-        adjoined = any(start <= other["hours"][1] <= end for other in others)
+        """Another chain that began before ran until this one did, or longer."""
+        begins = row["answers"][0]
+        others = [other["answers"] for other in self.rows if other is not row]
+        adjoined = any(start < begins <= end for start, end in others)
         return row["state"] == "proven" and row["starting"] and not row["orphan"] and adjoined
 
     def inside(self) -> list[Facts]:
@@ -154,7 +161,11 @@ class Naive:
         return [row["hours"] for row in self.rows if row["state"] in states]
 
     def covered(self, moment: datetime) -> bool:
-        return any(start <= moment < end for start, end in self.of("proven"))
+        return any(start <= moment < end for start, end in self._answers())
+
+    def _answers(self) -> list[Span]:
+        """The hours about which proven digests say anything, those of none as the instant at which logging began."""
+        return [row["answers"] for row in self.rows if row["state"] == "proven"]
 
     def gaps(self) -> list[tuple[str, datetime, datetime]]:
         """The uncovered units, with the same name joined."""
@@ -162,21 +173,31 @@ class Naive:
         for hole in self._holes():
             named = [(moment, self._name(moment, hole)) for moment in hole]
             tail = [moment for moment, rule in named if rule == "gap-tail"]
-            if tail and self.history.now - tail[0] <= PENDING:
+            if tail and self.history.now - self._newest(tail[0]) <= PENDING:
                 named = [(moment, rule) for moment, rule in named if rule != "gap-tail"]
-            for index, (moment, rule) in enumerate(named):
-                if index and named[index - 1][1] == rule:
+            for moment, rule in named:
+                if out and out[-1][0] == rule and out[-1][2] == moment:
                     out[-1] = (rule, out[-1][1], moment + UNIT)
                 else:
                     out.append((rule, moment, moment + UNIT))
         return out
 
+    def _newest(self, tail: datetime) -> datetime:
+        """When the newest digest ended after which the tail comes: with the tail's beginning, unless that is the window's."""
+        if tail != self.history.window.start:
+            return tail
+        ended = [end for _, end in self.of("proven") if end <= tail]
+        long_ago = [tail - timedelta(days=9999)] if self.history.earlier else []
+        return max(ended + long_ago, default=tail)
+
     def _holes(self) -> list[list[datetime]]:
+        """The uncovered units side by side; where a chain begins, another hole begins."""
         holes: list[list[datetime]] = []
+        begun = [row["answers"][1] for row in self.rows if row["state"] == "proven" and row["starting"]]
         previous = False
         for moment in self.units():
             bare = not self.covered(moment)
-            if bare and not previous:
+            if bare and (not previous or moment in begun):
                 holes.append([])
             if bare:
                 holes[-1].append(moment)
@@ -188,11 +209,11 @@ class Naive:
         lost = [span for span in self.of("unproven", "unreadable", "missing") if span[0] < end and first < span[1]]
         if any(span[1] > moment for span in lost):
             return "gap-broken"
-        after = [row for row in self.rows if row["state"] == "proven" and row["hours"][0] > moment]
-        after = [row for row in after if row["hours"][1] >= end]
+        after = [row for row in self.rows if row["state"] == "proven" and row["answers"][0] > moment]
+        after = [row for row in after if row["answers"][1] >= end]
         if not after:
             return "gap-tail"
-        following = min(after, key=lambda row: (row["hours"], row["where"]))
+        following = min(after, key=lambda row: (row["answers"], row["where"]))
         if not following["starting"]:
             return "gap-broken"
         older = self.history.earlier or lost or any(row["hours"][1] <= first for row in self.rows)
