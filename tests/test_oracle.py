@@ -194,7 +194,7 @@ class Objects:
     def finding(self, finding: Finding) -> None:
         """Findings are in the report."""
 
-    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:  # noqa: ARG002  # Listener's
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:  # Listener's
         self.said[where.key] = status
 
 

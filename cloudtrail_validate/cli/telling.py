@@ -117,7 +117,7 @@ def tell(plan: Telling, result: Result, previous: OpenFindings | None = None) ->
     from cloudtrail_validate.notify.deliver import OwnSurroundings, When, notify
 
     around = OwnSurroundings(plan.profile)
-    tally = result.outcome.ledger.tally
+    tally = result.outcome.findings.tally
     told = notify(
         result.report,
         previous,
@@ -142,7 +142,7 @@ def _write_metrics(plan: Telling, report: Report, result: Result, around: Any) -
 
     def write(target: MetricsTarget) -> None:
         try:
-            target.write(report, result.outcome.ledger.tally, around)
+            target.write(report, result.outcome.findings.tally, around)
         except MetricsError as error:
             raise DeliveryError(str(error)) from error
 
