@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from cloudtrail_validate.core.errors import AccessError, BucketAbsentError, ConfigurationError, StoreError
+from cloudtrail_validate.core.errors import (
+    AbsentError,
+    AccessError,
+    BucketAbsentError,
+    ConfigurationError,
+    InternalError,
+    RequestError,
+    StoreError,
+)
 from cloudtrail_validate.core.findings import Listener, Progress, Watch
 from cloudtrail_validate.core.layout import base_of
 from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.plan import Target
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.report import Report, RequestEcho, Run
 from cloudtrail_validate.report.build import Evidence, build
@@ -23,6 +34,9 @@ from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.runtime.limits import Timeouts
 from cloudtrail_validate.runtime.loop import in_daemon_thread, run_loop
 from cloudtrail_validate.session import Session, open_session
+
+if TYPE_CHECKING:
+    import boto3
 
 
 class Companion(Listener, Protocol):
@@ -50,20 +64,30 @@ class Result:
         return self.outcome.interrupted
 
 
-def validate(request: Request, *, progress: Progress | None = None, listener: Listener | None = None) -> Report:
+def validate(
+    request: Request,
+    *,
+    session: boto3.Session | None = None,
+    progress: Progress | None = None,
+    listener: Listener | None = None,
+) -> Report:
     """Validate and return the report.
 
-    `progress` is a counter object that another thread may poll; `listener` hears of every finding and object at once.
+    `session` is who asks AWS; without it `request.profile` and the environment say who, as for the AWS CLI. `progress` is
+    a counter object that another thread may poll; `listener` hears of every finding and object at once. May be called
+    where an event loop is running (it blocks it meanwhile).
+
     Raises `RequestError` for a request that cannot be meant, `ConfigurationError` where AWS's configuration is wrong or
-    there is no such trail or bucket, `AccessError` where nothing could be read for want of a permission. Whatever a
-    bucket holds is in the report and raises nothing.
+    there is no such trail or bucket, `AccessError` where nothing could be read for want of a permission or connection.
+    Whatever a bucket holds is in the report and raises nothing.
     """
-    return run(request, progress=progress, listener=listener).report
+    return run(request, session=session, progress=progress, listener=listener).report
 
 
 def run(
     request: Request,
     *,
+    session: boto3.Session | None = None,
     progress: Progress | None = None,
     listener: Listener | None = None,
     now: datetime | None = None,
@@ -80,20 +104,24 @@ def run(
     request.check(asked)
     heard = [item for item in (listener, companion) if item is not None]
     watch = Watch(progress, heard[0] if len(heard) == 1 else _All(heard) if heard else None)
-    return run_loop(_validate(request, watch, asked, timeouts=timeouts, on_start=on_start, companion=companion))
+    return run_loop(
+        _validate(request, watch, asked, session, timeouts=timeouts, on_start=on_start, companion=companion)
+    )
 
 
 async def _validate(
     request: Request,
     watch: Watch,
     now: datetime,
+    boto_session: boto3.Session | None,
     *,
     timeouts: Timeouts | None,
     on_start: Callable[[Engine], None] | None,
     companion: Companion | None,
 ) -> Result:
     begun, window = now_utc(), request.window(now)
-    session = await open_session(request, window, now, timeouts)
+    async with _documented():
+        session = await open_session(request, window, now, timeouts, boto_session)
     if companion is not None:
         session = companion.adapt(session)
     store, target, aws = session.store, session.target, session.aws
@@ -103,25 +131,42 @@ async def _validate(
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
     source = source_uri(request, target)
     try:
-        outcome = await engine.run(target, window, now)
-        evidence = Evidence()
-        if outcome.findings.numbers and not outcome.interrupted:
-            from cloudtrail_validate.evidence.gather import gather
+        async with _documented():
+            outcome = await engine.run(target, window, now)
+            evidence = Evidence()
+            if outcome.findings.numbers and not outcome.interrupted:
+                from cloudtrail_validate.evidence.gather import gather
 
-            evidence = await gather(request, outcome, engine.results, session, now)
+                evidence = await gather(request, outcome, engine.results, session, now)
         if companion is not None and not outcome.interrupted:
             await companion.conclude(outcome)
     except BucketAbsentError as error:
         raise ConfigurationError(f"{source}: {error}") from error
-    except StoreError as error:
-        need = "allow s3:ListBucket" if error.cause is Cause.ACCESS_DENIED else error.cause
-        raise AccessError(f"cannot list {source} ({need}): {error.detail}") from error
+    except (StoreError, AbsentError) as error:
+        if isinstance(error, AbsentError):  # a bare 404: S3 itself would have named what is absent
+            error = StoreError(Cause.NETWORK, f"this is no answer of S3: {error}")
+        on = f"arn:{aws.partition}:s3:::{target.bucket}" if aws else ""
+        raise refused(
+            error, f"cannot list {source}", permission="s3:ListBucket", on=on, login=aws.login if aws else None
+        ) from error
     finally:
         await store.close()
     echo = echo_of(request, target, window)
     who = await caller if caller and (caller.done() or not outcome.interrupted) else None
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     return Result(build(outcome, echo, ran, request.tolerate, evidence), outcome)
+
+
+@contextlib.asynccontextmanager
+async def _documented() -> AsyncIterator[None]:
+    """Let out what is documented; anything else becomes an `InternalError`."""
+    try:
+        yield
+    except (RequestError, ConfigurationError, AccessError, AbsentError, StoreError, MemoryError):
+        raise
+    except Exception as error:
+        said = printable(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise InternalError(f"internal error, please report it: {said}") from error
 
 
 def echo_of(request: Request, target: Target, window: Interval) -> RequestEcho:

@@ -53,6 +53,7 @@ class Request:
     max_rate: float | None = None
     lookup_events: bool = False
     versions: bool = False
+    also_buckets: tuple[str, ...] = ()
 
     def window(self, now: datetime) -> Interval:
         """The window as understood, UTC."""

@@ -1,6 +1,6 @@
 """What a run works with: its store, keys, target and bounds, made of what was asked.
 
-What only some runs need is imported when they do: botocore and obstore cost more time than validating a small folder.
+What only some runs need is imported when they do: boto3 and obstore cost more time than validating a small folder.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from cloudtrail_validate.stores.key_file import KeySource, read_key_file
 from cloudtrail_validate.stores.protocol import Store
 
 if TYPE_CHECKING:
+    import boto3
+
     from cloudtrail_validate.aws.session import Aws
 
 
@@ -38,23 +40,34 @@ class Session(msgspec.Struct, frozen=True):
     aws: Aws | None = None
 
 
-async def open_session(request: Request, window: Interval, now: datetime, timeouts: Timeouts | None = None) -> Session:
-    """Everything that a run of this request works with. Raises as `validate`; the store is the caller's to close."""
+async def open_session(
+    request: Request,
+    window: Interval,
+    now: datetime,
+    timeouts: Timeouts | None = None,
+    boto_session: boto3.Session | None = None,
+) -> Session:
+    """Everything that a run of this request works with. Raises as `validate`; the store is the caller's to close.
+
+    `boto_session` is who asks AWS, None for whom the request and the environment name.
+    """
     limiter = RateLimiter(fit_descriptor_limit(request.concurrency), rate=request.max_rate)
     filed = read_key_file(request.public_keys) if request.public_keys else None
     if request.source is None:
         from cloudtrail_validate.aws.trail import locate
 
-        aws = await in_daemon_thread(_identity, request, timeouts)
+        aws = await in_daemon_thread(_identity, request, timeouts, boto_session)
         locating = asyncio.create_task(in_daemon_thread(locate, request, aws, window))
         await asyncio.sleep(0)  # AWS is asked while obstore is imported
         from cloudtrail_validate.stores.s3 import S3
 
         store, keys = S3(aws, limiter=limiter, timeouts=timeouts), filed or _issuer(aws, window, now)
-        return Session(store, keys, await locating, limiter, aws)
+        target = await locating
+        aws.limit_to(target)
+        return Session(store, keys, target, limiter, aws)
     from cloudtrail_validate.stores.local import Local
 
-    keys = filed or _issuer(await in_daemon_thread(_identity, request, timeouts), window, now)
+    keys = filed or _issuer(await in_daemon_thread(_identity, request, timeouts, boto_session), window, now)
     return Session(Local(request.source), keys, _local_target(request), limiter)
 
 
@@ -64,11 +77,14 @@ def _issuer(aws: Aws, window: Interval, now: datetime) -> KeySource:
     return AwsKeys(aws, window, now)
 
 
-def _identity(request: Request, timeouts: Timeouts | None) -> Aws:
+def _identity(request: Request, timeouts: Timeouts | None, boto_session: boto3.Session | None) -> Aws:
     from cloudtrail_validate.aws.session import Aws
 
     waits = timeouts or Timeouts()
     return Aws(
+        boto_session,
+        trail_arn=request.trail_arn,
+        regions=request.regions,
         profile=request.profile,
         endpoint_url=request.endpoint_url,
         role_arn=request.role_arn,

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
+from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
 from botocore.parsers import ResponseParserError
 
 from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, StoreError
 from cloudtrail_validate.core.model import Cause
+from cloudtrail_validate.core.trouble import Trouble, cause_of, diagnose
+
+AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
+"""What a botocore call may raise; the last where a middlebox answers in AWS's place."""
+MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What botocore, and whoever reads what it returns, trips over where an answer is cut short or not AWS's."""
+ANY_ERROR: Final = (*AWS_ERRORS, *MALFORMED, OSError)
+"""Everything that a call to AWS may raise, whatever answered."""
 
 _ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
-_THROTTLED: Final = frozenset(
-    {"SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "TooManyRequests", "Throttling", "ThrottlingException"}
-    | {"RequestThrottled", "503", "429"}
+_ON_THE_WAY: Final = (
+    BotoConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    FlexibleChecksumError,
+    ResponseParserError,
+    OSError,
 )
-_DENIED: Final = frozenset(
-    {"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "Forbidden"}
-)
-_UNTRUSTED: Final = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-    | {"TokenRefreshRequired", "AuthorizationHeaderMalformed", "RequestTimeTooSkewed", "UnrecognizedClientException"}
-    | {"InvalidClientTokenId", "OptInRequired", "403", "401"}
-)
+_REASON: Final = re.compile(r"\[Errno -?[0-9]+\] ([^'\")]+)|\[SSL: [A-Z_0-9]+\] ([^'\")]+)|: ([A-Z][^:'\")]+)['\")]*$")
 
 
-def from_botocore(error: ClientError | BotoCoreError | ResponseParserError | OSError) -> StoreError | AbsentError:
-    """Sort an exception of botocore."""
+def from_botocore(error: Exception) -> StoreError | AbsentError:
+    """Sort an exception of botocore, or of whoever trips over what it returns."""
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         return by_code(str(answer.get("Code", "")), str(answer.get("Message", "")) or str(error))
-    if isinstance(error, (HTTPClientError, ResponseParserError, IncompleteReadError, FlexibleChecksumError, OSError)):
-        return StoreError(Cause.NETWORK, brief(str(error)))
-    return StoreError(Cause.ACCESS_DENIED, brief(str(error)), code=type(error).__name__)
+    name, detail = type(error).__name__, told(error)
+    if isinstance(error, MALFORMED) and not isinstance(error, (BotoCoreError, OSError, ResponseParserError)):
+        return StoreError(Cause.NETWORK, f"this is no answer of AWS: {name}: {detail}", code="ResponseParserError")
+    if isinstance(error, _ON_THE_WAY):
+        return StoreError(Cause.NETWORK, detail, code=name)
+    return StoreError(Cause.ACCESS_DENIED, detail, code=name)
 
 
 def by_code(code: str, message: str) -> StoreError | AbsentError:
@@ -41,15 +60,30 @@ def by_code(code: str, message: str) -> StoreError | AbsentError:
         return BucketAbsentError(message)
     if code in _ABSENT:
         return AbsentError(message)
-    if code in _DENIED or code in _UNTRUSTED or code.startswith("KMS"):
-        kms = code.startswith("KMS") or "kms:" in message or "KMS" in message or "ciphertext" in message
-        detail = message if code in ("", "AccessDenied", "403") else f"{code}: {message}"
-        return StoreError(Cause.KMS_DENIED if kms else Cause.ACCESS_DENIED, detail, code=code)
-    if code == "InvalidObjectState":
-        return StoreError(Cause.ARCHIVED, message, code=code)
-    if code in _THROTTLED:
-        return StoreError(Cause.THROTTLED, f"{code}: {message}", code=code)
-    return StoreError(Cause.NETWORK, f"{code}: {message}" if code else message, code=code)
+    plain = code in ("", "AccessDenied", "403", "InvalidObjectState")
+    detail = message if plain else f"{code}: {message}"
+    return StoreError(cause_of(diagnose(code, message)), detail, code=code)
+
+
+def told(error: BaseException) -> str:
+    """Return what an exception says in one line: which host, and the reason that the network or OpenSSL gave."""
+    given = getattr(error, "kwargs", {})
+    place = given.get("endpoint_url") or given.get("proxy_url") if isinstance(given, dict) else None
+    if not isinstance(place, str):
+        return brief(str(error)) or type(error).__name__
+    host = urlsplit(place).hostname or place
+    found = _REASON.findall(str(given.get("error") or ""))
+    reason = next((part.strip() for part in found[-1] if part), "") if found else ""
+    match diagnose(type(error).__name__, reason):
+        case Trouble.CERTIFICATE:
+            said = f"the certificate of {host} is refused"
+        case Trouble.PROXY:
+            said = f"cannot connect through the proxy {host}"
+        case Trouble.DNS | Trouble.UNREACHABLE:
+            said = f"cannot connect to {host}"
+        case _:
+            said = f"no answer from {host}"
+    return brief(f"{said}: {reason}" if reason else said)
 
 
 def brief(text: str) -> str:

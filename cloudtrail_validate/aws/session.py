@@ -1,68 +1,63 @@
-"""AWS as botocore resolves it: session, credentials, regions, endpoints, CA bundle. Everything but the hot path.
+"""AWS as one boto3 session reaches it: clients, regions, endpoints, CA bundle, proxy. Everything but the hot path.
 
-All of AWS's own environment variables and config files apply, because botocore reads them; what it resolved for S3 is
-handed to obstore, so that both reach the same place in the same way. boto3 would add nothing here but 0.1 s of imports.
+All of AWS's own environment variables and config files apply, because boto3 reads them; what it resolved for S3 is handed
+to the store, so that both reach the same place in the same way.
 """
 
 from __future__ import annotations
 
-import ssl
+import os
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-import botocore.session
+import boto3
 from botocore.config import Config
-from botocore.credentials import (
-    AssumeRoleCredentialFetcher,
-    Credentials,
-    DeferredRefreshableCredentials,
-)
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from botocore.utils import is_valid_endpoint_url
 
-from cloudtrail_validate.core.errors import ConfigurationError
+from cloudtrail_validate.aws.endpoints import Access, access_to, ca_bundle_of, told_region, watch
+from cloudtrail_validate.aws.errors import ANY_ERROR, AWS_ERRORS, MALFORMED, from_botocore
+from cloudtrail_validate.aws.identity import assume_role, credentials_of, inner_of, login_of, make_session
+from cloudtrail_validate.aws.renewal import Renewal
+from cloudtrail_validate.core.errors import ConfigurationError, StoreError
+from cloudtrail_validate.core.model import Cause
+from cloudtrail_validate.core.regions import choose_region
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.trouble import Login, Trouble, advice
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from obstore.store import S3Credential
 
+    from cloudtrail_validate.core.plan import Target
+
+__all__ = ["AWS_ERRORS", "MALFORMED", "Access", "Aws"]
+
 CREDENTIAL_TTL: Final = timedelta(minutes=10)  # botocore refreshes with 10 minutes left, obstore asks again with 5
-FALLBACK_REGION: Final = "us-east-1"
-AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
-"""What a botocore call may raise; the last where a middlebox answers in AWS's place."""
-MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError)
-"""What botocore, and whoever reads what it returns, trips over where an answer is cut short or not AWS's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How one bucket is reached. `endpoint` is None for AWS's own, `ca_bundle` PEM text."""
-
-    region: str
-    endpoint: str | None
-    virtual_hosted: bool
-    ca_bundle: str | None
+_MISDIRECTED: Final = frozenset({301, 302, 307, 400})
 
 
 class Aws:
     """One identity's way into AWS. Thread-safe.
 
-    `connect` and `read` are seconds of silence after which a request fails, `attempts` how often it is made.
+    `session` is who asks, None for whoever `profile` and the environment say; with `role_arn` it assumes that role first.
+    `trail_arn` and `regions` say which region, and so which partition, is meant (`core.regions`). `connect` and `read` are
+    seconds of silence after which a request fails, `attempts` how often it is made.
     """
 
     def __init__(
         self,
+        session: boto3.Session | None = None,
         *,
         profile: str | None = None,
         endpoint_url: str | None = None,
         role_arn: str | None = None,
         external_id: str | None = None,
+        trail_arn: str | None = None,
+        regions: Sequence[str] = (),
         connect: float = 10.0,
         read: float = 30.0,
         attempts: int = 5,
@@ -78,81 +73,80 @@ class Aws:
             max_pool_connections=32,
             connect_timeout=connect,
             read_timeout=read,
+            user_agent_extra=self.user_agent,
         )
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._asking = threading.Lock()
         self._caller: str | None = None  # empty: asked, and refused
-        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._regions: dict[str, str] = {}
-        try:
-            self._session = botocore.session.Session(profile=profile)
-            self._session.user_agent_extra = self.user_agent
-            if role_arn is not None:
-                _assume(self._session, role_arn, external_id)
-            self.region = str(self._session.get_config_variable("region") or FALLBACK_REGION)
-            found = self._session.get_credentials()
-            if found is not None:
-                found.get_frozen_credentials()  # where a role or a login stands in the way, it is now that this shows
-        except (*AWS_ERRORS, *MALFORMED) as error:
-            need = f"--role-arn: cannot assume {role_arn} (allow sts:AssumeRole)" if role_arn else "AWS configuration"
-            raise ConfigurationError(f"{need}: {error}") from error
-        if found is None:
-            raise ConfigurationError(
-                "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run where a role provides them"
-            )
-        self._credentials = found
+        self._target: Target | None = None
+        whence: dict[str, Any] = {"trail_arn": trail_arn, "regions": regions, "role_arn": role_arn}
+        self._session = session if session is not None else make_session(profile, **whence)
+        self.region = _region_of(self._session, **whence)
+        self._trusted = ca_bundle_of(self._session)
+        self._credentials = credentials_of(self._session, self.region)
+        if role_arn is not None:
+            self._session = assume_role(self._session, role_arn, external_id, self.region)
+            self._credentials = credentials_of(self._session, self.region, role_arn=role_arn)
+        self.login: Login = login_of(self._session, self._credentials)
+        chain = inner_of(self._session).get_component("credential_provider")
+        self._renewal = Renewal(self._credentials, chain.load_credentials)
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A botocore client of a service in a region, made once."""
-        with self._lock:
-            known = self._clients.get((service, region))
+        """A boto3 client of a service in a region, made once. Raises `ConfigurationError`."""
+        with self._lock:  # a session makes one client at a time
+            known = self._clients.get((service, region or self.region))
             if known is None:
                 try:
-                    known = self._session.create_client(
+                    known = self._session.client(  # type: ignore[call-overload]  # the stubs know literal names only
                         service,
                         region_name=region or self.region,
                         endpoint_url=self._endpoint_url,
                         config=self._config,
                     )
-                except (BotoCoreError, ValueError) as error:
-                    raise ConfigurationError(f"AWS configuration: {error}") from error
-                self._clients[service, region] = known
+                except (*AWS_ERRORS, *MALFORMED, OSError) as error:
+                    raise ConfigurationError(f"AWS configuration: {printable(str(error))}") from error
+                self._renewal.attach(known)
+                if service == "s3":
+                    known.meta.events.register("before-parameter-build.s3", self._expect_owner)
+                    watch(known)
+                self._clients[service, region or self.region] = known
             return known
 
     def s3_client(self, bucket: str) -> S3Client:
-        """The client for a bucket, in the bucket's region."""
+        """The client for a bucket, in the bucket's region. Raises as `bucket_region`."""
         client: S3Client = self.client("s3", self.bucket_region(bucket))
         return client
 
+    def limit_to(self, target: Target) -> None:
+        """From now on, no bucket is visited that `target` does not allow: what a digest names is no invitation."""
+        self._target = target
+
     def bucket_region(self, bucket: str) -> str:
-        """The region a bucket lies in. HeadBucket tells it even to those it otherwise denies."""
+        """The region a bucket lies in. HeadBucket tells it even to those it otherwise denies.
+
+        Raises `StoreError` where S3 cannot be reached, or where the bucket may not be visited.
+        """
+        owner = self._owner(bucket)
         known = self._regions.get(bucket)
         if known is None:
-            try:
-                answer = self.client("s3").head_bucket(Bucket=bucket)
-            except ClientError as error:
-                answer = error.response
-            except (BotoCoreError, ResponseParserError):
-                answer = {}
-            headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-            known = self._regions.setdefault(bucket, headers.get("x-amz-bucket-region") or self.region)
+            answer = self._ask(bucket, "head_bucket")
+            told = told_region(answer)
+            if told is None and _status(answer) in _MISDIRECTED:
+                told = told_region(self._ask(bucket, "list_objects_v2", MaxKeys=1))
+            region = told or self.region
+            if owner is not None:
+                self._check_owner(bucket, region, owner)
+            known = self._regions.setdefault(bucket, region)
         return known
 
     def bucket(self, bucket: str) -> Access:
-        """How obstore reaches a bucket: what botocore resolved, in obstore's terms."""
-        client = self.s3_client(bucket)
-        region = self.bucket_region(bucket)
-        options: dict[str, str] = getattr(client.meta.config, "s3", None) or {}
-        style = options.get("addressing_style", "auto")
-        url = urlsplit(client.meta.endpoint_url)
-        host = url.hostname or ""
-        amazon = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-        virtual = style == "virtual" or (style == "auto" and amazon and "." not in bucket)
-        endpoint = f"{url.scheme}://{bucket}.{url.netloc}" if virtual else client.meta.endpoint_url
-        return Access(region, endpoint, virtual, self._ca_bundle())
+        """How a bucket is reached. Raises as `bucket_region`, and `ConfigurationError`."""
+        return access_to(self.s3_client(bucket), bucket, self._trusted, self._owner(bucket))
 
     def credentials(self) -> S3Credential:
-        """The same credentials for obstore, which asks again when they expire; botocore refreshes them."""
+        """The same credentials for the store, which asks again when they expire; botocore refreshes them."""
         found = self._credentials.get_frozen_credentials()
         return {
             "access_key_id": str(found.access_key),
@@ -161,10 +155,21 @@ class Aws:
             "expires_at": datetime.now(UTC) + CREDENTIAL_TTL,
         }
 
+    def renew(self, access_key: str) -> bool:
+        """Whether other credentials than those of `access_key`, which have expired, are at hand. Blocking."""
+        return self._renewal.renew(access_key)
+
     def regions(self, service: str) -> tuple[str, ...]:
-        """Every region in which botocore knows the service, of the partition of the session's region."""
-        partition = self._session.get_partition_for_region(self.region)
-        return tuple(self._session.get_available_regions(service, partition_name=partition))
+        """Every region in which boto3 knows the service, of the partition of this identity's region."""
+        return tuple(self._session.get_available_regions(service, partition_name=self.partition))
+
+    @property
+    def partition(self) -> str:
+        """The partition of this identity's region, such as aws-us-gov."""
+        try:
+            return str(self._session.get_partition_for_region(self.region))
+        except BotoCoreError:  # of a region that botocore has not heard of
+            return "aws"
 
     def caller_arn(self) -> str | None:
         """Who is running this, as STS says, asked once; None where it does not say."""
@@ -172,7 +177,7 @@ class Aws:
             if self._caller is None:
                 try:
                     self._caller = str(self.client("sts").get_caller_identity()["Arn"])
-                except (*AWS_ERRORS, *MALFORMED, ConfigurationError):
+                except (*ANY_ERROR, ConfigurationError):
                     self._caller = ""
         return self._caller or None
 
@@ -181,24 +186,51 @@ class Aws:
         parts = (self.caller_arn() or "").split(":")
         return parts[4] if len(parts) > 4 else None
 
-    def _ca_bundle(self) -> str | None:
-        path = self._session.get_config_variable("ca_bundle")
-        if not path:
+    def _owner(self, bucket: str) -> str | None:
+        """The account that a bucket must belong to, where it is known. Raises `StoreError` for one not to be visited."""
+        target = self._target
+        if target is None:
             return None
+        if not target.may_visit(bucket):
+            detail = f"it lies in the bucket {bucket}, which was not asked for"
+            raise StoreError(Cause.ACCESS_DENIED, f"{detail}: {advice(Trouble.FOREIGN)}", code="ForeignBucket")
+        return target.expected_owner(bucket)
+
+    def _expect_owner(self, params: dict[str, Any], model: Any, **_: object) -> None:
+        """Have S3 itself refuse a bucket that has come into other hands."""
+        owner = self._owner(params["Bucket"]) if self._target is not None and "Bucket" in params else None
+        if owner is not None and "ExpectedBucketOwner" in model.input_shape.members:
+            params["ExpectedBucketOwner"] = owner
+
+    def _check_owner(self, bucket: str, region: str, owner: str) -> None:
+        """Ask S3 whether a bucket belongs to an account. Raises `StoreError` where it does not say so."""
+        if _status(self._ask(bucket, "head_bucket", region)) == 403:
+            detail = f"the bucket {bucket} does not belong to {owner}, or s3:ListBucket on it is denied"
+            raise StoreError(Cause.ACCESS_DENIED, f"{detail}: {advice(Trouble.FOREIGN)}", code="ForeignBucket")
+
+    def _ask(self, bucket: str, operation: str, region: str | None = None, **options: Any) -> Mapping[str, Any]:
+        """S3's answer about a bucket, be it a refusal. Raises `StoreError` where there is none."""
         try:
-            text = Path(str(path)).read_bytes().decode("ascii", "ignore")  # bundles bear names in UTF-8 as comments
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"AWS_CA_BUNDLE: expected a readable PEM file, got {path!r}: {error}") from error
-        return text
+            answer: Mapping[str, Any] = getattr(self.client("s3", region), operation)(Bucket=bucket, **options)
+        except ClientError as error:
+            return error.response
+        except ANY_ERROR as error:
+            failure = from_botocore(error)
+            raise failure if isinstance(failure, StoreError) else StoreError(Cause.NETWORK, str(failure)) from error
+        return answer
 
 
-def _assume(session: botocore.session.Session, role_arn: str, external_id: str | None) -> None:
-    """Make the session act as a role, with credentials that botocore refreshes by itself."""
-    source = session.get_credentials()
-    if source is None:
-        raise ConfigurationError("--role-arn: no AWS credentials found to assume the role with")
-    extra = {"RoleSessionName": "ctvalidate"} | ({"ExternalId": external_id} if external_id else {})
-    fetcher = AssumeRoleCredentialFetcher(session.create_client, source, role_arn, extra_args=extra)
-    refreshing: Credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
-    session._credentials = refreshing  # type: ignore[attr-defined]  # what aws-cli's own plugins do
+def _status(answer: Mapping[str, Any]) -> int:
+    return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _region_of(session: boto3.Session, *, trail_arn: str | None, regions: Sequence[str], role_arn: str | None) -> str:
+    """The region for everything that is asked (`choose_region`)."""
+    return choose_region(
+        trail_arn=trail_arn,
+        asked=regions,
+        explicit=inner_of(session).instance_variables().get("region"),
+        environ=os.environ,
+        configured=session.region_name,
+        role_arn=role_arn,
+    )

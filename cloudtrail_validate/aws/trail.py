@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from botocore.exceptions import ClientError
-
-from cloudtrail_validate.aws.session import AWS_ERRORS, MALFORMED, Aws
-from cloudtrail_validate.core.errors import AccessError, ConfigurationError
+from cloudtrail_validate.aws.errors import ANY_ERROR, from_botocore
+from cloudtrail_validate.aws.session import Aws
+from cloudtrail_validate.core.errors import AccessError, ConfigurationError, StoreError
 from cloudtrail_validate.core.layout import TrailArn, parse_trail_arn
-from cloudtrail_validate.core.model import Interval, utc
+from cloudtrail_validate.core.model import Cause, Interval, utc
 from cloudtrail_validate.core.plan import Target, Unvalidated
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.trouble import OF_IDENTITY, OF_SETTINGS, Trouble, advice, diagnose
 from cloudtrail_validate.request import Request
 
 T = TypeVar("T")
@@ -40,7 +41,9 @@ def locate(request: Request, aws: Aws, window: Interval) -> Target:
     regions, accounts = request.regions, request.accounts
     arn = parse_trail_arn(request.trail_arn) if request.trail_arn else None
     if arn is None:
-        return Target(request.bucket or "", request.prefix, regions=regions, accounts=accounts)
+        return Target(
+            request.bucket or "", request.prefix, regions=regions, accounts=accounts, also_buckets=request.also_buckets
+        )
     with ThreadPoolExecutor(_QUESTIONS_AT_ONCE, "ctvalidate-trail") as threads:
         return _locate(request, arn, aws, window, threads)
 
@@ -51,10 +54,17 @@ def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads
     client = aws.client("cloudtrail", arn.region)
     caller = threads.submit(aws.account)
     threads.submit(_try, partial(aws.client, "s3"), None)  # made (40 ms) while AWS thinks
-    trail = _describe(client, request.trail_arn or "", required=request.bucket is None)
+    trail = _describe(aws, client, request.trail_arn or "", required=request.bucket is None)
     if trail is None:
         return Target(
-            request.bucket or "", request.prefix, arn.name, arn.region, arn.account, regions=regions, accounts=accounts
+            request.bucket or "",
+            request.prefix,
+            arn.name,
+            arn.region,
+            arn.account,
+            regions=regions,
+            accounts=accounts,
+            also_buckets=request.also_buckets,
         )
     threads.submit(_try, partial(aws.bucket_region, request.bucket or trail.bucket), None)
     asked_for = (request.bucket, request.prefix or None)
@@ -82,13 +92,14 @@ def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads
         members=members.result() if members else (),
         delivered=delivered,
         unvalidated=unvalidated.result(),
+        also_buckets=request.also_buckets,
     )
 
 
-def _describe(client: Any, arn: str, *, required: bool) -> _Trail | None:
+def _describe(aws: Aws, client: Any, arn: str, *, required: bool) -> _Trail | None:
     """The trail as DescribeTrails or GetTrail, whichever answers, describes it."""
-    refusals: list[str] = []
-    for name, ask in (
+    refusals: dict[str, StoreError] = {}
+    for permission, ask in (
         ("cloudtrail:DescribeTrails", lambda: client.describe_trails(trailNameList=[arn])["trailList"]),
         ("cloudtrail:GetTrail", lambda: [client.get_trail(Name=arn)["Trail"]]),
     ):
@@ -102,24 +113,41 @@ def _describe(client: Any, arn: str, *, required: bool) -> _Trail | None:
                         bool(item.get("IsMultiRegionTrail")),
                         bool(item.get("IsOrganizationTrail")),
                     )
-        except ClientError as error:
-            refusals.append(f"{name}: {error.response.get('Error', {}).get('Code', 'refused')}")
-        except AWS_ERRORS as error:
-            refusals.append(f"{name}: {' '.join(str(error).split())[:200]}")
-        except MALFORMED as error:
-            refusals.append(f"{name}: this is no answer of CloudTrail: {error!r}")
+        except ANY_ERROR as error:
+            failure = from_botocore(error)
+            refusals[permission] = (
+                failure if isinstance(failure, StoreError) else StoreError(Cause.NETWORK, str(failure))
+            )
+            if diagnose(refusals[permission].code, refusals[permission].detail) in OF_IDENTITY:
+                break  # whoever asks is not known: the other would be told the same
     if not required:
         return None
-    if refusals and not all("TrailNotFound" in refusal for refusal in refusals):
-        raise AccessError(f"cannot look up the trail ({'; '.join(refusals)}): allow one of them, or give --s3-bucket")
+    if refusals and not all(refusal.code == "TrailNotFoundException" for refusal in refusals.values()):
+        raise _cannot_look_up(aws, arn, refusals)
     raise ConfigurationError(f"--trail-arn: there is no trail {arn}; give --s3-bucket to validate what it left behind")
+
+
+def _cannot_look_up(aws: Aws, arn: str, refusals: Mapping[str, StoreError]) -> AccessError | ConfigurationError:
+    """The line about a trail that could not be looked up: what stands in the way of both calls."""
+    troubles = {name: diagnose(refusal.code, refusal.detail) for name, refusal in refusals.items()}
+    told = "; ".join(f"{name}: {refusal.detail}" for name, refusal in refusals.items())
+    doing = "cannot look up the trail"
+    worst = next((trouble for trouble in troubles.values() if trouble in OF_SETTINGS), None)
+    if worst is not None:
+        return ConfigurationError(printable(f"{doing}: {worst}: {advice(worst, login=aws.login)} ({told})"))
+    trouble = next((item for item in troubles.values() if item is not Trouble.DENIED), Trouble.DENIED)
+    if trouble is Trouble.DENIED:
+        hint = f"allow {' or '.join(refusals)} on {arn}, or give --s3-bucket"
+    else:
+        hint = f"{advice(trouble)}, or give --s3-bucket"
+    return AccessError(printable(f"{doing}: {trouble}: {hint} ({told})"))
 
 
 def _try(ask: Callable[[], T], default: T) -> T:
     """An answer that helps but is not needed: a refusal is no finding."""
     try:
         return ask()
-    except (*AWS_ERRORS, *MALFORMED, ConfigurationError):
+    except (*ANY_ERROR, ConfigurationError, StoreError):
         return default
 
 

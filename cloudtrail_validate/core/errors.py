@@ -17,6 +17,10 @@ class AccessError(Exception):
     """AWS refused what is needed before anything could be read: one line that names the permission."""
 
 
+class InternalError(AccessError):
+    """An error of this tool, or an answer that it did not foresee: what was raised is its `__cause__`."""
+
+
 class StoreError(Exception):
     """Something is there (or may be) and could not be read. `detail` is one line for people, `code` S3's error code."""
 

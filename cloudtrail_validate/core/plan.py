@@ -48,6 +48,19 @@ class Target(msgspec.Struct, frozen=True):
     members: tuple[str, ...] = ()
     delivered: Mapping[str, datetime] = msgspec.field(default_factory=dict)
     unvalidated: tuple[Unvalidated, ...] = ()
+    also_buckets: tuple[str, ...] = ()
+
+    def may_visit(self, bucket: str) -> bool:
+        """Whether a bucket that a digest names is read: it was asked for, or must belong to the trail's owner.
+
+        A genuine chain of somebody else's trail may name buckets of theirs, and requests to these would tell them who
+        asks. So whose trail it is must be known from the question, not from the bucket. An empty name is a local copy.
+        """
+        return bucket in ("", self.bucket, *self.also_buckets) or not self.bucket or bool(self.owner)
+
+    def expected_owner(self, bucket: str) -> str | None:
+        """The account that a bucket must belong to, None where it was asked for and may be anybody's."""
+        return None if bucket in ("", self.bucket, *self.also_buckets) else self.owner or None
 
     def selects(self, chain: ChainId) -> bool:
         """Whether a chain is part of what was asked."""

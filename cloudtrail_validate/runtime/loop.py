@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
@@ -22,8 +24,44 @@ T = TypeVar("T")
 
 
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run on uvloop where it exists."""
-    return _runner.run(work)
+    """Run on uvloop where it exists.
+
+    Where a loop is running in this thread already, as in a notebook or an async service, the work has a loop of its own
+    in a thread of its own, and this thread waits: so does that loop. `asyncio.to_thread` spares it the wait.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _runner.run(work)
+    return _run_beside(work)
+
+
+def _run_beside(work: Coroutine[Any, Any, T]) -> T:
+    """Run on a thread and wait. An interruption of the wait (Ctrl-C in a notebook) ends the work as well."""
+    answer: Future[T] = Future()
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+
+    async def tracked() -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            started.set_result((asyncio.get_running_loop(), task))
+        return await work
+
+    def run() -> None:
+        try:
+            answer.set_result(_runner.run(tracked()))
+        except BaseException as error:  # whatever it is, it belongs to who waits for the answer
+            answer.set_exception(error)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="ctvalidate-loop", daemon=True).start()
+    try:
+        return answer.result()
+    except BaseException:
+        if not answer.done():
+            loop, task = started.result()
+            loop.call_soon_threadsafe(task.cancel)
+        raise
 
 
 def fit_descriptor_limit(connections: int) -> int:
