@@ -23,6 +23,7 @@ from cloudtrail_validate.core.layout import Folder, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, PASSING, ChainId, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys
+from cloudtrail_validate.core.unreferenced import ListedDigest, is_copy
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.listing import Entry, Finder, Found, list_digests
 from cloudtrail_validate.engine.routing import Router
@@ -64,7 +65,7 @@ def references_in(size: int) -> int:
 class DigestProver:
     """Reads digests newest first and carries proof along each chain.
 
-    `links`, `digests`, `findings`, `unread` and `keys` are what it came to (see `ProvenChains`).
+    `links`, `digests`, `claiming`, `findings`, `unread` and `keys` are what it came to (see `ProvenChains`).
     """
 
     def __init__(
@@ -84,6 +85,8 @@ class DigestProver:
         self._follows = False
         self.links: dict[ChainId, list[Link]] = {}
         self.digests: list[ProvenDigest] = []
+        self.claiming: list[ProvenDigest] = []
+        self.proven: list[ListedDigest] = []
         self.findings = FindingSet()
         self.unread: list[Finding] = []
         self.keys: set[PublicKey] = set()
@@ -159,6 +162,10 @@ class DigestProver:
                 self.keys.add(self._keys.keys[evidence.fingerprint])
             if logs and link.state is DigestState.PROVEN:
                 self._name(entry, link, evidence.sha256, logs)
+            elif logs and link.state is DigestState.UNREADABLE:
+                self.claiming.append(ProvenDigest(entry, link.interval, evidence.sha256, len(logs), counted=False))
+            if link.state is DigestState.PROVEN:
+                self.proven.append(ListedDigest(entry.end, entry.where, entry.modified))
         self.links.setdefault(entry.chain, []).append(link)
         self._tell(entry, link, findings)
         return link
@@ -226,6 +233,8 @@ def _proven(region: AccountRegion, found: Found, prover: DigestProver) -> Proven
         tuple(Failure(rules.DIGEST_UNREADABLE, where, error.cause, error.detail) for where, error in found.failures),
         tuple(sorted(prover.keys, key=lambda key: (key.region or "", key.fingerprint))),
         max((entry.modified for held in found.selected.values() for entry in held if entry.modified), default=None),
+        tuple(prover.claiming),
+        is_copy(prover.proven),
     )
 
 

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, JudgeInput, Judgement, Link, absent, judge, tail_is_cut
-from cloudtrail_validate.core.coverage import TAIL, Placed
+from cloudtrail_validate.core.coverage import TAIL, union
 from cloudtrail_validate.core.findings import FindingSet
-from cloudtrail_validate.core.layout import DIGEST_KIND, log_minute, next_digest_key
+from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, log_minute, next_digest_key
 from cloudtrail_validate.core.model import (
     HOUR,
     ChainId,
@@ -24,9 +24,8 @@ from cloudtrail_validate.core.model import (
     Locator,
     Status,
 )
-from cloudtrail_validate.core.signature import RegionKeys
+from cloudtrail_validate.core.unreferenced import UnreferencedFile, Writer
 from cloudtrail_validate.engine.digest_reader import DigestReader
-from cloudtrail_validate.engine.prove import DigestProver
 from cloudtrail_validate.engine.stages import (
     ChainLinks,
     Failure,
@@ -37,7 +36,7 @@ from cloudtrail_validate.engine.stages import (
     Unnamed,
 )
 from cloudtrail_validate.engine.tools import Tools
-from cloudtrail_validate.engine.unreferenced import Looked, judge_left, look_around, place_all
+from cloudtrail_validate.engine.unreferenced import Inquiry, Judged, Surroundings, files_of
 
 
 async def settle(
@@ -45,8 +44,7 @@ async def settle(
 ) -> RegionResult:
     """Judge one account-region, once all of its logs are reconciled. Findings are in the result, and told at once."""
     settler = Settler(proven, results, scope, tools)
-    looked = await _look(proven, results, scope, tools, reader)
-    return settler.settle(looked)
+    return settler.settle(await _inquire(proven, results, scope, tools, reader))
 
 
 def unfinished(proven: ProvenChains, results: Sequence[LogResult]) -> RegionResult:
@@ -64,25 +62,37 @@ def unfinished(proven: ProvenChains, results: Sequence[LogResult]) -> RegionResu
     )
 
 
-async def _look(
+async def _inquire(
     proven: ProvenChains, results: Sequence[LogResult], scope: Scope, tools: Tools, reader: DigestReader
-) -> Looked:
-    """Place what nobody names, and read what else could name it."""
-    region, dated = proven.region, tools.store.dated
+) -> Judged:
+    """Read whoever could name the files that nobody names so far, and judge them."""
+    region, dated = proven.region, tools.store.dated and not proven.copied
     bucket = region.folders[0].bucket
     unnamed = [file for result in results for file in result.unnamed]
     unnamed += [Unnamed(bucket, None, info) for info in region.strays]
-    left = place_all(unnamed, scope.window, dated=dated)
-    if not left:
-        return Looked({})
-    keys: RegionKeys = await tools.keys(region.region)
-    prover = DigestProver(region, scope, tools, reader, keys)
-    prover.passes_over(link.where for item in proven.chains for link in item.links)
-    prover.passes_over(link.where for link in proven.strays)
+    files = files_of(unnamed, scope.window, dated=dated)
+    if not files:
+        return Judged()
     reached = [reach.place.folder for digest in proven.digests for reach in digest.reaches if reach.place]
     folders = tuple(dict.fromkeys((*region.folders, *reached)))
-    looked = await look_around(left, folders, prover, reader, tools.store, dated=dated)
-    return replace(looked, unread=(*proven.unread, *looked.unread))
+    around = Surroundings(
+        folders,
+        {item.chain: item.links for item in proven.chains},
+        proven.claiming,
+        _silent_writers(proven, folders),
+        union(finding.interval for finding in proven.unread if finding.interval),
+    )
+    keys = await tools.keys(region.region)
+    return await Inquiry(around, files, reader, keys, tools.store).run(scope.now)
+
+
+def _silent_writers(proven: ProvenChains, folders: tuple[Folder, ...]) -> tuple[Writer, ...]:
+    """Trails that are known to write here and of which no digest tells: without validation, or expected and absent."""
+    out = [Writer(folders, validated=False)] if proven.region.excused else []
+    selected = [item for item in proven.chains if item.selected and item.chain.kind is Kind.STANDARD]
+    if (proven.region.expected or proven.failures) and not any(_any_proven(item.links) for item in selected):
+        out.append(Writer(folders))
+    return tuple(out)
 
 
 class Settler:
@@ -98,20 +108,19 @@ class Settler:
         self._dated = tools.store.dated
         self._findings = FindingSet([proven.findings, *(result.findings for result in results)])
 
-    def settle(self, looked: Looked) -> RegionResult:
-        """Judge every chain, every hour and every file that is left."""
-        for failure in (*self._proven.failures, *(item for result in self._results for item in result.failures)):
+    def settle(self, judged: Judged) -> RegionResult:
+        """Judge every chain and every hour, and report every file that is left."""
+        listings = (*self._proven.failures, *(item for result in self._results for item in result.failures))
+        for failure in dict.fromkeys((*listings, *judged.failures)):
             self._add(self._cannot_list(failure))
-        for failure in looked.failures:
-            self._add(self._cannot_list(failure))
-        for finding in looked.unread if looked.left else ():
+        for finding in (*self._proven.unread, *judged.unread) if judged.rules else ():
             if finding.interval is None or not finding.interval.overlaps(self._window):  # else it is reported already
                 self._add(finding)
         judgements = self._judge()
-        if looked.left and not any(chain.kind is Kind.STANDARD for chain in judgements):
+        if judged.rules and not any(chain.kind is Kind.STANDARD for chain in judgements):
             nameless = self._region.nameless
             judgements[nameless] = absent(nameless, self._window, self._vanished())
-        chains = self._chains(judgements, looked)
+        chains = self._chains(judgements, judged)
         return RegionResult(
             self._region,
             tuple(chains[chain] for chain in sorted(chains, key=ChainId.sort_key)),
@@ -188,7 +197,7 @@ class Settler:
         vanished = self._vanished()
         return [vanished] if vanished else []
 
-    def _chains(self, judgements: Mapping[ChainId, Judgement], looked: Looked) -> dict[ChainId, ChainReport]:
+    def _chains(self, judgements: Mapping[ChainId, Judgement], judged: Judged) -> dict[ChainId, ChainReport]:
         """The record of each chain, and the rule for each file that no digest names by the hours in which it lies."""
         logs = _log_counts(self._results)
         chains = {chain: ChainReport(chain, logs=counts) for chain, counts in logs.items()}
@@ -199,7 +208,7 @@ class Settler:
                 self._add(finding)
         standard = {chain: item for chain, item in judgements.items() if chain.kind is Kind.STANDARD}
         if standard:
-            self._judge_files(chains, standard, looked)
+            self._judge_files(chains, standard, judged)
         if self._proven.strays:
             first = min(
                 chains, key=ChainId.sort_key
@@ -209,23 +218,19 @@ class Settler:
         return chains
 
     def _judge_files(
-        self, chains: dict[ChainId, ChainReport], standard: Mapping[ChainId, Judgement], looked: Looked
+        self, chains: dict[ChainId, ChainReport], standard: Mapping[ChainId, Judgement], judged: Judged
     ) -> None:
+        """Report the files that no digest names: they are counted in the first chain's record."""
         first = next(iter(standard))
-        links = {item.chain: item.links for item in self._proven.chains}
-        excused = self._region.excused or bool(self._proven.failures)
-        undigested: list[Placed] = []
+        undigested = [file for file, rule in judged.rules if rule == rules.LOG_UNDIGESTED]
         statuses: list[Status | None] = []
-        for where, rule in judge_left(looked, links, standard, self._window, self._scope.now, excused=excused):
+        for file, rule in judged.rules:
             status = rules.RULES[rule].status
             if status is not Status.NOTICE:
                 statuses.append(status)
-            if rule == rules.LOG_UNDIGESTED:
-                undigested.append(looked.left[where])
-            trail = first.trail or None
-            hours = _hour_of(where.key)
-            self._add(Finding(rule, status, self._region.account, self._region.region, trail, where, hours))
-            self._watch.checked(where, status, digest=False)
+            region, hours = self._region, _hour_of(file.where.key)
+            self._add(Finding(rule, status, region.account, region.region, first.trail or None, file.where, hours))
+            self._watch.checked(file.where, status, digest=False)
         chains[first] = replace(chains[first], logs=chains[first].logs + Counts.of(statuses))
         for chain in standard:
             gaps = tuple(_with_logs(gap, undigested) for gap in chains[chain].gaps)
@@ -257,6 +262,6 @@ def _hour_of(key: str) -> Interval | None:
     return Interval(start, start + HOUR)
 
 
-def _with_logs(gap: Gap, lying: Sequence[Placed]) -> Gap:
+def _with_logs(gap: Gap, lying: Sequence[UnreferencedFile]) -> Gap:
     """The gap with the number of undigested logs in it."""
-    return Gap(gap.rule, gap.interval, sum(placed.belongs(gap.interval) for placed in lying))
+    return Gap(gap.rule, gap.interval, sum(file.belongs(gap.interval) for file in lying))

@@ -129,7 +129,9 @@ class ProvenChains(msgspec.Struct, frozen=True):
     `digests` are the proven ones that name logs. `findings` are about single digests; what chains and hours come to is
     for `settle` to say. `unread` are findings about digests that a passing trouble kept from being read and that may
     name logs of other hours than their own. `strays` are links of what lies among the digests and bears no digest's
-    name. `written` is the newest LastModified of any digest of the chains that were asked for.
+    name. `written` is the newest LastModified of any digest of the chains that were asked for; `copied` tells that
+    all proven digests were written later than delivery explains, so that LastModified places nothing in time. `claiming`
+    are digests that name logs, could be read, and were neither proven nor refuted.
     """
 
     region: AccountRegion
@@ -141,6 +143,8 @@ class ProvenChains(msgspec.Struct, frozen=True):
     failures: tuple[Failure, ...] = ()
     keys: tuple[PublicKey, ...] = ()
     written: datetime | None = None
+    claiming: tuple[ProvenDigest, ...] = ()
+    copied: bool = False
 
 
 class LogBatch(msgspec.Struct, frozen=True):

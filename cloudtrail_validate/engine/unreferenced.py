@@ -1,142 +1,214 @@
-"""Files that no digest names: reads what further digests could name them, and judges what is left.
+"""Looks for whoever could name the files that no digest read so far names, and judges what is left.
 
-One place answers for `validate`, `file` and `snapshot` alike.
+The shell around `core.unreferenced`: it lists and reads the digests which that asks for. One place answers for `validate`,
+`file` and `snapshot` alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.chain import DigestState, Judgement, Link
-from cloudtrail_validate.core.coverage import (
-    TAIL,
-    Placed,
-    Span,
-    Zones,
-    covers,
-    difference,
-    judge_unreferenced,
-    place,
-    union,
-)
+from cloudtrail_validate.core.chain import DigestState, Link, Prover
+from cloudtrail_validate.core.coverage import Span, union
+from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, folder_day, log_minute
-from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator
+from cloudtrail_validate.core.layout import DIGEST_KIND, Folder
+from cloudtrail_validate.core.model import EPOCH, HOUR, PASSING, ChainId, Finding, Interval, Locator
+from cloudtrail_validate.core.signature import RegionKeys
+from cloudtrail_validate.core.unreferenced import (
+    Knowledge,
+    ListedDigest,
+    Question,
+    UnreferencedFile,
+    Writer,
+    judge,
+    question,
+    to_read,
+    unreferenced,
+    writers,
+)
 from cloudtrail_validate.engine.digest_reader import DigestReader
-from cloudtrail_validate.engine.listing import list_digests
-from cloudtrail_validate.engine.prove import DigestProver
-from cloudtrail_validate.engine.stages import Failure, Unnamed
+from cloudtrail_validate.engine.listing import Entry, list_digests
+from cloudtrail_validate.engine.stages import Failure, ProvenDigest, Unnamed
 from cloudtrail_validate.stores.protocol import Lister
 
-BACKFILL_REACH: Final = timedelta(days=35)  # CloudTrail retries a misconfigured bucket for up to 30 days
-_BESIDE: Final = 2 * HOUR  # digests next to the window may name logs that were delivered on its edge
-Left = Mapping[Locator, Placed]
+Files = Mapping[Locator, UnreferencedFile]
 
 
-class Looked(msgspec.Struct, frozen=True):
-    """What is left unnamed after looking around, folders that could not be listed, and digests that could not be read."""
+class Surroundings(msgspec.Struct, frozen=True):
+    """What is known of the digests of some folders before files are judged.
 
-    left: Left
+    `links` are those that the run has read, by chain; `claiming` the digests that could be read and neither proven nor
+    refuted; `writers` further trails that are known to write here, though no digest shows them; `unread` the hours of
+    digests that a passing trouble kept from being read.
+    """
+
+    folders: tuple[Folder, ...]
+    links: Mapping[ChainId, Sequence[Link]]
+    claiming: tuple[ProvenDigest, ...] = ()
+    writers: tuple[Writer, ...] = ()
+    unread: Span = ()
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """The rule of each file that is left, in order of place; folders that could not be listed; digests not read."""
+
+    rules: tuple[tuple[UnreferencedFile, str], ...] = ()
     failures: tuple[Failure, ...] = ()
     unread: tuple[Finding, ...] = ()
 
 
-def place_all(unnamed: Iterable[Unnamed], window: Interval, *, dated: bool) -> dict[Locator, Placed]:
-    """Place files in time, and take those that may belong to the window: one that nothing places may belong to any."""
-    out: dict[Locator, Placed] = {}
-    for file in unnamed:
-        info = file.info
-        placed = place(log_minute(info.key), info.modified if dated else None, folder_day(info.key, file.path))
-        if not placed.spans:
-            placed = Placed((), (window,))
-        if placed.belongs(window):
-            out[Locator(file.bucket, info.key)] = placed
-    return out
+def files_of(unnamed: Iterable[Unnamed], window: Interval, *, dated: bool) -> dict[Locator, UnreferencedFile]:
+    """Read the places of files, and take those that a run over the window reports."""
+    files = (
+        unreferenced(Locator(file.bucket, file.info.key), file.info.modified, dated=dated, path=file.path)
+        for file in unnamed
+    )
+    return {file.where: file for file in files if file.belongs(window)}
 
 
-async def look_around(
-    left: Left, folders: Sequence[Folder], prover: DigestProver, reader: DigestReader, store: Lister, *, dated: bool
-) -> Looked:
-    """Read the digests outside of the window that could name a file, and return what is left after them.
+class Inquiry:
+    """Reads the digests that could name some files, and judges the files that none of them names. `run` once."""
 
-    These are later backfill digests, those next to the window and to when a file was written, of any trail in the
-    folders: before there were backfill digests a late log was named by the digest of the hour in which it came.
-    """
-    window = prover.window
-    around = Interval(window.start - _BESIDE, window.end + BACKFILL_REACH)
-    near = [Interval(around.start, window.end + _BESIDE)]
-    near += {Interval(when, when + _BESIDE) for when in (placed.written for placed in left.values()) if when}
-    hours = union(near) if dated else (around,)
-    failures: list[Failure] = []
-    for folder in folders:
-        try:
-            listing = await list_digests(store, folder, around)
-        except AbsentError:
-            continue
-        except StoreError as error:
-            where = Locator(folder.bucket, folder.path(DIGEST_KIND))
-            failures.append(Failure(rules.DIGEST_UNREADABLE, where, error.cause, error.detail))
-            continue
-        for chain, entries in listing.chains.items():
-            wanted = (around,) if chain.kind is Kind.BACKFILL else hours
-            prover.add([entry for entry in entries if covers(wanted, Interval(entry.end, entry.end))], quiet=True)
-    await prover.run(follow=False)
-    named: set[Locator] = set()
-    for digest in prover.digests:
-        logs = await reader.references(digest) or ()
-        named |= {log.where if folders[0].bucket else Locator("", log.s3_object) for log in logs}
-    remaining = {where: placed for where, placed in left.items() if where not in named}
-    return Looked(remaining, tuple(failures), tuple(prover.unread))
+    def __init__(
+        self, around: Surroundings, files: Files, reader: DigestReader, keys: RegionKeys, store: Lister
+    ) -> None:
+        self._around = around
+        self._left = dict(files)
+        self._reader = reader
+        self._keys = keys
+        self._store = store
+        self._bucketless = not around.folders[0].bucket
+        self._entries: dict[ChainId, dict[Locator, Entry]] = {}
+        self._evidence: dict[ChainId, dict[Locator, Evidence]] = {}
+        self._names: dict[Locator, frozenset[Locator]] = {}  # by digest: which of the files it names
+        self._links: dict[ChainId, tuple[Link, ...]] = {}
+        self._failures: list[Failure] = []
+        self._unread: list[Finding] = []
 
+    async def run(self, now: datetime) -> Judged:
+        """Read until nothing that could name a file is unread, and judge what is left."""
+        if not self._left:
+            return Judged()
+        asked = question(self._left.values())
+        await self._list(asked)
+        while todo := self._todo(asked):
+            await self._read(todo)
+        claimed = await self._claimed()
+        for link in (link for held in self._links.values() for link in held if link.state is DigestState.PROVEN):
+            for where in self._names.get(link.where, ()):
+                self._left.pop(where, None)
+        known = self._knowledge(asked, claimed, now)
+        ruled = tuple((file, judge(file, known)) for _, file in sorted(self._left.items()))
+        return Judged(ruled, tuple(self._failures), tuple(self._unread))
 
-def judge_left(
-    looked: Looked,
-    links: Mapping[ChainId, Sequence[Link]],
-    standard: Mapping[ChainId, Judgement],
-    window: Interval,
-    now: datetime,
-    *,
-    excused: bool,
-) -> Iterator[tuple[Locator, str]]:
-    """Yield the rule for each file, in order of place. What has a log's name may be in a digest that was not read."""
-    zones = _zones(links, standard, now)
-    deaf = bool(looked.unread) or any(failure.rule == rules.DIGEST_UNREADABLE for failure in looked.failures)
-    for where, placed in sorted(looked.left.items()):
-        named = log_minute(where.key) is not None
-        pardoned = excused or (deaf and named)
-        yield where, judge_unreferenced(placed.clipped(window), zones, named=named, excused=pardoned)
+    async def _list(self, asked: Question) -> None:
+        """List the digests of all folders in the days asked for."""
+        organization = self._around.folders[0].organization_id
+        for folder in self._around.folders if asked.days else ():
+            try:
+                listing = await list_digests(self._store, folder, asked.days or _NEVER)
+            except AbsentError:
+                continue
+            except StoreError as error:
+                where = Locator(folder.bucket, folder.path(DIGEST_KIND))
+                self._failures.append(Failure(rules.DIGEST_UNREADABLE, where, error.cause, error.detail))
+                continue
+            for chain, entries in listing.chains.items():
+                held = self._entries.setdefault(replace(chain, organization_id=organization), {})
+                held.update({self._in_store(entry.where): entry for entry in entries})
 
+    def _todo(self, asked: Question) -> list[tuple[ChainId, Entry]]:
+        """The digests to read next."""
+        out: list[tuple[ChainId, Entry]] = []
+        for chain, entries in self._entries.items():
+            states = self._states(chain)
+            listed = [ListedDigest(entry.end, where, entry.modified) for where, entry in entries.items()]
+            wanted = to_read(asked, chain.kind, listed, states)
+            out += [(chain, entries[item.where]) for item in wanted]
+            if not wanted:
+                out += [(chain, entry) for entry in self._witnesses(chain, states)]
+        return out
 
-def _zones(links: Mapping[ChainId, Sequence[Link]], standard: Mapping[ChainId, Judgement], now: datetime) -> Zones:
-    """Hours in which every log must be named: proven, and no chain of the folder has lost its digest of them.
+    def _witnesses(self, chain: ChainId, states: Mapping[Locator, DigestState]) -> list[Entry]:
+        """Proven digests of the run whose word on an unproven one read here has not been heard here yet."""
+        own = self._evidence.get(chain, {})
+        ordered = sorted(self._entries[chain].items(), key=lambda pair: pair[1])
+        out: dict[Locator, Entry] = {}
+        for index, (where, _) in enumerate(ordered):
+            if where not in own or states[where] is DigestState.PROVEN:
+                continue
+            following = next((pair for pair in ordered[index + 1 :] if states.get(pair[0]) is DigestState.PROVEN), None)
+            if following is not None and following[0] not in own:
+                out[following[0]] = following[1]
+        return list(out.values())
 
-    Nor is one still to come: where trails share a folder, a log waits for the digest of whichever is the last.
-    Only a chain of which something is proven can have lost anything, and only hours that it does not prove otherwise: an
-    object planted under a digest's name, readable or not, excuses nothing.
-    """
-    proven = {chain: _hours(held, DigestState.PROVEN) for chain, held in links.items()}
-    lost: list[Interval] = []
-    for chain, own in proven.items():
-        if own:
-            judged = standard.get(chain)
-            missed = (
-                union([*judged.lost, *judged.unreadable]) if judged else _hours(links[chain], DigestState.UNREADABLE)
+    async def _read(self, todo: Sequence[tuple[ChainId, Entry]]) -> None:
+        """Read digests, and prove each chain anew with what they say."""
+        answers = await asyncio.gather(*(self._reader.observe(entry, self._keys) for _, entry in todo))
+        for (chain, entry), (evidence, logs) in zip(todo, answers, strict=True):
+            where = self._in_store(entry.where)
+            held = self._evidence.setdefault(chain, {})
+            held[where] = evidence or Evidence(
+                entry.where, chain, Interval(entry.end - HOUR, entry.end), SignatureStatus.UNUSABLE
             )
-            lost += difference(missed, own)
-    gaps = union(gap.interval for judgement in standard.values() for gap in judgement.gaps)
-    ends = [own[-1].end for chain, own in proven.items() if own and chain.kind is Kind.STANDARD]
-    due = min((end for end in ends if now - end <= TAIL), default=None)
-    covered = union(interval for chain in standard for interval in proven.get(chain, ()))
-    if due is not None:
-        lost.append(Interval(due, max(due, now)))
-    newest = max((item.newest for item in standard.values() if item.newest is not None), default=None)
-    return Zones(difference(covered, union(lost)), gaps, due or newest)
+            self._names[held[where].where] = frozenset(
+                place for log in logs if (place := self._in_store(log.where)) in self._left
+            )
+        for chain in {chain for chain, _ in todo}:
+            self._prove(chain)
+
+    def _prove(self, chain: ChainId) -> None:
+        """Carry proof along what was read of a chain, from the newest to the oldest."""
+        prover = Prover(self._keys)
+        newest_first = sorted(self._evidence[chain].values(), key=lambda item: item.interval.end, reverse=True)
+        steps = [prover.step(evidence) for evidence in newest_first]
+        self._links[chain] = tuple(link for link, _ in steps)
+        self._unread += [
+            finding
+            for _, findings in steps
+            for finding in findings
+            if finding.cause in PASSING and finding not in self._unread
+        ]
+
+    def _states(self, chain: ChainId) -> dict[Locator, DigestState]:
+        held = (*self._around.links.get(chain, ()), *self._links.get(chain, ()))
+        return {self._in_store(link.where): link.state for link in held}
+
+    async def _claimed(self) -> frozenset[Locator]:
+        """Files that a digest names which could be read and neither proven nor refuted."""
+        out: set[Locator] = set()
+        for digest in self._around.claiming:
+            logs: Sequence[LogReference] = await self._reader.references(digest) or ()
+            out |= {place for log in logs if (place := self._in_store(log.where)) in self._left}
+        for held in self._links.values():
+            for link in held:
+                if link.state is DigestState.UNREADABLE:
+                    out |= self._names.get(link.where, frozenset())
+        return frozenset(out)
+
+    def _knowledge(self, asked: Question, claimed: frozenset[Locator], now: datetime) -> Knowledge:
+        """What is known of every trail that writes here, after all was read."""
+        around = self._around
+        links = {
+            chain: (*around.links.get(chain, ()), *self._links.get(chain, ()))
+            for chain in dict.fromkeys((*around.links, *self._links))
+        }
+        unread = [finding.interval for finding in self._unread if finding.interval]
+        unread += [asked.days] if self._failures and asked.days else []
+        home = dict.fromkeys(links, around.folders)
+        return Knowledge((*writers(links, home=home), *around.writers), now, union((*around.unread, *unread)), claimed)
+
+    def _in_store(self, where: Locator) -> Locator:
+        """Where an object lies for this store: in a local copy one folder stands for every bucket."""
+        return Locator("", where.key) if self._bucketless else where
 
 
-def _hours(links: Sequence[Link], state: DigestState) -> Span:
-    return union(link.interval for link in links if link.state is state)
+_NEVER: Final = Interval(EPOCH, EPOCH)

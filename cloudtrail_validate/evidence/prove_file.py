@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.chain import DigestState, JudgeInput, Link, judge
-from cloudtrail_validate.core.coverage import place
+from cloudtrail_validate.core.chain import DigestState, Link
+from cloudtrail_validate.core.coverage import union
 from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import (
     AbsentError,
@@ -30,9 +30,10 @@ from cloudtrail_validate.core.errors import (
 from cloudtrail_validate.core.findings import order_of
 from cloudtrail_validate.core.gzip import Content
 from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, folder_of, log_minute, parse_trail_arn
-from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator
+from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator, ObjectInfo
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys
+from cloudtrail_validate.core.unreferenced import REACH, unreferenced
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.listing import Entry, list_digests
@@ -40,7 +41,7 @@ from cloudtrail_validate.engine.log_checker import judge_content
 from cloudtrail_validate.engine.prove import DigestProver
 from cloudtrail_validate.engine.stages import ProvenDigest, Scope
 from cloudtrail_validate.engine.tools import Tools, make_tools
-from cloudtrail_validate.engine.unreferenced import BACKFILL_REACH, Looked, judge_left
+from cloudtrail_validate.engine.unreferenced import Inquiry, Surroundings
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.limits import TryBudget
 from cloudtrail_validate.runtime.loop import run_loop
@@ -141,7 +142,7 @@ class _Search:
 
     async def run(self, session: Session, keys: RegionKeys, content: Content | AbsentError | StoreError) -> FileProof:
         """Find and prove. Raises `StoreError` where the digests cannot be listed."""
-        days = Interval(self.window.start, self.window.end + BACKFILL_REACH)
+        days = Interval(self.window.start, self.window.end + REACH)
         listing = await list_digests(session.store, self.folder, days)
         chains = {chain: entries for chain, entries in listing.chains.items() if self._selects(chain)}
         if not chains:
@@ -154,7 +155,10 @@ class _Search:
         if named is None:
             walk = await self._walk(tools, reader, keys, chains, late=True)
             named = await self._naming(walk, reader, content)
-        proof = self._unnamed(near, walk, content) if named is None else self._judged(*named, content)
+        if named is None:
+            proof = await self._unnamed(tools, reader, keys, near, walk, content)
+        else:
+            proof = self._judged(*named, content)
         if named is not None:
             proof = await self._witnessed(proof, named[0], walk.links, reader, keys)
         return replace(proof, problems=tuple(sorted(dict.fromkeys(self._findings), key=order_of)))
@@ -176,7 +180,7 @@ class _Search:
         late: bool,
     ) -> DigestProver:
         """Read and prove the digests of the hours around the file or, if `late`, all backfill digests since."""
-        window = Interval(self.window.start, self.window.end + BACKFILL_REACH) if late else self.window
+        window = Interval(self.window.start, self.window.end + REACH) if late else self.window
         region = AccountRegion(self.folder.account, self.folder.region, (self.folder,))
         walk = DigestProver(region, Scope(window, self.now), tools, reader, keys)
         for chain, entries in chains.items():
@@ -222,21 +226,41 @@ class _Search:
             detail=content.flaw.value if content.flaw else None,
         )
 
-    def _unnamed(
-        self, near: DigestProver, late: DigestProver, content: Content | AbsentError | StoreError
+    async def _unnamed(
+        self,
+        tools: Tools,
+        reader: DigestReader,
+        keys: RegionKeys,
+        near: DigestProver,
+        late: DigestProver,
+        content: Content | AbsentError | StoreError,
     ) -> FileProof:
         """What a file that no digest names is, by the hours in which it lies."""
         if isinstance(content, AbsentError):
             raise ConfigurationError(f"there is no {self.where}, and no digest names it")
-        question = JudgeInput(self.window, self.now, earlier=True)
-        judgements = {
-            chain: judge(chain, held, question) for chain, held in near.links.items() if chain.kind is Kind.STANDARD
-        }
-        looked = Looked({self.where: place(log_minute(self.where.key), None, None)}, (), (*near.unread, *late.unread))
-        ((_, rule),) = judge_left(looked, near.links, judgements, self.window, self.now, excused=False)
+        around = Surroundings(
+            (self.folder,),
+            near.links,
+            tuple(near.claiming),
+            unread=union(finding.interval for finding in (*near.unread, *late.unread) if finding.interval),
+        )
+        info = await self._listed(tools)
+        file = unreferenced(self.where, info.modified if info else None, dated=tools.store.dated)
+        judged = await Inquiry(around, {self.where: file}, reader, keys, tools.store).run(self.now)
+        if not judged.rules:
+            return FileProof(self.where, ExitCode.UNPROVEN, rules.LOG_UNDIGESTED)
+        ((_, rule),) = judged.rules
+        self._findings += judged.unread
         code = ExitCode.CHANGED if rule == rules.LOG_EXTRA else ExitCode.UNPROVEN
         sha256 = content.sha256 if isinstance(content, Content) else None
         return FileProof(self.where, code, rule, sha256)
+
+    async def _listed(self, tools: Tools) -> ObjectInfo | None:
+        """What a listing says of the file, None where it does not lie there: then its name alone places it."""
+        try:
+            return await tools.store.exact(*self.where)
+        except (AbsentError, StoreError):
+            return None
 
     async def _witnessed(
         self,
