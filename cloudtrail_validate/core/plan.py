@@ -28,11 +28,19 @@ class Unvalidated(msgspec.Struct, frozen=True):
         return folder.organization_id is None and folder.account == self.owner
 
 
+class ExpectedPlace(msgspec.Struct, frozen=True, order=True):
+    """An account, or (with `region`) an account-region, that must have digests: `--expect`, or what a state remembers."""
+
+    account: str
+    region: str = ""
+
+
 class Target(msgspec.Struct, frozen=True):
     """What to look for. Empty strings and None mean "not known": then whatever is found is taken.
 
     `regions` and `accounts` are what the user narrowed to; `expected_regions` the regions enabled for `owner` (multi-region
-    trails), `members` the organization's accounts; `delivered` is GetTrailStatus' time by region, for `owner`'s chains.
+    trails), `members` the organization's accounts, `expect` what else must be there; `delivered` is GetTrailStatus' time by
+    region, for `owner`'s chains.
     """
 
     bucket: str
@@ -48,6 +56,7 @@ class Target(msgspec.Struct, frozen=True):
     members: tuple[str, ...] = ()
     delivered: Mapping[str, datetime] = msgspec.field(default_factory=dict)
     unvalidated: tuple[Unvalidated, ...] = ()
+    expect: tuple[ExpectedPlace, ...] = ()
 
     def selects(self, chain: ChainId) -> bool:
         """Whether a chain is part of what was asked."""
@@ -55,7 +64,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class AccountRegion(msgspec.Struct, frozen=True):
-    """What to validate: `folders` newest location first. `expected` is true where a trail must have digests here.
+    """What to validate: `folders` newest location first. `expected` says why a trail must have digests here, if it must.
 
     `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
     region folders; `has_logs` is false where there is no folder of logs to list; `excused` is true where a trail without
@@ -65,7 +74,7 @@ class AccountRegion(msgspec.Struct, frozen=True):
     account: str
     region: str
     folders: tuple[Folder, ...]
-    expected: bool = False
+    expected: str = ""
     delivered: datetime | None = None
     strays: tuple[ObjectInfo, ...] = ()
     has_logs: bool = True
