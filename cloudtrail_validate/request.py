@@ -13,8 +13,10 @@ from dateutil.parser import isoparse
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.expectation import parse_expected
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, parse_trail_arn
 from cloudtrail_validate.core.model import Interval, utc
+from cloudtrail_validate.core.plan import ExpectedPlace
 
 DEFAULT_CONCURRENCY: Final = 512  # at 30 ms a request 1.1 times as fast as 256, as 640 is (benchmarks.trail)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")  # 255: buckets made before 2018 in us-east-1
@@ -31,6 +33,7 @@ class Request:
     At least one of `trail_arn`, `bucket` and `source` says what to validate. `end` None means now. Empty `regions` and
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
     the number of requests in flight, `max_rate` the most requests a second.
+    `expect` names what must be there beyond what the bucket tells, each `ACCOUNT` or `ACCOUNT/REGION`.
     `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs;
     `versions` looks for the originals of what is altered or missing among the bucket's versions.
     """
@@ -44,6 +47,7 @@ class Request:
     public_keys: Path | None = None
     regions: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
+    expect: tuple[str, ...] = ()
     profile: str | None = None
     endpoint_url: str | None = None
     role_arn: str | None = None
@@ -59,6 +63,11 @@ class Request:
         """The window as understood, UTC."""
         return Interval(utc(self.start), utc(self.end or now))
 
+    @property
+    def places(self) -> tuple[ExpectedPlace, ...]:
+        """What `expect` names, in order, each once."""
+        return tuple(sorted({place for place in map(parse_expected, self.expect) if place is not None}))
+
     def check(self, now: datetime) -> None:
         """Raise `RequestError` where the request cannot be meant."""
         if self.trail_arn is None and self.bucket is None and self.source is None:
@@ -69,6 +78,9 @@ class Request:
             )
         _each("--region", REGION, self.regions, "a region such as us-east-1")
         _each("--account-id", ACCOUNT, self.accounts, "12 digits")
+        for text in self.expect:
+            if parse_expected(text) is None:
+                raise RequestError(f"--expect: expected ACCOUNT or ACCOUNT/REGION, got {text!r}")
         _each("--s3-bucket", _BUCKET, [self.bucket] if self.bucket is not None else [], "a bucket's name")
         _each("--role-arn", _ROLE, [self.role_arn] if self.role_arn else [], "arn:aws:iam::ACCOUNT:role/NAME")
         if self.external_id is not None and self.role_arn is None:

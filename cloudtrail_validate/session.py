@@ -62,7 +62,7 @@ async def open_session(
         from cloudtrail_validate.stores.s3 import S3
 
         store, keys = S3(aws, limiter=limiter, timeouts=timeouts), filed or _issuer(aws, window, now)
-        target = await locating
+        target = replace(await locating, expect=request.places)
         aws.limit_to(target)
         return Session(store, keys, target, limiter, aws)
     from cloudtrail_validate.stores.local import Local
@@ -98,5 +98,11 @@ def _identity(request: Request, timeouts: Timeouts | None, boto_session: boto3.S
 def _local_target(request: Request) -> Target:
     """A local copy: its bucket is whatever its digests name, unless the user says which."""
     arn = parse_trail_arn(request.trail_arn) if request.trail_arn else None
-    narrowed = Target(request.bucket or "", request.prefix, regions=request.regions, accounts=request.accounts)
+    narrowed = Target(
+        request.bucket or "",
+        request.prefix,
+        regions=request.regions,
+        accounts=request.accounts,
+        expect=request.places,
+    )
     return replace(narrowed, trail=arn.name, home_region=arn.region, owner=arn.account) if arn else narrowed

@@ -41,6 +41,12 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--s3-prefix", "prefix", metavar="PREFIX", help="Prefix in that bucket.  [default: none]")
 @click.option("--account-id", "accounts", multiple=True, metavar="ID", help="Only this account (repeatable).")
 @click.option("--region", "regions", multiple=True, metavar="REGION", help="Only this region (repeatable).")
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="ACCOUNT[/REGION]",
+    help="What must be there, or @FILE with one a line (repeatable).",
+)
 @click.option("--source", type=_FOLDER, metavar="DIR", help="Validate a local copy of the bucket's tree.")
 @click.option("--public-keys", type=_FILE, metavar="FILE", help="Use exported keys; see `ctvalidate keys export`.")
 @click.option("--profile", metavar="NAME", help="AWS profile.")
@@ -155,7 +161,19 @@ def build_request(options: dict[str, Any], now: datetime) -> Request:
         raise RequestError("--last: it ends now, expected it without --end-time")
     begin = now - parse_span(last) if last is not None else parse_time(start, "--start-time")
     until = parse_time(end, "--end-time") if end is not None else now
+    options["expect"] = tuple(place for text in options.get("expect", ()) for place in _named(text))
     return Request(start=begin, end=until, tolerate=frozenset(options.pop("tolerate")), **options)
+
+
+def _named(text: str) -> tuple[str, ...]:
+    """The places that one --expect names: itself, or the lines of `@FILE` without blank ones and `#` comments."""
+    if not text.startswith("@"):
+        return (text,)
+    try:
+        lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:  # a path with a zero byte, or what is no UTF-8, is a ValueError
+        raise RequestError(f"--expect: cannot read {text[1:]!r}: {error}") from error
+    return tuple(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def execute(

@@ -195,14 +195,15 @@ def judge(chain: ChainId, links: Iterable[Link], question: JudgeInput) -> Judgem
     )
 
 
-def absent(chain: ChainId, window: Interval, lost: Link | None = None) -> Judgement:
+def absent(chain: ChainId, window: Interval, lost: Link | None = None, reason: str = "") -> Judgement:
     """The judgement on a chain that should be there and of which there is no digest at all.
 
-    `lost` is a digest that is known to have been delivered all the same.
+    `lost` is a digest that is known to have been delivered all the same; `reason` says why there should be any.
     """
     gap = Gap(rules.CHAIN_ABSENT, window)
     missing = () if lost is None else (_missing(chain, lost),)
-    return Judgement(Counts(missing=len(missing)), (), (gap,), (*missing, _gap(chain, gap)), None)
+    finding = msgspec.structs.replace(_gap(chain, gap), detail=reason or None)
+    return Judgement(Counts(missing=len(missing)), (), (gap,), (*missing, finding), None)
 
 
 _DELIVERY_SLACK: Final = timedelta(minutes=5)  # LastModified against the delivery time that CloudTrail tells

@@ -43,6 +43,16 @@ class Outcome(msgspec.Struct, frozen=True):
             together = intersection(together, span)
         return together
 
+    def account_regions(self) -> tuple[int, int]:
+        """Count the account-regions that have digests, and those that were to have any: found and expected ones."""
+        places: dict[tuple[str, str, str], bool] = {}
+        for chain in self.chains:
+            if chain.chain.kind is Kind.STANDARD:
+                place = (chain.chain.organization_id or "", chain.chain.account, chain.chain.region)
+                there = not any(gap.rule == rules.CHAIN_ABSENT for gap in chain.gaps)
+                places[place] = places.get(place, True) and there
+        return sum(places.values()), len(places) + len(self.empty)
+
 
 def chains_in_order(chains: Iterable[ChainReport]) -> tuple[ChainReport, ...]:
     """Sort records into the order in which reports show them."""

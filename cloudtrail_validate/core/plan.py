@@ -28,11 +28,19 @@ class Unvalidated(msgspec.Struct, frozen=True):
         return folder.organization_id is None and folder.account == self.owner
 
 
+class ExpectedPlace(msgspec.Struct, frozen=True, order=True):
+    """An account, or (with `region`) an account-region, that must have digests: `--expect`, or what a state remembers."""
+
+    account: str
+    region: str = ""
+
+
 class Target(msgspec.Struct, frozen=True):
     """What to look for. Empty strings and None mean "not known": then whatever is found is taken.
 
     `regions` and `accounts` are what the user narrowed to; `expected_regions` the regions enabled for `owner` (multi-region
-    trails), `members` the organization's accounts; `delivered` is GetTrailStatus' time by region, for `owner`'s chains.
+    trails), `members` the organization's accounts, `expect` what else must be there; `delivered` is GetTrailStatus' time by
+    region, for `owner`'s chains.
     """
 
     bucket: str
@@ -49,6 +57,7 @@ class Target(msgspec.Struct, frozen=True):
     delivered: Mapping[str, datetime] = msgspec.field(default_factory=dict)
     unvalidated: tuple[Unvalidated, ...] = ()
     also_buckets: tuple[str, ...] = ()
+    expect: tuple[ExpectedPlace, ...] = ()
 
     def may_visit(self, bucket: str) -> bool:
         """Whether a bucket that a digest names is read: it was asked for, or must belong to the trail's owner.
@@ -68,7 +77,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class AccountRegion(msgspec.Struct, frozen=True):
-    """What to validate: `folders` newest location first. `expected` is true where a trail must have digests here.
+    """What to validate: `folders` newest location first. `expected` says why a trail must have digests here, if it must.
 
     `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
     region folders; `has_logs` is false where there is no folder of logs to list; `excused` is true where a trail without
@@ -78,7 +87,7 @@ class AccountRegion(msgspec.Struct, frozen=True):
     account: str
     region: str
     folders: tuple[Folder, ...]
-    expected: bool = False
+    expected: str = ""
     delivered: datetime | None = None
     strays: tuple[ObjectInfo, ...] = ()
     has_logs: bool = True
@@ -90,6 +99,10 @@ class AccountRegion(msgspec.Struct, frozen=True):
     def organization_id(self) -> str | None:
         """The organization whose folder the site's first folder is in."""
         return self.folders[0].organization_id
+
+    def selects(self, chain: ChainId) -> bool:
+        """Tell whether a chain is part of what was asked: the one trail's, or any where none was named."""
+        return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
 
     @property
     def nameless(self) -> ChainId:

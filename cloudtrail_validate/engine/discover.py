@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.expectation import expected_accounts, expected_regions
 from cloudtrail_validate.core.layout import ACCOUNT, DIGEST_KIND, LOG_KIND, ORGANIZATION, Folder, base_of
 from cloudtrail_validate.core.model import ObjectInfo
 from cloudtrail_validate.core.plan import AccountRegion, Plan, Target, Unlisted
@@ -37,7 +38,7 @@ async def discover(store: Store, target: Target) -> Plan:
             base, account, frozenset(digests.folders), frozenset(logs.folders), logs.objects + digests.objects
         )
 
-    if target.trail and target.organization is False and not target.accounts:
+    if target.trail and target.organization is False and not (target.accounts or target.expect):
         # Only the owner's folders can be meant: the bucket is asked no more than whether it can be listed.
         _, own = await asyncio.gather(store.children(target.bucket, root), look(root, target.owner))
         return Plan(tuple(_sites(target, [own])), tuple(unlisted))
@@ -52,7 +53,7 @@ async def discover(store: Store, target: Target) -> Plan:
     found = await asyncio.gather(*(look(base, account) for base, account in accounts))
     sites = tuple(_sites(target, found))
     there = {site.account for site in sites} | {item.account for item in unlisted}
-    return Plan(sites, tuple(unlisted), tuple(account for account in target.accounts if account not in there))
+    return Plan(sites, tuple(unlisted), tuple(account for account in expected_accounts(target) if account not in there))
 
 
 class _Account(msgspec.Struct, frozen=True):
@@ -78,58 +79,57 @@ async def _level(store: Store, bucket: str, prefix: str, account: str | None, un
 def _accounts(target: Target, root: str, bases: Mapping[str, list[str]]) -> list[tuple[str, str]]:
     """The account folders that belong to the target, each with its base."""
     organizations = [base for base in bases if base != root]
-    out: list[tuple[str, str]] = []
+    own = organizations
     if not target.trail:
         out = [(base, account) for base, accounts in bases.items() for account in accounts]
     else:
         own = [base for base in organizations if target.owner in bases[base]] or organizations
         if target.organization is None:
             own = [base for base in own if target.owner in bases[base]]
-        out = [(base, account) for base in own for account in sorted({*bases[base], *target.members})]
+        out = [(base, account) for base in own for account in sorted(bases[base])]
         if target.owner in bases[root] or not out:
             out.append((root, target.owner))
     wanted = [pair for pair in out if not target.accounts or pair[1] in target.accounts]
     known = {account for _, account in wanted}
-    base = organizations[0] if organizations and target.organization is not False else root
-    return wanted + [(base, account) for account in target.accounts if account not in known]
+    base = own[0] if own and target.organization is not False else root
+    return wanted + [(base, account) for account in expected_accounts(target) if account not in known]
 
 
 def _sites(target: Target, found: Iterable[_Account]) -> Iterable[AccountRegion]:
     """One site for each account and region; an owner's folders with and without organization are one site."""
     by_account: dict[str, list[_Account]] = {}
-    separate: list[list[_Account]] = []
     for item in found:
+        by_account.setdefault(item.account, []).append(item)
+    for account, all_of_it in by_account.items():
+        asked = expected_regions(target, account)
         if target.trail:
-            by_account.setdefault(item.account, []).append(item)
-        else:
-            separate.append([item])
-    for group in [*by_account.values(), *separate]:
-        account = group[0].account
-        regions = set().union(*(item.digest_regions | item.log_regions for item in group))
-        expected = _expected_regions(target, account)
-        names = sorted(region for region in regions | expected if not target.regions or region in target.regions)
-        strays = tuple(info for item in group for info in item.strays if info.size) if not target.regions else ()
-        for index, region in enumerate(names):
-            folders = tuple(Folder(target.bucket, item.base, account, region) for item in group)
-            yield AccountRegion(
-                account,
-                region,
-                folders,
-                expected=region in expected,
-                delivered=target.delivered.get(region) if account == target.owner else None,
-                strays=strays if index == 0 else (),
-                has_logs=any(region in item.log_regions for item in group),
-                excused=any(trail.writes(folder) for trail in target.unvalidated for folder in folders),
-                trail=target.trail,
-                home_region=target.home_region,
-            )
+            yield from _of_account(target, all_of_it, asked)
+            continue
+        places = [item.digest_regions | item.log_regions for item in all_of_it]
+        for index, item in enumerate(all_of_it):
+            # What must be there is looked for where a folder is: in the first place where none is.
+            nowhere = {region for region in asked if index == 0 and not any(region in there for there in places)}
+            own = {region: reason for region, reason in asked.items() if region in places[index] or region in nowhere}
+            yield from _of_account(target, [item], own)
 
 
-def _expected_regions(target: Target, account: str) -> set[str]:
-    """Regions in which a trail must have digests of an account."""
-    if target.regions:
-        return set(target.regions)
-    expected = {target.home_region} if target.home_region else set()
-    if target.multi_region and account == target.owner:
-        expected |= set(target.expected_regions)
-    return expected
+def _of_account(target: Target, group: list[_Account], expected: Mapping[str, str]) -> Iterable[AccountRegion]:
+    """The sites of one account's folders; `expected` are regions that must have digests, with the reason."""
+    account = group[0].account
+    regions = set().union(*(item.digest_regions | item.log_regions for item in group))
+    names = sorted(region for region in {*regions, *expected} if not target.regions or region in target.regions)
+    strays = tuple(info for item in group for info in item.strays if info.size) if not target.regions else ()
+    for index, region in enumerate(names):
+        folders = tuple(Folder(target.bucket, item.base, account, region) for item in group)
+        yield AccountRegion(
+            account,
+            region,
+            folders,
+            expected=expected.get(region, ""),
+            delivered=target.delivered.get(region) if account == target.owner else None,
+            strays=strays if index == 0 else (),
+            has_logs=any(region in item.log_regions for item in group),
+            excused=any(trail.writes(folder) for trail in target.unvalidated for folder in folders),
+            trail=target.trail,
+            home_region=target.home_region,
+        )

@@ -38,7 +38,7 @@ _CONTEXT: Final = 2  # digests read beyond the window: one may reach into it, th
 
 async def prove(region: AccountRegion, scope: Scope, tools: Tools, reader: DigestReader) -> ProvenChains:
     """List, read and prove the digests of one account-region. What cannot be listed is in the result."""
-    finder = Finder(tools.store, region.folders, region.nameless, scope.selects, scope.window, scope.now)
+    finder = Finder(tools.store, region.folders, region.nameless, region.selects, scope.window, scope.now)
     found, keys = await asyncio.gather(finder.find(), tools.keys(region.region))
     prover = DigestProver(region, scope, tools, reader, keys)
     for held, quiet in ((found.selected, False), (found.others, True)):

@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Final
 
 from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.expectation import further, without_chain
 from cloudtrail_validate.core.findings import FindingSet, Watch
-from cloudtrail_validate.core.model import Finding, Interval, Locator, Status
+from cloudtrail_validate.core.model import ChainId, Finding, Interval, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome, chains_in_order
-from cloudtrail_validate.core.plan import AccountRegion, Target, Unlisted
+from cloudtrail_validate.core.plan import AccountRegion, Plan, Target, Unlisted
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.discover import discover
 from cloudtrail_validate.engine.region_audit import RegionAudit
@@ -57,7 +58,7 @@ class Engine:
         """Validate a target. Raises `StoreError` or `AbsentError` only where nothing at all could be listed."""
         self._watch.progress.phase = "listing"
         tools = make_tools(self._store, self._limiter, self._region_keys, self._watch)
-        work = asyncio.create_task(self._all(target, Scope(window, now, target.trail, target.home_region), tools))
+        work = asyncio.create_task(self._all(target, Scope(window, now), tools))
         stopping = asyncio.create_task(self._stopping.wait())
         interrupted = False
         try:
@@ -79,13 +80,17 @@ class Engine:
             plan = await discover(self._store, target)
             for unlisted in plan.unlisted:
                 self._add(_cannot_look(target, unlisted, scope.window))
-            self._empty = plan.empty
-            for account in plan.empty:
-                self._add(_nothing_of(target, account, scope.window))
             progress = self._watch.progress
             progress.phase = "validating"
             progress.regions_known = len(plan.sites)
             await together(self._one(region, scope, tools, gate) for region in plan.sites)
+            more = self._further(target, plan)
+            progress.regions_known += len(more)
+            await together(self._one(region, scope, tools, gate) for region in more)
+            told = {item.account for item in plan.unlisted if item.account}
+            self._empty = without_chain(target, self._judged(), told)
+            for account in self._empty:
+                self._add(_nothing_of(target, account, scope.window))
             progress.listing_done = True
         except asyncio.CancelledError:
             self._add(_interrupted(scope.window))
@@ -102,6 +107,15 @@ class Engine:
                     self.results.append(partial)
                 raise
             self._watch.progress.regions_done += 1
+
+    def _further(self, target: Target, plan: Plan) -> tuple[AccountRegion, ...]:
+        """Account-regions that proven digests show to be missing: a multi-region trail writes in all of them."""
+        proven = {chain for result in self.results for chain in result.trails}
+        return further(target, plan.sites, proven, self._judged())
+
+    def _judged(self) -> list[ChainId]:
+        """The chains that the report accounts for so far."""
+        return [report.chain for result in self.results for report in result.chains]
 
     def _add(self, finding: Finding) -> None:
         self._findings.add(finding)

@@ -38,16 +38,10 @@ from cloudtrail_validate.engine.listing import Entry
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What is asked of every account-region: the window, the time of asking, and one trail or (empty) all there are."""
+    """What is asked of every account-region: the window, and the time of asking."""
 
     window: Interval
     now: datetime
-    trail: str = ""
-    home_region: str = ""
-
-    def selects(self, chain: ChainId) -> bool:
-        """Tell whether a chain is part of what was asked."""
-        return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
 
 
 class Place(msgspec.Struct, frozen=True, order=True):

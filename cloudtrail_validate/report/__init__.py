@@ -78,7 +78,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Totals over all chains.
 
     `window_seconds` is the length of the window; `covered_seconds` the part of it that proven digests cover in every
-    account and region that was expected to have them.
+    account and region that was expected to have them. `account_regions_expected` are those that were, named by the trail's
+    settings, by proven digests, by log files or by the user; of these `account_regions_found` have a digest of each trail.
     """
 
     digests: CountsRecord
@@ -86,6 +87,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     log_bytes_hashed: int
     window_seconds: int
     covered_seconds: int
+    account_regions_expected: int | msgspec.UnsetType = msgspec.UNSET
+    account_regions_found: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class GapRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -49,6 +49,7 @@ def build(
     verdict, code = decide(findings.tally, digests=outcome.digests, tolerated=tolerate)
     digests = sum((chain.digests for chain in outcome.chains), Counts())
     logs = sum((chain.logs for chain in outcome.chains), Counts())
+    found, expected = outcome.account_regions()
     return Report(
         verdict=verdict,
         exit_code=int(code),
@@ -61,6 +62,8 @@ def build(
             log_bytes_hashed=outcome.bytes_hashed,
             window_seconds=outcome.window.seconds,
             covered_seconds=seconds(outcome.covered()),
+            account_regions_expected=expected,
+            account_regions_found=found,
         ),
         chains=tuple(_chain(chain) for chain in outcome.chains),
         findings=tuple(record(finding, known) for finding in findings.kept),

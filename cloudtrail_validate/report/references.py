@@ -20,7 +20,7 @@ from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.core.versions import Changes, Event, Versions
-from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Verdict
+from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Summary, Verdict
 
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
 OPEN: Final = frozenset({Status.UNVERIFIABLE, Status.UNCOVERED})
@@ -65,6 +65,14 @@ def severity(status: Status) -> Severity:
             return Severity.INFORMATIONAL
         case _:
             assert_never(status)
+
+
+def places(summary: Summary) -> str:
+    """How many account-regions have the digests they should; empty where the report does not say."""
+    found, expected = summary.account_regions_found, summary.account_regions_expected
+    if not (isinstance(found, int) and isinstance(expected, int) and expected):
+        return ""
+    return f"{found:,} of {plural(expected, 'account-region')} {'has' if expected == 1 else 'have'} digests"
 
 
 def sentence(report: Report) -> str:

@@ -21,7 +21,7 @@ from cloudtrail_validate.core.text import duration, plural, size
 from cloudtrail_validate.core.versions import Changes, Versions
 from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import all_proven, changed_events, history
+from cloudtrail_validate.report.references import all_proven, changed_events, history, places
 from cloudtrail_validate.report.sentences import remedy
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def _header(page: Page, report: Report) -> None:
         ("Source", request.source),
         ("Window", f"{isoformat(request.start)} to {isoformat(request.end)}, UTC ({span})"),
         ("Scope", scope),
+        ("Places", places(report.summary)),
         ("Keys", f"{plural(len(report.public_keys), 'public key')} from {sources}" if sources else ""),
         ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
         ("As", run.caller_arn or ""),

@@ -183,7 +183,7 @@ class Naive:
         return out
 
     def _newest(self, tail: datetime) -> datetime:
-        """When the newest digest before the tail ended: with the tail's beginning, unless that is the window's."""
+        """When the newest digest before the tail ended: where the tail begins, unless the window begins there."""
         if tail != self.history.window.start:
             return tail
         ended = [end for _, end in self.of("proven") if end <= tail]

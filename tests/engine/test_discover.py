@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from cloudtrail_validate.core.errors import BucketAbsentError
+from cloudtrail_validate.core.expectation import default_regions
 from cloudtrail_validate.core.layout import Folder
-from cloudtrail_validate.core.plan import Plan, Target
+from cloudtrail_validate.core.plan import ExpectedPlace, Plan, Target
 from cloudtrail_validate.engine.discover import discover
 from cloudtrail_validate.stores.local import Local
 
@@ -105,15 +106,51 @@ def test_members_without_any_file_are_looked_for(tmp_path: Path) -> None:
 def test_what_a_trail_should_write_is_expected(tmp_path: Path) -> None:
     plant(tmp_path, of(OWNER, "eu-west-1"))
     one = plan_of(tmp_path, trail())
-    assert {site.region: site.expected for site in one.sites} == {"eu-west-1": False, HOME: True}
-    many = plan_of(tmp_path, trail(multi_region=True, expected_regions=("eu-west-1", "sa-east-1")))
-    assert {site.region for site in many.sites if site.expected} == {"eu-west-1", "sa-east-1", HOME}
+    assert {site.region: bool(site.expected) for site in one.sites} == {"eu-west-1": False, HOME: True}
+    many = plan_of(tmp_path, trail(multi_region=True, expected_regions=("eu-west-1", "af-south-1")))
+    assert {site.region for site in many.sites if site.expected} == {*default_regions(HOME), "af-south-1"}
+
+
+def test_a_multi_region_trail_is_expected_in_the_default_regions_of_each_account(tmp_path: Path) -> None:
+    plant(tmp_path, of(OWNER, HOME, base=f"AWSLogs/{ORGANIZATION}/"))
+    plan = plan_of(tmp_path, trail(organization=True, multi_region=True, members=(OWNER, MEMBER)))
+    assert {(site.account, site.region) for site in plan.sites if site.expected} == {
+        (account, region) for account in (OWNER, MEMBER) for region in default_regions(HOME)
+    }
+    assert {folder.base for site in plan.sites for folder in site.folders} == {f"AWSLogs/{ORGANIZATION}/"}
+    narrowed = plan_of(tmp_path, trail(organization=True, multi_region=True, members=(MEMBER,), regions=("sa-east-1",)))
+    assert sites(narrowed) == [(OWNER, "sa-east-1"), (MEMBER, "sa-east-1")]
+
+
+def test_an_organizations_accounts_are_expected_where_its_folder_is_gone(tmp_path: Path) -> None:
+    plant(tmp_path, "AWSLogs/")
+    plan = plan_of(tmp_path, trail(organization=True, members=(OWNER, MEMBER)))
+    assert sites(plan) == [(OWNER, HOME), (MEMBER, HOME)]
+
+
+def test_what_is_named_is_expected_whatever_is_there(tmp_path: Path) -> None:
+    plant(tmp_path, of(OWNER, HOME, base=f"AWSLogs/{ORGANIZATION}/"), of(OWNER, "eu-west-1", kind="CloudTrail"))
+    named = (ExpectedPlace(OWNER, "eu-west-1"), ExpectedPlace(OWNER, "sa-east-1"), ExpectedPlace(MEMBER))
+    plan = plan_of(tmp_path, Target("", None, expect=named))
+    found = {(site.folders[0].base, site.account, site.region): bool(site.expected) for site in plan.sites}
+    assert found == {
+        ("AWSLogs/", OWNER, "eu-west-1"): True,  # where a folder of the region is
+        ("AWSLogs/", OWNER, "sa-east-1"): True,  # there is none: in the first place
+        (f"AWSLogs/{ORGANIZATION}/", OWNER, HOME): False,
+    }
+    assert plan.empty == (MEMBER,)
+    one = trail(organization=False, expect=(ExpectedPlace(MEMBER), ExpectedPlace(OWNER, "sa-east-1")))
+    assert {(site.account, site.region) for site in plan_of(tmp_path, one).sites if site.expected} == {
+        (OWNER, HOME),
+        (OWNER, "sa-east-1"),
+        (MEMBER, HOME),
+    }
 
 
 def test_an_empty_folder_of_a_trail_still_has_its_home(tmp_path: Path) -> None:
     plant(tmp_path, "AWSLogs/")
     (site,) = plan_of(tmp_path, trail()).sites
-    assert (site.account, site.region, site.expected) == (OWNER, HOME, True)
+    assert (site.account, site.region, bool(site.expected)) == (OWNER, HOME, True)
     assert plan_of(tmp_path, Target("", None)).sites == ()
 
 
@@ -122,7 +159,7 @@ def test_narrowing_to_regions_and_accounts(tmp_path: Path) -> None:
     assert sites(plan_of(tmp_path, Target("", None, regions=(HOME,)))) == [(OWNER, HOME), (MEMBER, HOME)]
     assert sites(plan_of(tmp_path, Target("", None, accounts=(MEMBER,)))) == [(MEMBER, HOME)]
     asked = plan_of(tmp_path, Target("", None, regions=("sa-east-1",), accounts=(OWNER,)))
-    assert [(site.account, site.region, site.expected) for site in asked.sites] == [(OWNER, "sa-east-1", True)]
+    assert [(site.account, site.region, bool(site.expected)) for site in asked.sites] == [(OWNER, "sa-east-1", True)]
     assert sites(plan_of(tmp_path, Target("", None, regions=(HOME,), accounts=(OTHER,)))) == [(OTHER, HOME)]
 
 

@@ -16,9 +16,11 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from cloudtrail_validate.core.expectation import further
 from cloudtrail_validate.core.findings import FindingSet, Watch
 from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.core.outcome import Outcome, chains_in_order
+from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine import cut as cut_module
 from cloudtrail_validate.engine.cut import cut
@@ -78,6 +80,25 @@ async def folded(
     plan = await discover(store, target_of(made))
     elsewhere = Elsewhere(store, keys, Scope(window, now))
     assert not plan.unlisted
+    sites = list(plan.sites)
+    results = await parts_of(sites, elsewhere, window, chance)
+    proven = {chain for result in results for chain in result.trails}
+    judged = [report.chain for result in results for report in result.chains]
+    results += await parts_of(list(further(target_of(made), sites, proven, judged)), elsewhere, window, chance)
+    chance.shuffle(results)
+    return Outcome(
+        chains_in_order(chain for result in results for chain in result.chains),
+        FindingSet(result.findings for result in results).freeze(),
+        window,
+        keys=tuple({key for result in results for key in result.keys}),
+        bytes_hashed=sum(result.bytes_hashed for result in results),
+    )
+
+
+async def parts_of(
+    regions: list[AccountRegion], elsewhere: Elsewhere, window: Interval, chance: random.Random
+) -> list[RegionResult]:
+    """All stages of some account-regions, the units of each stage in any order."""
 
     async def shuffled(calls: list[Callable[[], Awaitable[T]]]) -> list[T]:
         order = list(range(len(calls)))
@@ -86,7 +107,7 @@ async def folded(
         return [answers[index] for index in range(len(calls))]
 
     proven = await shuffled(
-        [lambda region=region: elsewhere.do(Prove(region), ProvenChains) for region in plan.sites]  # type: ignore[misc]
+        [lambda region=region: elsewhere.do(Prove(region), ProvenChains) for region in regions]  # type: ignore[misc]
     )
     batches = [(index, batch) for index, item in enumerate(proven) for batch in cut(item, window)]
     parts = await shuffled(
@@ -95,19 +116,11 @@ async def folded(
     held: list[list[LogResult]] = [[] for _ in proven]
     for (index, _), part in zip(batches, parts, strict=True):
         held[index].append(part)
-    results = await shuffled(
+    return await shuffled(
         [
             lambda item=item, own=own: elsewhere.do(Settle(item, tuple(own)), RegionResult)  # type: ignore[misc]
             for item, own in zip(proven, held, strict=True)
         ]
-    )
-    chance.shuffle(results)
-    return Outcome(
-        chains_in_order(chain for result in results for chain in result.chains),
-        FindingSet(result.findings for result in results).freeze(),
-        window,
-        keys=tuple({key for result in results for key in result.keys}),
-        bytes_hashed=sum(result.bytes_hashed for result in results),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from cloudtrail_validate.core.model import Status, isoformat
 from cloudtrail_validate.core.text import duration, plural, printable, size
 from cloudtrail_validate.report import CountsRecord, Report, Verdict
-from cloudtrail_validate.report.references import CHANGE, LIMITS, OPEN, sentence, title
+from cloudtrail_validate.report.references import CHANGE, LIMITS, OPEN, places, sentence, title
 
 OUTCOMES: Final = ("valid", "altered", "missing", "extra", "unverifiable")
 _WORDS: Final = {
@@ -111,13 +111,14 @@ def _minute(stamp: str, *, seconds: bool = False) -> str:
 def _numbers(report: Report) -> str:
     summary = report.summary
     covered = percent(summary.covered_seconds, summary.window_seconds or 1)
+    counted = f" {there}." if (there := places(summary)) else ""
     rows = "".join(_counts(name, counts) for name, counts in (("Digests", summary.digests), ("Logs", summary.logs)))
     head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in OUTCOMES)
     return (
         '<section class="numbers" aria-label="Numbers">\n'
         f'<p class="figure"><strong>{covered}</strong> of the window is covered by proven digests in every account and '
         f"region that should have them ({duration(summary.covered_seconds)} of {duration(summary.window_seconds)})."
-        "</p>\n"
+        f"{counted}</p>\n"
         f'<div class="scroll"><table><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>\n'
         f'<p class="muted">{size(summary.log_bytes_hashed)} of log content hashed, '
         f"{plural(len(report.chains), 'digest chain')} followed.</p>\n</section>\n"

@@ -1,0 +1,162 @@
+"""Decide in which account-regions a trail must have digests (CONTRACT: `chain-absent`).
+
+What must be there follows from three sources, asked at two moments:
+
+1. Before a digest is read (`expected_accounts`, `expected_regions`): what was asked for, what AWS says of the trail, what
+   `--expect` names or an earlier run remembers.
+2. Once digests are proven (`further`, `without_chain`): a digest whose region is not its home region was written by a
+   multi-region trail, and such a trail writes an empty digest every hour where nothing happens.
+
+Log files of the window in a folder without digests are the third; the listing of the logs shows those. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from cloudtrail_validate.core.layout import ACCOUNT, REGION, Folder
+from cloudtrail_validate.core.model import ChainId, Kind
+from cloudtrail_validate.core.plan import AccountRegion, ExpectedPlace, Target
+
+DEFAULT_REGIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "aws": (
+            "us-east-1",
+            "us-east-2",
+            "us-west-1",
+            "us-west-2",
+            "ca-central-1",
+            "sa-east-1",
+            "eu-west-1",
+            "eu-west-2",
+            "eu-west-3",
+            "eu-central-1",
+            "eu-north-1",
+            "ap-south-1",
+            "ap-southeast-1",
+            "ap-southeast-2",
+            "ap-northeast-1",
+            "ap-northeast-2",
+            "ap-northeast-3",
+        ),
+        "aws-cn": ("cn-north-1", "cn-northwest-1"),
+        "aws-us-gov": ("us-gov-west-1", "us-gov-east-1"),
+    }
+)
+"""The regions of each partition that are enabled in every account and cannot be disabled.
+
+AWS Account Management guide, "Enable or disable AWS Regions": Regions that are enabled by default. Later ones are opt-in.
+"""
+
+HOME: Final = "the trail's home region"
+EVERYWHERE: Final = "the trail is a multi-region trail"
+ENABLED: Final = "the region is enabled for the trail's account"
+ASKED: Final = "it was asked for"
+NAMED: Final = "it is named as expected"
+_PARTITIONS: Final = re.compile(r"(?P<cn>cn-)|(?P<gov>us-gov-)|(?P<apart>(?:us|eu)-iso[a-z]*-|eusc-)")
+
+
+def default_regions(region: str) -> tuple[str, ...]:
+    """Return the regions that are enabled in every account of a region's partition; none where they are not known."""
+    match = _PARTITIONS.match(region)
+    partition = {"cn": "aws-cn", "gov": "aws-us-gov", None: "aws"}.get(match.lastgroup if match else None, "")
+    return DEFAULT_REGIONS.get(partition, ())
+
+
+def parse_expected(text: str) -> ExpectedPlace | None:
+    """Read `ACCOUNT` or `ACCOUNT/REGION`; None where it is neither."""
+    account, slash, region = text.partition("/")
+    if ACCOUNT.fullmatch(account) is None or (slash and REGION.fullmatch(region) is None):
+        return None
+    return ExpectedPlace(account, region)
+
+
+def expected_accounts(target: Target) -> tuple[str, ...]:
+    """Return the accounts that must have digests whatever the bucket shows, in order."""
+    named = {*target.accounts, *target.members, *(place.account for place in target.expect)}
+    return tuple(sorted(account for account in named if not target.accounts or account in target.accounts))
+
+
+def expected_regions(target: Target, account: str) -> dict[str, str]:
+    """Return the regions in which an account must have digests, as far as is known before any is read, with the reason."""
+    if target.regions:
+        return dict.fromkeys(target.regions, ASKED)
+    out = {place.region: NAMED for place in target.expect if place.account == account and place.region}
+    if target.multi_region and account == target.owner:
+        out |= dict.fromkeys(target.expected_regions, ENABLED)
+    if target.multi_region:
+        out |= dict.fromkeys(default_regions(target.home_region), EVERYWHERE)
+    if target.home_region:
+        out[target.home_region] = HOME
+    return out
+
+
+def further(
+    target: Target, sites: Sequence[AccountRegion], proven: Iterable[ChainId], judged: Iterable[ChainId]
+) -> tuple[AccountRegion, ...]:
+    """Return the account-regions in which a trail must have digests, as proven digests show, and that nobody looked for.
+
+    `sites` are those validated so far, `proven` the chains of which something is proven in any of them, and `judged` those
+    that the report accounts for already. Each result is to be validated for its own `trail` and `home_region` alone: where
+    it has a folder its chain may begin after the window (`gap-late-start`), else it is absent. Its logs are others' to list.
+    """
+    trails: dict[tuple[str, ...], set[ChainId]] = {}
+    for chain in proven:
+        if target.selects(chain):
+            trails.setdefault(_trail(chain), set()).add(chain)
+    told = {(*_trail(chain), chain.account, chain.region) for chain in judged if chain.kind is Kind.STANDARD}
+    out: list[AccountRegion] = []
+    for trail, chains in sorted(trails.items()):
+        example = min(chains)
+        multi_region = any(chain.region != chain.home_region for chain in chains)
+        accounts = {chain.account for chain in chains}
+        if example.organization_id:
+            accounts |= {account for account in expected_accounts(target) if _has_folder(sites, account)}
+        for account in sorted(accounts):
+            for region, reason in _regions(target, example.home_region, multi_region=multi_region).items():
+                nameless = (example.organization_id or account, "", "", account, region)
+                if told.isdisjoint({(*trail, account, region), nameless}):
+                    out.append(_site(target, sites, example, account, region, reason))
+    return tuple(out)
+
+
+def without_chain(target: Target, judged: Iterable[ChainId], told: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the accounts that must have digests and of which the report accounts for no chain at all; `told` are known."""
+    there = {*told, *(chain.account for chain in judged if chain.kind is Kind.STANDARD)}
+    return tuple(account for account in expected_accounts(target) if account not in there)
+
+
+def _trail(chain: ChainId) -> tuple[str, ...]:
+    """A trail's identity: an organization's trail is one in all accounts, any other that of its account."""
+    return (chain.organization_id or chain.account, chain.trail, chain.home_region)
+
+
+def _regions(target: Target, home: str, *, multi_region: bool) -> dict[str, str]:
+    regions = dict.fromkeys(default_regions(home), EVERYWHERE) if multi_region else {}
+    regions[home] = HOME
+    return {region: reason for region, reason in regions.items() if not target.regions or region in target.regions}
+
+
+def _has_folder(sites: Iterable[AccountRegion], account: str) -> bool:
+    return any(site.account == account for site in sites)
+
+
+def _site(
+    target: Target, sites: Sequence[AccountRegion], chain: ChainId, account: str, region: str, reason: str
+) -> AccountRegion:
+    """The account-region, with the folders of the trail's other ones: of the same account, where there are any."""
+    alike = [site for site in sites if site.organization_id == chain.organization_id]
+    own = next((site for site in alike if site.account == account), (alike or sites)[0])
+    return AccountRegion(
+        account,
+        region,
+        tuple(Folder(folder.bucket, folder.base, account, region) for folder in own.folders),
+        expected=reason,
+        delivered=target.delivered.get(region) if account == target.owner else None,
+        has_logs=False,
+        trail=chain.trail,
+        home_region=chain.home_region,
+    )
