@@ -79,7 +79,7 @@ def test_a_listing_of_later_digests_that_fails_is_no_accusation(
     asked: tuple[World, FaultProxy, Callable[[], Report]],
 ) -> None:
     _, proxy, ask = asked
-    proxy.fault(faults.Reset(), query="start-after=.*CloudTrail-Digest/us-east-1/2025/12/30")
+    proxy.fault(faults.Reset(), query="start-after=.*CloudTrail-Digest/us-east-1/2025/11/2")
     report = ask()
     assert told(report) == [("digest-unreadable", "network"), ("log-undigested", None)]
     assert report.exit_code == 3
@@ -105,8 +105,8 @@ def test_no_digest_is_read_again_for_what_is_left(tmp_path: Path, monkeypatch: p
 
 
 def test_of_later_digests_only_those_that_may_name_it_are_read(aws: AwsServer, tmp_path: Path) -> None:
-    """A file that was written two days later may be named by a digest of those hours, or by a backfill digest."""
-    put = {"do": "put", "key": LATE, "text": "{}", "at": "2026-01-03T01:30:00Z"}
+    """A late log may be named by any digest from its name's hour to the hour in which it came, and by none after that."""
+    put = {"do": "put", "key": LATE, "text": "{}", "at": "2026-01-02T01:30:00Z"}
     made = world.build(
         vector.of(trail={"accounts": ["123456789012"], "hours": 72}, edits=[put], run={"end": "2026-01-01T03:00:00Z"})
     )
@@ -114,8 +114,8 @@ def test_of_later_digests_only_those_that_may_name_it_are_read(aws: AwsServer, t
     place = stores.in_moto(made, aws, StoreCase())
     aws.calls.clear()
     assert told(stores.ask(made, place, tmp_path / "keys.json")) == [("log-extra", None)]
-    digests, context, beside, then, logs = 3, 2, 3, 3, 4
-    assert aws.calls["s3:GetObject", "us-east-1"] <= digests + context + beside + then + logs
+    window, context, until_it_came, beside, logs = 3, 2, 24, 2, 4
+    assert aws.calls["s3:GetObject", "us-east-1"] <= window + context + until_it_came + beside + logs
 
 
 @pytest.mark.parametrize("region", ["a b", "US-EAST-1", "é", "evil.com", "x" * 100])
