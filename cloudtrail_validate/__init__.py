@@ -10,11 +10,9 @@ The library in one call::
 Names are loaded when they are first used, so that importing the package costs nothing.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
-
+TYPE_CHECKING = (
+    False  # type checkers know the name; the module itself is not imported before the guard of `start` stands
+)
 if TYPE_CHECKING:
     from cloudtrail_validate.api import Result, run, validate
     from cloudtrail_validate.core.errors import AccessError, ConfigurationError, RequestError
@@ -37,7 +35,7 @@ __all__ = [
     "validate",
 ]
 
-_HOMES: Final = {
+_HOMES = {
     "AccessError": "core.errors",
     "ConfigurationError": "core.errors",
     "ExitCode": "report",
@@ -57,4 +55,6 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{home}"), name)

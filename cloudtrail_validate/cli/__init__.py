@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.runtime import last_words
 
 SUBCOMMANDS: Final = {
     "validate": "Validate a trail (what `ctvalidate [OPTIONS]` does).",
@@ -29,9 +29,9 @@ SUBCOMMANDS: Final = {
     "demo": "Simulate a trail, tamper with it, and find what was planted.",
 }
 DEFAULT: Final = "validate"
-INTERRUPTED: Final = 130
+EVIDENCE: Final = 1
+INTERRUPTED: Final = last_words.INTERRUPTED
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})  # what a full or broken disk answers
-DEBUG: Final = "CTVALIDATE_DEBUG"  # set: an internal error shows its traceback
 
 
 class Commands(click.Group):
@@ -99,33 +99,24 @@ def group(ctx: click.Context) -> int:
 
 
 def entry() -> None:
-    """`ctvalidate` as a process.
+    """`ctvalidate` as a process, once `start` has set its guard. Always raises `SystemExit`.
 
     A run makes hardly any garbage that the collector is needed for, and its passes over modules and lists that stay cost
     0.2 s of the 0.8 s that an hour of logs takes: they come seldom here, and not at all for what the end frees anyway.
     """
     gc.set_threshold(50_000, 50, 100)
-    _open_streams()
     try:
         main()
     finally:
         gc.freeze()
 
 
-def _open_streams() -> None:
-    """Open the standard streams that the caller has closed on nothing: else the first socket would become one of them."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
-
-
-def no_output(error: Exception) -> bool:
+def no_output(error: BaseException) -> bool:
     """Say that standard output takes no more, and let the interpreter not complain of it; False for any other error."""
     if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
         return False
     silence_output()
-    click.echo(f"ctvalidate: cannot write to standard output: {error.strerror}", err=True)
+    last_words.say(f"cannot write to standard output: {error.strerror}")
     return True
 
 
@@ -138,29 +129,30 @@ def main(args: list[str] | None = None) -> Any:
     """The command line in a process of someone else: exits with the contract's codes."""
     try:
         code = group.main(args=args, prog_name="ctvalidate", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(error.exit_code)
     except click.ClickException as error:
-        click.echo(f"ctvalidate: {printable(' '.join(error.format_message().split()))}", err=True)
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("ctvalidate: interrupted", err=True)
-        _leave()
+        last_words.say(error.format_message())
+        # click's own code for files it cannot open, and for whatever says no other, is 1
+        sys.exit(error.exit_code if error.exit_code != EVIDENCE else last_words.USAGE)
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away; a second complaint from the interpreter would go to it too
         sys.exit(141)
-    except Exception as error:
-        if os.environ.get(DEBUG):
-            raise
+    except SystemExit as end:  # a library's, since every subcommand returns its code
+        last_words.say(f"internal error, please report it: the process was ended with {end.code!r}")
+        code = last_words.UNPROVEN
+    except BaseException as error:
         if no_output(error):
-            sys.exit(3)
-        text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
-        click.echo(f"ctvalidate: internal error, please report it ({DEBUG}=1 shows where): {text}", err=True)
-        sys.exit(3)
+            sys.exit(last_words.UNPROVEN)
+        code = _answer(error)
     if code == INTERRUPTED:
         _leave()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _answer(error: BaseException) -> int:
+    if not isinstance(error, click.Abort):
+        return last_words.answer(error)
+    last_words.say("interrupted")
+    return INTERRUPTED
 
 
 def _leave() -> NoReturn:

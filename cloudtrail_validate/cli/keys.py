@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from cloudtrail_validate.core.signature import PublicKey
 
 
-@click.group("keys", short_help="Export CloudTrail's public keys.")
-def command() -> None:
+@click.group("keys", short_help="Export CloudTrail's public keys.", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> int:
     """Work with the public keys that CloudTrail signs digests with."""
+    if ctx.invoked_subcommand is None:  # click's own answer is another from version to version, with another code
+        click.echo(ctx.get_help(), err=True)
+        return 2
+    return 0
 
 
 @command.command("export", short_help="Write the keys of a window to a file.")

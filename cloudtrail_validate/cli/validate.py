@@ -19,6 +19,7 @@ from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import formats
 from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request, parse_span, parse_time
+from cloudtrail_validate.runtime import last_words
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
@@ -224,9 +225,11 @@ def render(result: Result, format_: str) -> bool:
         _print(result, format_)
     except BrokenPipeError:
         silence_output()  # `| head` has seen enough; the exit code is still the verdict's
-    except OSError as error:
-        if not no_output(error):
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and result.report.exit_code != ExitCode.CHANGED:
             raise
+        if not no_output(error):
+            last_words.answer(error)  # the verdict stands, and evidence keeps its code, though nobody could be told
         return False
     return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable
@@ -20,6 +21,10 @@ else:
 
 _OTHER_FILES: Final = 128  # open at once besides connections for objects: AWS's other services, reports, a snapshot
 
+_LOOP_FILES: Final = (
+    10  # that a loop opens for itself, and the first file that is read; libuv aborts the process without
+)
+
 T = TypeVar("T")
 
 
@@ -28,7 +33,14 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 
     Where a loop is running in this thread already, as in a notebook or an async service, the work has a loop of its own
     in a thread of its own, and this thread waits: so does that loop. `asyncio.to_thread` spares it the wait.
+
+    Raises `OSError` where the process may not open the files that a loop needs.
     """
+    try:
+        _try_descriptors(_LOOP_FILES)
+    except OSError:
+        work.close()
+        raise
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -62,6 +74,17 @@ def _run_beside(work: Coroutine[Any, Any, T]) -> T:
             loop, task = started.result()
             loop.call_soon_threadsafe(task.cancel)
         raise
+
+
+def _try_descriptors(number: int) -> None:
+    """Open so many, and close them again."""
+    opened: list[int] = []
+    try:
+        for _ in range(number):
+            opened.append(os.open(os.devnull, os.O_RDONLY))  # noqa: PERF401  # those opened before a failure are closed
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def fit_descriptor_limit(connections: int) -> int:

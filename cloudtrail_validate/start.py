@@ -1,0 +1,70 @@
+"""Starts the command, and answers for whatever happens before the command line itself can.
+
+Python's own answer to a package that is missing, to an interrupt during the imports, or to no memory, is a traceback and
+exit code 1, which means evidence of change here. So nothing is imported before the guard stands but what the interpreter
+has loaded by itself.
+"""
+
+import _thread
+import os
+import sys
+
+from cloudtrail_validate.runtime import last_words
+
+TYPE_CHECKING = False  # as in the package itself
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+
+def entry() -> None:
+    """`ctvalidate` as a process. Always ends in `SystemExit`, or ends the process."""
+    try:
+        code = _run()
+    except BaseException as error:
+        code = _answer(error)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Import the command line and run it, to its exit code."""
+    sys.unraisablehook = _raise_again
+    _open_streams()
+    try:
+        from cloudtrail_validate.cli import entry as command
+    except SystemExit as end:
+        raise ImportError(f"a package ended the process while it was imported: {end}") from None
+    try:
+        command()
+    except SystemExit as end:  # the command line's own, which gives no other kind of code
+        return end.code if isinstance(end.code, int) else last_words.UNPROVEN
+    return 0
+
+
+def _raise_again(lost: "UnraisableHookArgs") -> None:
+    """Raise an interrupt once more where Python would print and forget it: it came during a callback of the import locks."""
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+    elif not sys.is_finalizing():
+        _thread.interrupt_main()
+
+
+def _answer(error: BaseException) -> int:
+    """Say what happened; where not even that can be done, the code is still not 1."""
+    try:
+        return last_words.answer(error)
+    except KeyboardInterrupt:
+        os._exit(last_words.INTERRUPTED)
+    except BaseException:
+        os._exit(last_words.UNPROVEN)
+
+
+def _open_streams() -> None:
+    """Open the standard streams that the caller has closed on nothing: else the first socket would become one of them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                nothing = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nothing, number)
+                setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+            except OSError:  # a root without /dev: whoever writes there finds None, as from Python itself
+                continue
