@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from types import NoneType
+from typing import Any, Final
 
 from dateutil.parser import isoparse
 
-from cloudtrail_validate.core import rules
+from cloudtrail_validate.core import rules, slips
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.expectation import parse_expected
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, parse_trail_arn
@@ -21,21 +22,20 @@ from cloudtrail_validate.core.plan import ExpectedPlace
 DEFAULT_CONCURRENCY: Final = 512  # at 30 ms a request 1.1 times as fast as 256, as 640 is (benchmarks.trail)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")  # 255: buckets made before 2018 in us-east-1
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
-_SPAN: Final = re.compile(r"([0-9]{1,6})([smhdw])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}([T ].+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One validation.
+    """One validation, as it is meant: slips that have one meaning are mended (`core.slips`), and a str is taken for a path.
 
     At least one of `trail_arn`, `bucket` and `source` says what to validate. `end` None means now. Empty `regions` and
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
     the number of requests in flight, `max_rate` the most requests a second.
     `expect` names what must be there beyond what the bucket tells, each `ACCOUNT` or `ACCOUNT/REGION`.
     `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs;
-    `versions` looks for the originals of what is altered or missing among the bucket's versions.
+    `versions` looks for the originals of what is altered or missing among the bucket's versions. `also_buckets` are
+    further buckets that chains may lead to; without them, only such as belong to the trail's owner are visited.
     """
 
     start: datetime
@@ -59,6 +59,10 @@ class Request:
     versions: bool = False
     also_buckets: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name, value in _tidied(self).items():
+            object.__setattr__(self, name, value)
+
     def window(self, now: datetime) -> Interval:
         """The window as understood, UTC."""
         return Interval(utc(self.start), utc(self.end or now))
@@ -70,31 +74,16 @@ class Request:
 
     def check(self, now: datetime) -> None:
         """Raise `RequestError` where the request cannot be meant."""
+        self._check_types()
         if self.trail_arn is None and self.bucket is None and self.source is None:
             raise RequestError("what to validate: expected --trail-arn, --s3-bucket or --source")
-        if self.trail_arn is not None and parse_trail_arn(self.trail_arn) is None:
-            raise RequestError(
-                "--trail-arn: expected arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME, got " + repr(self.trail_arn)
-            )
-        _each("--region", REGION, self.regions, "a region such as us-east-1")
-        _each("--account-id", ACCOUNT, self.accounts, "12 digits")
+        self._check_names()
+        self._check_source()
         for text in self.expect:
             if parse_expected(text) is None:
                 raise RequestError(f"--expect: expected ACCOUNT or ACCOUNT/REGION, got {text!r}")
-        _each("--s3-bucket", _BUCKET, [self.bucket] if self.bucket is not None else [], "a bucket's name")
-        _each("--role-arn", _ROLE, [self.role_arn] if self.role_arn else [], "arn:aws:iam::ACCOUNT:role/NAME")
         if self.external_id is not None and self.role_arn is None:
             raise RequestError("--external-id: expected --role-arn with it")
-        if self.versions and self.source is not None:
-            raise RequestError("--versions: a local copy has no versions, expected it without --source")
-        if self.source is not None and not self.source.is_dir():
-            raise RequestError(f"--source: expected a folder that holds AWSLogs/, got {str(self.source)!r}")
-        if (
-            self.source is not None
-            and self.source.resolve().name == "AWSLogs"
-            and not (self.source / "AWSLogs").is_dir()
-        ):
-            raise RequestError(f"--source: expected the folder that holds AWSLogs/, got {str(self.source)!r} itself")
         if not 1 <= self.concurrency <= 4096:
             raise RequestError(f"--concurrency: expected 1 to 4096, got {self.concurrency}")
         if self.max_rate is not None and not 0 < self.max_rate <= 1_000_000:
@@ -106,13 +95,94 @@ class Request:
             )
         _check_tolerated(self.tolerate)
 
+    def _check_types(self) -> None:
+        """What no type checker has seen, in a notebook: a wrong type is a wrong request."""
+        for name, kinds in _KINDS.items():
+            value = getattr(self, name)
+            items = value if name in _LISTS else (value,)
+            if not all(isinstance(item, kinds) for item in items):
+                wanted = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+                raise RequestError(f"{name}: expected {wanted}, got {value!r}")
+
+    def _check_names(self) -> None:
+        arn, bucket = self.trail_arn, self.bucket
+        if arn is not None and parse_trail_arn(arn) is None:
+            wanted = "arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME"
+            raise RequestError(f"--trail-arn: expected {wanted}, got {arn!r}{slips.trail_hint(arn)}")
+        _each("--region", REGION, self.regions, "a region such as us-east-1", slips.region_hint)
+        _each("--account-id", ACCOUNT, self.accounts, "12 digits")
+        if bucket is not None and slips.place(bucket).prefix is not None:
+            named = slips.place(bucket)
+            raise RequestError(
+                f"--s3-prefix: expected it once, got {bucket!r} and {self.prefix!r}: "
+                f"--s3-bucket {named.bucket} --s3-prefix {named.prefix}?"
+            )
+        _each("--s3-bucket", _BUCKET, [bucket] if bucket is not None else [], "a bucket's name", slips.bucket_hint)
+        _each("--also-bucket", _BUCKET, self.also_buckets, "a bucket's name", slips.bucket_hint)
+        roles = [self.role_arn] if self.role_arn else []
+        _each("--role-arn", _ROLE, roles, "arn:aws:iam::ACCOUNT:role/NAME", slips.role_hint)
+
+    def _check_source(self) -> None:
+        source = self.source
+        if source is None:
+            return
+        if self.versions:
+            raise RequestError("--versions: a local copy has no versions, expected it without --source")
+        if str(source).startswith("s3:/"):
+            raise RequestError(f"--source: expected a folder, got {str(source)!r}: for a bucket there is --s3-bucket")
+        if not source.is_dir():
+            raise RequestError(f"--source: expected a folder that holds AWSLogs/, got {str(source)!r}")
+        if source.resolve().name == "AWSLogs" and not (source / "AWSLogs").is_dir():
+            raise RequestError(f"--source: expected the folder that holds AWSLogs/, got {str(source)!r} itself")
+
+
+_TEXT: Final = (str, NoneType)
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "start": (datetime,),
+    "end": (datetime, NoneType),
+    **dict.fromkeys(("trail_arn", "bucket", "prefix", "profile", "endpoint_url", "role_arn", "external_id"), _TEXT),
+    **dict.fromkeys(("source", "public_keys"), (Path, NoneType)),
+    **dict.fromkeys(("regions", "accounts", "also_buckets", "tolerate"), (str,)),
+    "concurrency": (int,),
+    "max_rate": (int, float, NoneType),
+}
+_LISTS: Final = frozenset({"regions", "accounts", "also_buckets", "tolerate"})
+
+
+def _tidied(request: Request) -> dict[str, Any]:
+    """The fields that are meant otherwise than they were given. Raises nothing: `check` refuses what is left."""
+    out: dict[str, Any] = {}
+    for name in ("source", "public_keys"):
+        if isinstance(value := getattr(request, name), str):
+            out[name] = Path(value)
+    for name in ("trail_arn", "role_arn", "profile", "endpoint_url"):
+        if isinstance(value := getattr(request, name), str):
+            out[name] = value.strip()
+    for name, read in (("regions", slips.region), ("accounts", slips.account), ("also_buckets", _bucket)):
+        value = getattr(request, name)
+        items = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, set, tuple)) else None
+        if items is not None and all(isinstance(item, str) for item in items):
+            out[name] = tuple(read(item) for item in slips.several(items))
+    if isinstance(request.tolerate, (str, list, tuple, set)):
+        out["tolerate"] = frozenset({request.tolerate} if isinstance(request.tolerate, str) else request.tolerate)
+    if isinstance(request.bucket, str):
+        bucket, prefix = slips.place(request.bucket)
+        if prefix is None or request.prefix in (None, "", prefix):
+            out["bucket"] = bucket
+            out["prefix"] = prefix or request.prefix
+    return out
+
+
+def _bucket(text: str) -> str:
+    return slips.place(text).bucket
+
 
 def parse_time(text: str, option: str = "time") -> datetime:
     """An ISO 8601 time; an offset is honoured, without one it is UTC. Words and other orders of digits are refused."""
-    if _DATE.fullmatch(text) is None:
+    if _DATE.fullmatch(text.strip()) is None:
         raise RequestError(f"{option}: expected ISO 8601 such as 2026-01-31T10:00:00Z or 2026-01-31, got {text!r}")
     try:
-        moment = utc(isoparse(text))
+        moment = utc(isoparse(text.strip()))
     except (ValueError, OverflowError) as error:
         raise RequestError(
             f"{option}: expected ISO 8601 such as 2026-01-31T10:00:00Z, got {text!r}: {error}"
@@ -123,20 +193,27 @@ def parse_time(text: str, option: str = "time") -> datetime:
 
 
 def parse_span(text: str, option: str = "--last") -> timedelta:
-    """`24h`, `7d`, `90m`, `2w`."""
-    match = _SPAN.fullmatch(text)
-    if match is None or int(match[1]) == 0:
-        raise RequestError(f"{option}: expected a number and a unit such as 24h or 7d, got {text!r}")
-    span = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    """`24h`, `7d`, `90m`, `2w`, `1d12h`."""
+    span = slips.span(text)
+    if not span:
+        number = text.strip()
+        hint = f": {option} {number}h or {option} {number}d?" if number.isdecimal() and int(number) else ""
+        raise RequestError(f"{option}: expected numbers with units such as 24h, 7d or 1d12h, got {text!r}{hint}")
     if span > timedelta(days=365 * 20):
         raise RequestError(f"{option}: expected at most 20 years, got {text!r}")
     return span
 
 
-def _each(option: str, pattern: re.Pattern[str], values: Iterable[str | None], expected: str) -> None:
+def _each(
+    option: str,
+    pattern: re.Pattern[str],
+    values: Iterable[str],
+    expected: str,
+    hint: Callable[[str], str] = lambda _: "",
+) -> None:
     for value in values:
-        if value is None or pattern.fullmatch(value) is None:
-            raise RequestError(f"{option}: expected {expected}, got {value!r}")
+        if pattern.fullmatch(value) is None:
+            raise RequestError(f"{option}: expected {expected}, got {value!r}{hint(value)}")
 
 
 def _check_tolerated(tolerated: Iterable[str]) -> None:

@@ -23,6 +23,8 @@ from cloudtrail_validate.runtime import last_words
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
+    import boto3
+
     from cloudtrail_validate.api import Companion, Result
     from cloudtrail_validate.core.findings import Listener
     from cloudtrail_validate.core.model import Finding
@@ -40,6 +42,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--last", metavar="SPAN", help="The window up to now: 24h, 7d.")
 @click.option("--s3-bucket", "bucket", metavar="NAME", help="Bucket to look in.  [default: the trail's]")
 @click.option("--s3-prefix", "prefix", metavar="PREFIX", help="Prefix in that bucket.  [default: none]")
+@click.option(
+    "--also-bucket", "also_buckets", multiple=True, metavar="NAME", help="A chain may lead to this bucket (repeatable)."
+)
 @click.option("--account-id", "accounts", multiple=True, metavar="ID", help="Only this account (repeatable).")
 @click.option("--region", "regions", multiple=True, metavar="REGION", help="Only this region (repeatable).")
 @click.option(
@@ -84,7 +89,7 @@ def command(**options: Any) -> int:
 
     Nothing narrows the run unless you do: all regions and all accounts that the trail writes are validated.
     """
-    format_ = options.pop("format_")
+    format_ = options.pop("format_").strip().lower()
     outputs: tuple[Path, ...] = options.pop("outputs")
     verbose, no_progress = options.pop("verbose"), options.pop("no_progress")
     now = now_utc()
@@ -188,14 +193,16 @@ def execute(
     """Run a request with a progress bar, stopping cleanly at the first SIGINT or SIGTERM."""
     from cloudtrail_validate.api import run
     from cloudtrail_validate.cli.progress import ProgressBar
-    from cloudtrail_validate.core.errors import AccessError, ConfigurationError
+    from cloudtrail_validate.core.errors import AccessError, ConfigurationError, InternalError
     from cloudtrail_validate.core.findings import Progress
 
     progress: Progress = Progress()
     try:
+        session = sign_in(request)
         with ProgressBar(progress, enabled=not quiet and listener is None):
             return run(
                 request,
+                session=session,
                 progress=progress,
                 listener=listener,
                 now=now,
@@ -204,8 +211,26 @@ def execute(
             )
     except (RequestError, ConfigurationError) as error:
         raise _Refusal(printable(str(error)), ExitCode.USAGE) from error
+    except InternalError as error:
+        raise error.__cause__ or error from None  # told and traced as an error of this command's own
     except AccessError as error:
         raise _Refusal(printable(str(error)), ExitCode.UNPROVEN) from error
+
+
+def sign_in(request: Request) -> boto3.Session | None:
+    """Find credentials before a progress bar is drawn, since a profile may ask for an MFA code. None where none is needed.
+
+    Raises `ConfigurationError` and `AccessError`.
+    """
+    if request.source is not None and request.public_keys is not None:
+        return None
+    from cloudtrail_validate.aws.identity import credentials_of, make_session
+
+    session = make_session(
+        request.profile, trail_arn=request.trail_arn, regions=request.regions, role_arn=request.role_arn
+    )
+    credentials_of(session, session.region_name)
+    return session
 
 
 def write_files(result: Result, outputs: tuple[Path, ...]) -> None:

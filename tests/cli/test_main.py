@@ -71,10 +71,10 @@ TIMES += [
     "2026-03-07 10:00:00 PM",
     "2026-03-07T10:00:00+99:00",
     "",
-    "2026-03-07\n",
+    "2026-03\n-07",
     "٢٠٢٦-٠٣-٠٧",
 ]
-SPANS = ["24", "h", "0h", "-1h", "24 h", "1y", "1.5d", "", "999999w", "٣d"]
+SPANS = ["24", "h", "0h", "-1h", "7M", "1h2h", "1y", "1.5d", "", "999999w", "٣d"]
 ARNS = [
     "",
     "management-events",
@@ -82,10 +82,12 @@ ARNS = [
     ARN.replace("123456789012", "1234"),
     ARN.replace(":trail/", ":"),
 ]
-ARNS += [ARN + "/x", ARN.replace("us-east-1", "us_east_1"), ARN.replace("management-events", "ab"), ARN + "\n"]
-REGIONS = ["", "useast1", "US-EAST-1", "us-east-1a", "us-east-1,eu-west-1", "*", "all", "us-east-1 "]
-ACCOUNTS = ["", "12345678901", "1234567890123", "11112222333x", "1111-2222-3333", "１２３４５６７８９０１２"]
+ARNS += [ARN + "/x", ARN.replace("us-east-1", "us_east_1"), ARN.replace("management-events", "ab")]
+ARNS += ["arn:aws:cloudtrail:us-east-1:123456789012:eventdatastore/1234abcd-12ab-34cd-56ef-1234567890ab"]
+REGIONS = ["", "useast1", "us-east-1a", "us-east-1;eu-west-1", "*", "all"]
+ACCOUNTS = ["", "12345678901", "1234567890123", "11112222333x", "111-122-223-333", "１２３４５６７８９０１２"]
 ROLES = ["auditor", "arn:aws:iam::1234:role/auditor", "arn:aws:iam::123456789012:user/auditor"]
+ROLES += ["arn:aws:sts::123456789012:assumed-role/auditor/me"]
 RULES = [
     "log-altered",
     "log-missing",
@@ -104,10 +106,11 @@ BAD: list[tuple[str, list[str]]] = [
     *(("--trail-arn", [*WINDOW, "--trail-arn", text]) for text in ARNS),
     *(("--region", [*WINDOW, *BUCKET, "--region", text]) for text in REGIONS),
     *(("--account-id", [*WINDOW, *BUCKET, "--account-id", text]) for text in ACCOUNTS),
-    *(("--s3-bucket", [*WINDOW, "--s3-bucket", text]) for text in ("", "a", "s3://bucket", "bucket/prefix", "b\x00c")),
+    *(("--s3-bucket", [*WINDOW, "--s3-bucket", text]) for text in ("", "a", "s3://", "bucket/AWSLogs/1", "b\x00c")),
+    ("--also-bucket", [*WINDOW, *BUCKET, "--also-bucket", "no bucket"]),
     *(("--role-arn", [*WINDOW, *BUCKET, "--role-arn", text]) for text in ROLES),
     *(("--tolerate", [*WINDOW, *BUCKET, "--tolerate", text]) for text in RULES),
-    *(("--format", [*WINDOW, *BUCKET, "--format", text]) for text in ("yaml", "", "JSON", "pdf")),
+    *(("--format", [*WINDOW, *BUCKET, "--format", text]) for text in ("yaml", "", "JSO", "pdf")),
     *(("--output", [*WINDOW, *BUCKET, "--output", text]) for text in ("report", "report.txt", "no/such/folder/r.json")),
     *(("--concurrency", [*WINDOW, *BUCKET, "--concurrency", text]) for text in ("0", "-1", "many", "1000000")),
     *(("--max-rate", [*WINDOW, *BUCKET, "--max-rate", text]) for text in ("0", "-1", "nan", "fast")),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloudtrail_validate.aws.endpoints import access_to
 from cloudtrail_validate.aws.session import Aws
 from cloudtrail_validate.report import from_json
 from tests.cli.helpers import call, finish, spawn, start
@@ -331,7 +332,8 @@ def test_the_style_of_addresses_reaches_both_clients(
     config: Callable[[str], None], style: str, bucket_name: str, endpoint: str
 ) -> None:
     config(f"s3 =\n  addressing_style = {style}\n")
-    access = Aws(profile="auditor", endpoint_url="https://s3.example.com", connect=0.1, attempts=1).bucket(bucket_name)
+    aws = Aws(profile="auditor", endpoint_url="https://s3.example.com", connect=0.1, attempts=1)
+    access = access_to(aws.client("s3"), bucket_name, None, None)
     assert (access.endpoint, access.virtual_hosted) == (endpoint, style == "virtual")
 
 

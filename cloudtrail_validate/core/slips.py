@@ -1,0 +1,121 @@
+"""What people type for what they mean: slips with one meaning are taken, others get the command that they may have meant.
+
+Pure. `place`, `account`, `region`, … return a value as it is meant, and as it came where nobody can tell; the check of the
+request then refuses it, with the sentence of `…_hint`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from cloudtrail_validate.core.layout import ACCOUNT, REGION
+
+_DASHED: Final = re.compile(r"([0-9]{4})[- ]([0-9]{4})[- ]([0-9]{4})")  # as the console shows an account id
+_BUCKET_ARN: Final = re.compile(r"arn:aws[a-z-]*:s3:::([^/]+)(?:/(.*))?", re.DOTALL)
+_ZONE: Final = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})[a-z]")  # us-east-1a
+_SPAN: Final = re.compile(r"(?:[0-9]{1,6} ?[smhdwSHDW] ?)+")  # M is left out: minutes or months
+_PART: Final = re.compile(r"([0-9]+) ?([a-z])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,127}")  # of a trail
+_STORE: Final = re.compile(r"arn:aws[a-z-]*:cloudtrail:[^:]*:[^:]*:eventdatastore/.*")
+_ASSUMED: Final = re.compile(r"arn:(aws[a-z-]*):sts::([0-9]{12}):assumed-role/([^/]+)/.*")
+
+
+class Place(NamedTuple):
+    """A bucket and a prefix in it; `prefix` is None where none was named."""
+
+    bucket: str
+    prefix: str | None
+
+
+def place(text: str) -> Place:
+    """Read a bucket's name, `s3://BUCKET/PREFIX/`, `arn:aws:s3:::BUCKET/PREFIX`, or the same with `AWSLogs/` at its end."""
+    stripped = text.strip()
+    arn = _BUCKET_ARN.fullmatch(stripped)
+    if arn is not None:
+        bucket, path = arn[1], (arn[2] or "").removesuffix("*")
+    else:
+        bucket, _, path = stripped.removeprefix("s3://").partition("/")
+    path = path.rstrip("/")
+    if path == "AWSLogs" or path.endswith("/AWSLogs"):
+        path = path.removesuffix("AWSLogs").rstrip("/")
+    if "AWSLogs/" in path:  # a part of the tree: the check says by which options it is named
+        return Place(text, None)
+    return Place(bucket, path or None)
+
+
+def account(text: str) -> str:
+    """Read an account id, with or without the console's dashes."""
+    stripped = text.strip()
+    dashed = _DASHED.fullmatch(stripped)
+    return "".join(dashed.groups()) if dashed else stripped
+
+
+def region(text: str) -> str:
+    """Read a region's name, in whatever case."""
+    lowered = text.strip().lower()
+    return lowered if REGION.fullmatch(lowered) else text.strip()
+
+
+def several(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Read a list whose items may hold several values each, `us-east-1,eu-west-1`."""
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip() or text == part)
+
+
+def span(text: str) -> timedelta | None:
+    """Read `24h`, `7d`, `1d12h`, `90 m`; None for anything else, and for one that is longer than time is known."""
+    if not _SPAN.fullmatch(text.strip()):
+        return None
+    parts = [(int(number), unit) for number, unit in _PART.findall(text.lower())]
+    if len({unit for _, unit in parts}) != len(parts):
+        return None  # 1h2h is no span
+    try:
+        return sum((timedelta(**{_UNITS[unit]: number}) for number, unit in parts), timedelta())
+    except OverflowError:
+        return None
+
+
+def trail_hint(text: str) -> str:
+    """Say what a value that is no trail's ARN may be, or nothing."""
+    if _STORE.fullmatch(text):
+        return ": an event data store has no digests in S3, so expected a trail's ARN or --s3-bucket"
+    if _NAME.fullmatch(text) and not ACCOUNT.fullmatch(text):
+        return (
+            f": that is a trail's name; aws cloudtrail describe-trails --trail-name-list {text} "
+            "--query 'trailList[].TrailARN' --output text tells its ARN"
+        )
+    return ""
+
+
+def region_hint(text: str) -> str:
+    """Say what a value that is no region may be, or nothing."""
+    if text.lower() in ("all", "*", "any"):
+        return ": without --region all regions are validated, so leave it out"
+    zone = _ZONE.fullmatch(text.lower())
+    return f": that is a zone of --region {zone[1]}" if zone else ""
+
+
+def bucket_hint(text: str) -> str:
+    """Say what a value that is no bucket's name may be, or nothing."""
+    stripped = text.strip().removeprefix("s3://")
+    bucket, _, path = stripped.partition("/")
+    base, found, below = path.rpartition("AWSLogs/")
+    if found:
+        options = [f"--s3-bucket {bucket}"]
+        if base.rstrip("/"):
+            options.append(f"--s3-prefix {base.rstrip('/')}")
+        parts = [part for part in below.split("/") if part]
+        options += [f"--account-id {part}" for part in parts[:2] if ACCOUNT.fullmatch(part)]
+        options += [f"--region {part}" for part in parts if REGION.fullmatch(part)]
+        return f": for that part of the tree give {' '.join(options)}"
+    return ""
+
+
+def role_hint(text: str) -> str:
+    """Say what a value that is no role's ARN may be, or nothing."""
+    assumed = _ASSUMED.fullmatch(text.strip())
+    if assumed is None:
+        return ""
+    return f": that is a session of a role; the role is arn:{assumed[1]}:iam::{assumed[2]}:role/{assumed[3]} or below a path"

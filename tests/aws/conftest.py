@@ -1,0 +1,38 @@
+"""AWS by its host names, behind TLS and a proxy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers.internet import internet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.servers.aws import AwsServer
+    from tests.servers.internet import Internet
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own with an empty `~/.aws`."""
+    folder = tmp_path / "home"
+    (folder / ".aws").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv("AWS_CONFIG_FILE")
+    monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
+    return folder
+
+
+@pytest.fixture
+def net(aws_server: AwsServer, clean_env: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Internet]:
+    """An empty AWS, reached by its own names. No region is set."""
+    aws_server.reset()
+    (tmp_path / "certificates").mkdir()
+    with internet(aws_server, tmp_path / "certificates") as made:
+        for name, value in made.env.items():
+            monkeypatch.setenv(name, value)
+        yield made
