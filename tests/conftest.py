@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.servers.aws import AwsServer
     from tests.servers.proxy import FaultProxy
     from tests.servers.rclone import RcloneServer
+    from tests.servers.receiver import Receiver
     from tests.servers.swift import SwiftServer
 
 # No deadline: the computers that run the tests differ too much. The same examples every time where a red build must
@@ -89,6 +90,15 @@ def swift(swift_server: SwiftServer, clean_env: None, monkeypatch: pytest.Monkey
     for name, value in swift_server.env.items():
         monkeypatch.setenv(name, value)
     return swift_server
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A web server that keeps what it is sent."""
+    from tests.servers.receiver import receiver as serve
+
+    with serve() as server:
+        yield server
 
 
 @pytest.fixture

@@ -78,8 +78,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is the same for every run of one trail (or source); `state` changes whenever the verdict or what is open does.
     `opened` was not open before, `again` was and was found again, `healed` is proven now. `carried` is still open, because
-    this run did not ask about it or could not prove it; without memory (`remembers`) everything is `opened`. `problem` is
-    why nothing was validated at all, of a run that has no report.
+    this run did not ask about it or could not prove it. Without memory (`remembers`) everything is `opened`.
+    `problem` is why nothing was validated at all, of a run that has no report.
     """
 
     schema: Literal["ctvalidate.event/1"] = "ctvalidate.event/1"

@@ -68,9 +68,10 @@ class EventBridgeTarget(msgspec.Struct, frozen=True):
             told = list(answer.get("Entries", ()))
             failed = [number for number, said in enumerate(told) if said.get("ErrorCode")]
             refused = [told[number] for number in failed]
-            if not failed or len(told) != len(batch):  # without an answer for each entry nobody knows which to repeat
-                count = int(answer.get("FailedEntryCount") or 0)
-                return ["no reason given"] * max(0, count - len(failed)) + [_why(said) for said in refused]
+            if len(told) != len(batch):  # nobody knows which of them to repeat
+                return ["the answer is not from EventBridge"] * len(batch)
+            if not failed:
+                return []
             batch = [batch[number] for number in failed]
         return [_why(said) for said in refused]
 

@@ -75,7 +75,8 @@ class SecurityHubTarget(msgspec.Struct, frozen=True):
             again = {said.get("Id") for said in refused if _PASSING.search(str(said.get("ErrorCode")))}
             last = attempt == TRIES - 1
             out += [_why(said) for said in refused if last or said.get("Id") not in again]
-            out += ["no reason given"] * max(0, int(answer.get("FailedCount") or 0) - len(refused))
+            if int(answer.get("SuccessCount") or 0) + len(refused) != len(batch):
+                return [*out, *["the answer is not from Security Hub"] * len(batch)]
             batch = [item for item in batch if item["Id"] in again]
             if not batch:
                 break

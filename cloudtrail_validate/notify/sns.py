@@ -18,7 +18,7 @@ from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.notify.aws_calls import call
 from cloudtrail_validate.notify.event import Event
-from cloudtrail_validate.notify.target import Surroundings
+from cloudtrail_validate.notify.target import DeliveryError, Surroundings
 from cloudtrail_validate.notify.wording import attributes, body, subject
 
 MAX_MESSAGE: Final = 256 * 1024 - 4 * 1024  # bytes; what the attributes take is left free
@@ -41,7 +41,9 @@ class SnsTarget(msgspec.Struct, frozen=True):
     def deliver(self, event: Event, surroundings: Surroundings) -> str | None:
         """Publish one message."""
         client = surroundings.aws().client("sns", self.region)
-        call("sns:Publish", partial(client.publish, TopicArn=self.arn, **message(event, fifo=self.fifo)))
+        answer = call("sns:Publish", partial(client.publish, TopicArn=self.arn, **message(event, fifo=self.fifo)))
+        if not answer.get("MessageId"):
+            raise DeliveryError("sns:Publish: the answer is not from SNS")
         return None
 
 

@@ -39,7 +39,7 @@ _SUBJECTS: Final = {
 def subject(event: Event) -> str:
     """One line of at most `MAX_SUBJECT` printable ASCII characters: the verdict, the numbers behind it, the trail."""
     word = _SUBJECTS[event.verdict]
-    place = plain(event.place)
+    place = place_of(event.place)
     place = place if len(place) <= _PLACE else f"{place[: _PLACE - 3]}..."
     line = f"ctvalidate {word}: {_reason(event)} - {place}"
     return line if len(line) <= MAX_SUBJECT else f"{line[: MAX_SUBJECT - 3]}..."
@@ -54,7 +54,7 @@ def body(event: Event, room: int | None = None) -> str:
     lines = [
         f"{headline} (exit code {event.exit_code})",
         f"Trail   {plain(event.trail) if event.trail else 'not named'}",
-        f"Source  {plain(event.source)}",
+        f"Source  {place_of(event.source)}",
         f"Window  {isoformat(event.start)} to {isoformat(event.end)}",
         f"Run     {isoformat(event.finished)}, ctvalidate {event.tool_version}",
     ]
@@ -81,7 +81,7 @@ def attributes(event: Event) -> dict[str, str]:
         "verdict": str(event.verdict),
         "exit_code": str(event.exit_code),
         "severity": event.severity.upper(),
-        "trail": plain(event.place)[:256] or "unknown",
+        "trail": place_of(event.place)[:256] or "unknown",
         "account": event.account or "unknown",
         "opened": str(len(event.opened)),
         "open": str(len(event.found) + len(event.carried)),
@@ -90,14 +90,23 @@ def attributes(event: Event) -> dict[str, str]:
 
 
 def plain(text: str) -> str:
-    """`text` with everything percent-encoded that a mail, a chat or a phone might take for more than letters."""
-    return quote(text, safe="/:", errors="backslashreplace")
+    """`text` with everything percent-encoded that a mail, a chat or a phone might take for more than letters.
+
+    `https://` as well: whoever names a file shall not put a link into an alert.
+    """
+    return quote(text, safe="/:", errors="backslashreplace").replace("://", "%3A//")
+
+
+def place_of(source: str) -> str:
+    """Where was read, `s3://bucket/prefix` or `file:///…`."""
+    scheme, slashes, rest = source.partition("://")
+    return f"{scheme}://{plain(rest)}" if slashes and scheme in ("s3", "file") else plain(source)
 
 
 def name_of(finding: Brief) -> str:
     """What a finding is about: `s3://bucket/key`, or the place of its hours."""
     if finding.key is not None:
-        name = plain(f"s3://{finding.bucket}/{finding.key}" if finding.bucket else finding.key)
+        name = f"s3://{plain(finding.bucket)}/{plain(finding.key)}" if finding.bucket else plain(finding.key)
         return name if len(name) <= _NAME else f"{name[: _NAME // 2]}...{name[-_NAME // 2 :]}"
     where = "/".join(plain(part) for part in (finding.account, finding.region, finding.trail) if part)
     when = f" {isoformat(finding.start)} to {isoformat(finding.end)}" if finding.start and finding.end else ""

@@ -79,8 +79,14 @@ def identify(method: str, path: str, query: str, headers: Mapping[str, str], bod
     if service == "s3":
         parameters = _flatten(parse_qs(query, keep_blank_values=True))
         return Call(Protocol.S3, service, region, _s3_action(method, path, parameters), parameters)
+    if service == "monitoring":  # the name that CloudWatch signs with; policies call it cloudwatch
+        operation = path.rpartition("/")[2] or headers.get("X-Amz-Target", "").rpartition(".")[2]
+        return Call(Protocol.JSON, "cloudwatch", region, operation, {})
     if target := headers.get("X-Amz-Target"):
         return Call(Protocol.JSON, service, region, target.rpartition(".")[2], {})
+    if service == "securityhub":
+        action = {"/findings/import": "BatchImportFindings", "/findings": "GetFindings"}.get(path, "")
+        return Call(Protocol.REST_JSON, service, region, action, {})
     if service == "account":
         name = path.strip("/")
         return Call(Protocol.REST_JSON, service, region, name[:1].upper() + name[1:], {})
