@@ -21,6 +21,7 @@ from cloudtrail_validate.core.errors import (
     RequestError,
     StoreError,
 )
+from cloudtrail_validate.core.executor import parse_executor
 from cloudtrail_validate.core.findings import Listener, Progress, Watch
 from cloudtrail_validate.core.layout import base_of
 from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
@@ -39,6 +40,8 @@ from cloudtrail_validate.session import Session, open_session
 
 if TYPE_CHECKING:
     import boto3
+
+    from cloudtrail_validate.distribute.elsewhere import Elsewhere
 
 
 class Companion(Listener, Protocol):
@@ -124,10 +127,12 @@ async def _validate(
     begun, window = now_utc(), request.window(now)
     async with _documented():
         session = await open_session(request, window, now, timeouts, boto_session)
+    opened = session.store
     if companion is not None:
         session = companion.adapt(session)
     store, target, aws = session.store, session.target, session.aws
-    engine = Engine(store, session.keys, watch, session.limiter)
+    elsewhere = _elsewhere(request, session, timeouts, watch) if companion is None or store is opened else None
+    engine = Engine(store, session.keys, watch, session.limiter, elsewhere)
     if on_start is not None:
         on_start(engine)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
@@ -152,11 +157,22 @@ async def _validate(
             error, f"cannot list {source}", permission="s3:ListBucket", on=on, login=aws.login if aws else None
         ) from error
     finally:
+        if elsewhere is not None:
+            elsewhere.close()
         await store.close()
     echo = echo_of(request, target, window)
     who = await caller if caller and (caller.done() or not outcome.interrupted) else None
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     return Result(build(outcome, echo, ran, request.tolerate, evidence), outcome)
+
+
+def _elsewhere(request: Request, session: Session, timeouts: Timeouts | None, watch: Watch) -> Elsewhere | None:
+    """Who else may do the work: nobody where each object is listened for, since others tell of findings alone."""
+    if watch.every_object:
+        return None
+    from cloudtrail_validate.distribute.elsewhere import elsewhere_of
+
+    return elsewhere_of(parse_executor(request.executor), request, session, timeouts, watch)
 
 
 @contextlib.asynccontextmanager

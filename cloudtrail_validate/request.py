@@ -14,6 +14,7 @@ from dateutil.parser import isoparse
 
 from cloudtrail_validate.core import rules, slips
 from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.executor import parse_executor
 from cloudtrail_validate.core.expectation import parse_expected
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, parse_trail_arn
 from cloudtrail_validate.core.model import Interval, utc
@@ -31,7 +32,8 @@ class Request:
 
     At least one of `trail_arn`, `bucket` and `source` says what to validate. `end` None means now. Empty `regions` and
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
-    the number of requests in flight, `max_rate` the most requests a second.
+    the number of requests in flight, `max_rate` the most requests a second, `executor` where the work is done
+    (`core.executor`).
     `expect` names what must be there beyond what the bucket tells, each `ACCOUNT` or `ACCOUNT/REGION`.
     `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs;
     `versions` looks for the originals of what is altered or missing among the bucket's versions. `also_buckets` are
@@ -55,6 +57,7 @@ class Request:
     tolerate: frozenset[str] = field(default_factory=frozenset)
     concurrency: int = DEFAULT_CONCURRENCY
     max_rate: float | None = None
+    executor: str = "auto"
     lookup_events: bool = False
     versions: bool = False
     also_buckets: tuple[str, ...] = ()
@@ -84,6 +87,7 @@ class Request:
                 raise RequestError(f"--expect: expected ACCOUNT or ACCOUNT/REGION, got {text!r}")
         if self.external_id is not None and self.role_arn is None:
             raise RequestError("--external-id: expected --role-arn with it")
+        parse_executor(self.executor)
         if not 1 <= self.concurrency <= 4096:
             raise RequestError(f"--concurrency: expected 1 to 4096, got {self.concurrency}")
         if self.max_rate is not None and not 0 < self.max_rate <= 1_000_000:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -69,6 +70,48 @@ async def open_session(
 
     keys = filed or _issuer(await in_daemon_thread(_identity, request, timeouts, boto_session), window, now)
     return Session(Local(request.source), keys, _local_target(request), limiter)
+
+
+def reopen_store(
+    source: Path | None,
+    target: Target,
+    limiter: RateLimiter,
+    timeouts: Timeouts,
+    *,
+    credentials: tuple[str, str, str | None] | None = None,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    trail_arn: str | None = None,
+) -> Store:
+    """Open the store of a run again in another process, as whoever `credentials` are. Blocking; raises as `validate`."""
+    if source is not None:
+        from cloudtrail_validate.stores.local import Local
+
+        return Local(source, processes=False)
+    import boto3
+
+    from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.stores.s3 import S3
+
+    access, secret, token = credentials or (None, None, None)
+    session = boto3.Session(
+        aws_access_key_id=access,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        region_name=region,
+        profile_name=profile,
+    )
+    aws = Aws(
+        session,
+        trail_arn=trail_arn,
+        endpoint_url=endpoint_url,
+        connect=timeouts.connect,
+        read=timeouts.read,
+        attempts=timeouts.retries + 1,
+    )
+    aws.limit_to(target)
+    return S3(aws, limiter=limiter, timeouts=timeouts)
 
 
 def _issuer(aws: Aws, window: Interval, now: datetime) -> KeySource:

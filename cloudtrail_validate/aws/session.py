@@ -155,6 +155,11 @@ class Aws:
             "expires_at": datetime.now(UTC) + CREDENTIAL_TTL,
         }
 
+    def frozen_credentials(self) -> tuple[str, str, str | None]:
+        """Access key, secret key and token as they are now; botocore refreshes them before."""
+        found = self._credentials.get_frozen_credentials()
+        return str(found.access_key), str(found.secret_key), found.token
+
     def renew(self, access_key: str) -> bool:
         """Whether other credentials than those of `access_key`, which have expired, are at hand. Blocking."""
         return self._renewal.renew(access_key)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class JsonLines:
     """Goes along with a run and writes its lines to standard output, each at once and whole."""
 
+    every_object = False
+
     def __init__(self, request: Request, now: datetime) -> None:
         self._request = request
         self._now = now

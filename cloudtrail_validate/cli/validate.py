@@ -76,6 +76,12 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Most requests in flight.  [default: 512]"
 )
+@click.option(
+    "--executor",
+    default="auto",
+    metavar="WHERE",
+    help="auto, local[:N], dask:ADDRESS or dask:FILE.json.  [default: auto]",
+)
 @click.option("--max-rate", type=float, metavar="N", help="Most requests a second.  [default: no bound]")
 @click.option(
     "--versions", is_flag=True, help="Look for the originals of altered or missing files among their versions."

@@ -91,7 +91,10 @@ def order_of(finding: Finding) -> tuple[object, ...]:
 
 
 class Listener(Protocol):
-    """Hears of things as they happen. Called on the event loop: must return at once and not raise."""
+    """Hears of things as they happen. Called on the event loop: must return at once and not raise.
+
+    A class attribute `every_object = False` says that it does not care for `checked`: then others may do the work.
+    """
 
     def finding(self, finding: Finding) -> None:
         """Something was found."""
@@ -127,10 +130,11 @@ class Progress:
 
 
 class Watch:
-    """Counts what happens, and passes it on to who listens."""
+    """Counts what happens, and passes it on to who listens. `every_object`: whether that is wanted of each object."""
 
     def __init__(self, progress: Progress | None = None, listener: Listener | None = None) -> None:
         self.progress = progress or Progress()
+        self.every_object = getattr(listener, "every_object", listener is not None)
         self._listener = listener
 
     def found(self, finding: Finding) -> None:

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.engine.cut import cut
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.prove import prove
 from cloudtrail_validate.engine.reconcile import Reconciler
 from cloudtrail_validate.engine.settle import settle, unfinished
-from cloudtrail_validate.engine.stages import LogResult, ProvenChains, RegionResult, Scope
+from cloudtrail_validate.engine.stages import LogBatch, LogResult, ProvenChains, RegionResult, Scope
 from cloudtrail_validate.engine.tools import Tools
 from cloudtrail_validate.runtime.loop import together
+
+
+class LogWorkers(Protocol):
+    """Others who may read batches of logs."""
+
+    def takes_logs(self, number: int) -> bool:
+        """Whether so many logs of one account-region are read by them."""
+        ...
+
+    async def reconcile(self, batches: Sequence[LogBatch], scope: Scope, tools: Tools) -> list[LogResult]:
+        """Read batches of logs; results come in the order of the batches."""
+        ...
+
+
+def named_in(proven: ProvenChains) -> int:
+    """The number of logs that the digests of an account-region name and that are to be read."""
+    return sum(digest.number for digest in proven.digests if digest.counted)
 
 
 class RegionAudit:
     """Validates one account-region. `run` once; `partial` is what was found where the run was ended early."""
 
-    def __init__(self, region: AccountRegion, scope: Scope, tools: Tools) -> None:
+    def __init__(self, region: AccountRegion, scope: Scope, tools: Tools, elsewhere: LogWorkers | None = None) -> None:
         self._region = region
         self._scope = scope
         self._tools = tools
+        self._elsewhere = elsewhere
         self._reader = DigestReader(tools.store, tools.limiter, tools.kept)
         self._proven: ProvenChains | None = None
         self._parts: list[Reconciler] = []
@@ -27,10 +48,16 @@ class RegionAudit:
     async def run(self) -> RegionResult:
         """Prove, cut, reconcile, settle."""
         try:
-            proven = await prove(self._region, self._scope, self._tools, self._reader)
-            self._proven = proven
-            results = await self._reconcile(proven)
-            return await settle(proven, results, self._scope, self._tools, self._reader)
+            proven = await self._prove()
+            return await self._finish(proven)
+        finally:
+            self._reader.forget()
+
+    async def run_up_to(self, limit: int | None) -> RegionResult | ProvenChains:
+        """Run all stages, or only the first where it names more than `limit` logs."""
+        try:
+            proven = await self._prove()
+            return proven if limit is not None and named_in(proven) > limit else await self._finish(proven)
         finally:
             self._reader.forget()
 
@@ -38,8 +65,18 @@ class RegionAudit:
         """What was found until now, or None where no digest was proven yet."""
         return unfinished(self._proven, [part.result() for part in self._parts]) if self._proven else None
 
+    async def _prove(self) -> ProvenChains:
+        self._proven = await prove(self._region, self._scope, self._tools, self._reader)
+        return self._proven
+
+    async def _finish(self, proven: ProvenChains) -> RegionResult:
+        results = await self._reconcile(proven)
+        return await settle(proven, results, self._scope, self._tools, self._reader)
+
     async def _reconcile(self, proven: ProvenChains) -> list[LogResult]:
         """All batches side by side: what they may hold together is bounded by the budget of references."""
         batches = cut(proven, self._scope.window)
+        if self._elsewhere is not None and self._elsewhere.takes_logs(named_in(proven)):
+            return await self._elsewhere.reconcile(batches, self._scope, self._tools)
         self._parts = [Reconciler(batch, self._scope, self._tools, self._reader) for batch in batches]
         return await together(part.run() for part in self._parts)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.expectation import further, without_chain
@@ -16,7 +16,7 @@ from cloudtrail_validate.core.outcome import Outcome, chains_in_order
 from cloudtrail_validate.core.plan import AccountRegion, Plan, Target, Unlisted
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.discover import discover
-from cloudtrail_validate.engine.region_audit import RegionAudit
+from cloudtrail_validate.engine.region_audit import LogWorkers, RegionAudit
 from cloudtrail_validate.engine.stages import ProvenDigest, RegionResult, Scope
 from cloudtrail_validate.engine.tools import Tools, make_tools
 from cloudtrail_validate.runtime.limits import RateLimiter
@@ -29,17 +29,44 @@ _log = logging.getLogger("cloudtrail_validate")
 _log.addHandler(logging.NullHandler())  # without it, Python prints what nobody asked for to standard error
 
 
+class Workers(LogWorkers, Protocol):
+    """Others who may validate whole account-regions, or read batches of logs."""
+
+    def takes_regions(self, regions: Sequence[AccountRegion], scope: Scope) -> bool:
+        """Whether these account-regions are validated by them."""
+        ...
+
+    async def audit(
+        self, regions: Sequence[AccountRegion], scope: Scope, tools: Tools, take: Callable[[RegionResult], None]
+    ) -> None:
+        """Validate account-regions; `take` is given each result as it comes."""
+        ...
+
+    def kill(self) -> None:
+        """End what is under way at once."""
+        ...
+
+
 class Engine:
     """Runs one validation. `stop` ends it early; what was found until then is in the outcome.
 
-    `results` are what the account-regions came to, in the order in which they were done.
+    `elsewhere` are others who may do the work. `results` are what the account-regions came to, in the order in which they
+    were done.
     """
 
-    def __init__(self, store: Store, keys: KeySource, watch: Watch, limiter: RateLimiter) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keys: KeySource,
+        watch: Watch,
+        limiter: RateLimiter,
+        elsewhere: Workers | None = None,
+    ) -> None:
         self._store = store
         self._source = keys
         self._watch = watch
         self._limiter = limiter
+        self._elsewhere = elsewhere
         self._keys: dict[str, asyncio.Task[RegionKeys]] = {}
         self._stopping = asyncio.Event()
         self._findings = FindingSet()
@@ -66,6 +93,8 @@ class Engine:
             if not work.done():
                 interrupted = True
                 work.cancel()
+                if self._elsewhere is not None:
+                    self._elsewhere.kill()
             await asyncio.gather(work, return_exceptions=interrupted)
         finally:
             for task in (work, stopping, *self._keys.values()):
@@ -83,10 +112,10 @@ class Engine:
             progress = self._watch.progress
             progress.phase = "validating"
             progress.regions_known = len(plan.sites)
-            await together(self._one(region, scope, tools, gate) for region in plan.sites)
+            await self._every(plan.sites, scope, tools, gate)
             more = self._further(target, plan)
             progress.regions_known += len(more)
-            await together(self._one(region, scope, tools, gate) for region in more)
+            await self._every(more, scope, tools, gate)
             told = {item.account for item in plan.unlisted if item.account}
             self._empty = without_chain(target, self._judged(), told)
             for account in self._empty:
@@ -96,9 +125,17 @@ class Engine:
             self._add(_interrupted(scope.window))
             raise
 
+    async def _every(
+        self, regions: Sequence[AccountRegion], scope: Scope, tools: Tools, gate: asyncio.Semaphore
+    ) -> None:
+        if regions and self._elsewhere is not None and self._elsewhere.takes_regions(regions, scope):
+            await self._elsewhere.audit(regions, scope, tools, self.results.append)
+        else:
+            await together(self._one(region, scope, tools, gate) for region in regions)
+
     async def _one(self, region: AccountRegion, scope: Scope, tools: Tools, gate: asyncio.Semaphore) -> None:
         async with gate:
-            audit = RegionAudit(region, scope, tools)
+            audit = RegionAudit(region, scope, tools, self._elsewhere)
             try:
                 self.results.append(await audit.run())
             except asyncio.CancelledError:

@@ -117,7 +117,7 @@ class Failure(msgspec.Struct, frozen=True):
     detail: str
 
 
-class ProvenChains(msgspec.Struct, frozen=True):
+class ProvenChains(msgspec.Struct, frozen=True, tag=True):
     """What the digest phase of one account-region came to.
 
     `digests` are the proven ones that name logs. `findings` are about single digests; what chains and hours come to is
@@ -172,7 +172,7 @@ class Unnamed(msgspec.Struct, frozen=True):
     info: ObjectInfo
 
 
-class LogResult(msgspec.Struct, frozen=True):
+class LogResult(msgspec.Struct, frozen=True, tag=True):
     """What the logs of one batch came to, by chain."""
 
     counts: tuple[tuple[ChainId, Counts], ...]
@@ -182,7 +182,7 @@ class LogResult(msgspec.Struct, frozen=True):
     failures: tuple[Failure, ...] = ()
 
 
-class RegionResult(msgspec.Struct, frozen=True):
+class RegionResult(msgspec.Struct, frozen=True, tag=True):
     """What one account-region came to. `digests` are the proven ones that name logs, for who wants to read more.
 
     `unfinished` is true where the run ended before all of it was looked at. `trails` are the chains of which something

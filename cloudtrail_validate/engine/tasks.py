@@ -23,9 +23,10 @@ from cloudtrail_validate.engine.tools import Tools
 
 
 class Audit(msgspec.Struct, frozen=True, tag=True):
-    """Validate an account-region, all stages."""
+    """Validate an account-region, all stages: or only its digests, where they name more than `limit` logs."""
 
     region: AccountRegion
+    limit: int | None = None
 
 
 class Prove(msgspec.Struct, frozen=True, tag=True):
@@ -54,7 +55,7 @@ Answer = ProvenChains | LogResult | RegionResult
 async def perform(task: Task, scope: Scope, tools: Tools) -> Answer:
     """Do one unit of work with this process' tools."""
     if isinstance(task, Audit):
-        return await RegionAudit(task.region, scope, tools).run()
+        return await RegionAudit(task.region, scope, tools).run_up_to(task.limit)
     reader = DigestReader(tools.store, tools.limiter, tools.kept)
     try:
         if isinstance(task, Prove):

@@ -42,12 +42,12 @@ class Local:
     dated = False
     batch = 64  # logs a hand-over: each costs the event loop ~50 µs, half of what a log of 60 kB does
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, processes: bool = True) -> None:
         cores = os.cpu_count() or 1
         self.workers: int | None = 2 * cores
         self._root = str(root)
         self._threads = ThreadPoolExecutor(max_workers=cores, thread_name_prefix="ctvalidate-local")
-        self._cores = cores
+        self._cores = cores if processes else 1
         self._hashed = 0
         self._starting: asyncio.Task[Hashers] | None = None
 

@@ -1,0 +1,165 @@
+"""Decides whether a run's work is done in other processes, opens them when it is, and ends them with the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Final, Protocol
+
+from cloudtrail_validate.core.executor import Auto, DaskCluster, LocalProcesses, Place
+from cloudtrail_validate.core.findings import Watch
+from cloudtrail_validate.core.plan import AccountRegion, Target
+from cloudtrail_validate.distribute.dispatch import Dispatcher
+from cloudtrail_validate.distribute.work import Context, Credentials
+from cloudtrail_validate.engine.stages import LogBatch, LogResult, RegionResult, Scope
+from cloudtrail_validate.engine.tools import Tools
+from cloudtrail_validate.request import Request
+from cloudtrail_validate.runtime.limits import Timeouts
+from cloudtrail_validate.runtime.processes import PipeExecutor
+from cloudtrail_validate.session import Session
+
+WORTH_DIGESTS: Final = 20_000  # digests to expect (~4 s of a core), from which on starting processes (~0.5 s each) pays
+WORTH_LOGS: Final = 20_000  # named logs, likewise
+
+
+class Cluster(Protocol):
+    """An executor, how many workers it has, and how it is ended at once."""
+
+    @property
+    def executor(self) -> Executor:
+        """Who makes the calls."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many calls it makes at a time."""
+        ...
+
+    def kill(self) -> None:
+        """End what is under way at once."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class LocalCluster:
+    """Processes of this machine."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.executor = PipeExecutor(workers)
+
+    def kill(self) -> None:
+        """End the processes."""
+        self.executor.kill()
+
+    def close(self) -> None:
+        """End the processes, which have nothing to do any more."""
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Elsewhere:
+    """Where a run's work may be done besides this process. Opens processes or a cluster when work is worth it."""
+
+    def __init__(self, place: Place, context: Callable[[Scope, int], Context], watch: Watch) -> None:
+        self._place = place
+        self._context = context
+        self._watch = watch
+        self._cluster: Cluster | None = _connect(place) if isinstance(place, DaskCluster) else None
+        self._dispatcher: Dispatcher | None = None
+
+    def takes_regions(self, regions: Sequence[AccountRegion], scope: Scope) -> bool:
+        """Whether account-regions are validated elsewhere: as asked, or because there are many digests to expect."""
+        if not isinstance(self._place, Auto):
+            return True
+        return _cores() > 1 and len(regions) * scope.window.seconds / 3600 >= WORTH_DIGESTS
+
+    def takes_logs(self, number: int) -> bool:
+        """Whether so many logs of one account-region are read elsewhere."""
+        return not isinstance(self._place, Auto) or (_cores() > 1 and number >= WORTH_LOGS)
+
+    async def audit(
+        self, regions: Sequence[AccountRegion], scope: Scope, tools: Tools, take: Callable[[RegionResult], None]
+    ) -> None:
+        """Validate account-regions; `take` is given each result as it comes."""
+        await self._opened().audit(regions, scope, tools, take)
+
+    async def reconcile(self, batches: Sequence[LogBatch], scope: Scope, tools: Tools) -> list[LogResult]:
+        """Read batches of logs."""
+        return await self._opened().reconcile(batches, scope, tools)
+
+    def kill(self) -> None:
+        """End what is under way at once."""
+        if self._cluster is not None:
+            self._cluster.kill()
+
+    def close(self) -> None:
+        """Let go of the processes or the cluster."""
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _opened(self) -> Dispatcher:
+        if self._dispatcher is None:
+            wanted = self._place.number if isinstance(self._place, LocalProcesses) else None
+            cluster = self._cluster or LocalCluster(wanted or _cores())
+            self._cluster = cluster
+            self._dispatcher = Dispatcher(
+                cluster.executor, cluster.workers, lambda scope: self._context(scope, cluster.workers), self._watch
+            )
+        return self._dispatcher
+
+
+def elsewhere_of(
+    place: Place, request: Request, session: Session, timeouts: Timeouts | None, watch: Watch
+) -> Elsewhere | None:
+    """Make what `--executor` asks for; None where everything is to be done in this process."""
+    if isinstance(place, LocalProcesses) and place.number == 1:
+        return None
+    if isinstance(place, Auto) and _cores() == 1:
+        return None
+
+    def context(scope: Scope, workers: int) -> Context:
+        return context_of(request, session, session.target, timeouts or Timeouts(), scope, workers)
+
+    return Elsewhere(place, context, watch)
+
+
+def context_of(
+    request: Request, session: Session, target: Target, timeouts: Timeouts, scope: Scope, workers: int
+) -> Context:
+    """What a worker needs to know, with its part of the run's limits and the present credentials."""
+    aws = session.aws
+    secret = aws.frozen_credentials() if aws is not None else None
+    return Context(
+        scope,
+        target,
+        max(1, request.concurrency // workers),
+        request.max_rate / workers if request.max_rate else None,
+        timeouts.connect,
+        timeouts.read,
+        timeouts.retries,
+        timeouts.give_up,
+        source=os.fspath(request.source) if request.source is not None else None,
+        profile=request.profile,
+        endpoint_url=request.endpoint_url,
+        region=aws.region if aws is not None else None,
+        trail_arn=request.trail_arn,
+        credentials=Credentials(*secret) if secret else None,
+    )
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
+
+
+def _connect(place: DaskCluster) -> Cluster:
+    from cloudtrail_validate.distribute.dask import connect
+
+    return connect(place.address)

@@ -1,0 +1,146 @@
+"""What a worker is sent, what it does, and what it sends back. All of it is bytes on the way.
+
+A worker keeps what it opened (connections, credentials) from one call to the next, as long as the same run asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from cloudtrail_validate.core.findings import Watch
+from cloudtrail_validate.core.plan import Target
+from cloudtrail_validate.core.signature import RegionKeys
+from cloudtrail_validate.engine.stages import LogResult, ProvenChains, RegionResult, Scope
+from cloudtrail_validate.engine.tasks import Task, perform
+from cloudtrail_validate.engine.tools import Tools, make_tools
+from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
+from cloudtrail_validate.runtime.loop import fit_descriptor_limit, in_daemon_thread, together
+from cloudtrail_validate.session import reopen_store
+from cloudtrail_validate.stores.protocol import Store
+
+T = TypeVar("T")
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Who asks S3. Sent with the work, since a worker cannot renew what its parent got from SSO, MFA or a role."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What every call of one run shares: where to read, who asks, and this worker's part of the run's limits.
+
+    `source` is the folder of a local copy, None for S3; `follow_links` is of that. The other fields are as in `Request`.
+    """
+
+    scope: Scope
+    target: Target
+    concurrency: int
+    max_rate: float | None
+    connect: float
+    read: float
+    retries: int
+    give_up: float
+    source: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+    trail_arn: str | None = None
+    credentials: Credentials | None = None
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long requests may take."""
+        return Timeouts(self.connect, self.read, self.retries, self.give_up)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """Some units of work for one worker, and the keys of their regions."""
+
+    context: Context
+    keys: dict[str, RegionKeys]
+    tasks: tuple[Task, ...]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer to each unit, in order; objects and bytes read."""
+
+    answers: tuple[ProvenChains | LogResult | RegionResult, ...]
+    objects: int
+    bytes: int
+
+
+def work(call: bytes) -> bytes:
+    """Do what a call asks. Runs in the worker."""
+    return msgspec.msgpack.encode(_worker().run(_answer(msgspec.msgpack.decode(call, type=Call))))
+
+
+class _Worker:
+    """An event loop on a thread of its own, and the stores that calls have opened."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._stores: dict[bytes, tuple[Store, RateLimiter]] = {}
+        threading.Thread(target=self._loop.run_forever, name="ctvalidate-loop", daemon=True).start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run on the loop, and wait."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def store(self, context: Context) -> tuple[Store, RateLimiter]:
+        """The store of a run, opened once; that of an earlier run, or of credentials that were renewed, is closed."""
+        name = msgspec.msgpack.encode(context)
+        if name not in self._stores:
+            before, self._stores = list(self._stores.values()), {}
+            limiter = RateLimiter(fit_descriptor_limit(context.concurrency), rate=context.max_rate)
+            opened = await in_daemon_thread(_open, context, limiter)
+            self._stores[name] = opened, limiter
+            for store, _ in before:
+                await store.close()
+        return self._stores[name]
+
+
+_held: list[_Worker] = []
+_making = threading.Lock()
+
+
+def _worker() -> _Worker:
+    with _making:
+        if not _held:
+            _held.append(_Worker())
+        return _held[0]
+
+
+def _open(context: Context, limiter: RateLimiter) -> Store:
+    secret = context.credentials
+    return reopen_store(
+        Path(context.source) if context.source is not None else None,
+        context.target,
+        limiter,
+        context.timeouts,
+        credentials=(secret.access_key, secret.secret_key, secret.token) if secret else None,
+        profile=context.profile,
+        endpoint_url=context.endpoint_url,
+        region=context.region,
+        trail_arn=context.trail_arn,
+    )
+
+
+async def _answer(call: Call) -> Reply:
+    store, limiter = await _worker().store(call.context)
+
+    async def keys(region: str) -> RegionKeys:
+        return call.keys[region]
+
+    tools: Tools = make_tools(store, limiter, keys, Watch())
+    answers = await together(perform(task, call.context.scope, tools) for task in call.tasks)
+    progress = tools.watch.progress
+    return Reply(tuple(answers), progress.objects_done, progress.bytes_done)
