@@ -219,4 +219,6 @@ def test_a_new_chain_of_another_place_keeps_all_folders() -> None:
     both = AccountRegion(OWNER, "eu-west-1", folders, trail="mgmt", home_region=HOME)
     proven = [chain(OWNER, "eu-west-1", organization=ORGANIZATION)]
     found = further(trail(), [both], proven, proven)
-    assert {tuple(folder.base for folder in item.folders) for item in found} == {(f"AWSLogs/{ORGANIZATION}/", "AWSLogs/")}
+    assert {tuple(folder.base for folder in item.folders) for item in found} == {
+        (f"AWSLogs/{ORGANIZATION}/", "AWSLogs/")
+    }
