@@ -68,7 +68,11 @@ def _demo(folder: Path, seed: int) -> int:
         key_rotation_hours=20,
         seed=seed,
     )
-    click.echo("Writing a trail of 2 accounts, 3 regions and 48 hours, and tampering with it …", err=True)
+    click.echo(
+        f"Writing a multi-region trail of {len(spec.accounts)} accounts, {len(spec.all_regions)} regions (logs in"
+        f" {len(spec.regions) - len(spec.quiet_regions)} of them) and {spec.hours} hours, and tampering with it …",
+        err=True,
+    )
     simulation = simulate(spec, FolderSink(trail), tampers=TAMPERS)
     keys.write_text(simulation.keys.as_json(), encoding="ascii")
     manifest = simulation.manifest

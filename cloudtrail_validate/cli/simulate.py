@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from cloudtrail_validate.simulate import Simulation, Sink, TrailSpec
+    from cloudtrail_validate.simulate import Manifest, Simulation, Sink, TrailSpec
 
 UPLOADS = 16  # at a time; S3 answers a small PUT in about 20 ms, so this keeps one process busy
 NEWEST_AGE = timedelta(minutes=31)  # the longest that a digest takes to arrive: the default trail ends before
@@ -64,7 +64,12 @@ class Destination:
 @click.option("--trail-name", metavar="NAME", help="Name of the trail.  [default: management-events]")
 @click.option("--account-id", "accounts", multiple=True, metavar="ID", help="Account; the first owns the trail.")
 @click.option("--organization-id", metavar="ID", help="Make it an organization trail (so do several accounts).")
-@click.option("--region", "regions", multiple=True, metavar="REGION", help="Region that logs.  [default: us-east-1]")
+@click.option("--region", "regions", multiple=True, metavar="REGION", help="Region with logs.  [default: us-east-1]")
+@click.option(
+    "--multi-region/--single-region",
+    default=None,
+    help="A multi-region trail writes digests in all enabled regions.  [default: unless one --region is given]",
+)
 @click.option("--home-region", metavar="REGION", help="The trail's home region.  [default: the first --region]")
 @click.option("--quiet-region", "quiet_regions", multiple=True, metavar="REGION", help="Region with empty digests.")
 @click.option("--start-time", metavar="TIME", help="First hour, ISO 8601.  [default: so that the trail ends now]")
@@ -126,6 +131,8 @@ def _spec(where: Destination, options: dict[str, Any]) -> TrailSpec:
     from cloudtrail_validate.simulate import TrailSpec
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
+    if not given.get("regions"):
+        given.setdefault("multi_region", True)
     given["restarts"] = tuple(_restart(text) for text in given.get("restarts", ()))
     if quiet := given.get("quiet_regions"):
         given["regions"] = tuple(dict.fromkeys((*given.get("regions", TrailSpec.regions), *quiet)))
@@ -214,6 +221,7 @@ def _summarize(simulation: Simulation, where: Destination, keys_file: Path) -> N
     written = f"{plural(manifest.digests, 'digest')} and {plural(manifest.logs, 'log')}"
     lines = [
         f"wrote {written} ({manifest.bytes_stored / 1e6:.1f} MB) to {where.text}",
+        _extent(manifest),
         f"window {isoformat(manifest.start)} to {isoformat(manifest.end)}",
         f"{plural(len(simulation.keys), 'public key')} in {keys_file}",
         f"planted {', '.join(rules)}: {plural(found, 'finding')} to expect" if rules else "nothing is tampered with",
@@ -222,6 +230,14 @@ def _summarize(simulation: Simulation, where: Destination, keys_file: Path) -> N
         lines.append("the newest digest is over two hours old: the pending logs will count as a gap-tail")
     for line in lines:
         click.echo(printable(line), err=True)
+
+
+def _extent(manifest: Manifest) -> str:
+    """Which trail this is: where it writes digests."""
+    accounts = plural(len(manifest.accounts), "account")
+    if manifest.multi_region:
+        return f"a multi-region trail of {accounts}: a digest an hour in each of {len(manifest.regions)} regions"
+    return f"a single-region trail of {accounts}: digests in {manifest.regions[0]} only"
 
 
 def _validation(simulation: Simulation, where: Destination, keys_file: Path) -> Sequence[str]:

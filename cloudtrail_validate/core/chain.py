@@ -10,6 +10,7 @@ therefore runs from the newest digest to the oldest (`Prover`); time runs the ot
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
@@ -238,13 +239,16 @@ def _contradicts(claim: Claim, evidence: Evidence) -> bool:
 
 
 def _orphans(ordered: Sequence[Link]) -> frozenset[Locator]:
-    """Proven digests that no chain leads to although the chain goes on: the next digest leads past them."""
+    """Proven digests that no chain leads to although the chain goes on: the next digest leads past them.
+
+    The last digest of a chain that another one overlaps is none: it alone goes on from its predecessor.
+    """
     proven = [link for link in ordered if link.state is DigestState.PROVEN]
-    named = {link.previous for link in proven}
+    named = Counter(link.previous for link in proven if link.previous is not None)
     ends = {link.where: link.interval.end for link in ordered}
     out = set()
     for link, following in pairwise(proven):
-        if link.where in named or following.previous is None:
+        if named[link.where] or following.previous is None or (link.previous and named[link.previous] == 1):
             continue
         led_to = ends.get(following.previous)
         if led_to is not None and led_to <= link.interval.end:

@@ -51,7 +51,10 @@ class SignedDigest:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of a chain: a digest, the logs it names, and its predecessor. A starting digest has no hour."""
+    """One step of a chain: a digest, the logs it names, and its predecessor.
+
+    `hour` is None for a starting digest, and for the empty one that ends a chain whose successor has begun.
+    """
 
     hour: int | None
     digest: SignedDigest
@@ -61,19 +64,23 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of hours `first … end-1` (indexes) under one starting digest; `shift` moves all its times."""
+    """A run of hours `first … end-1` (indexes) under one starting digest; `shift` moves all its times.
+
+    `ends_empty`: an empty digest of hour `end` follows, because the next chain begins at once.
+    """
 
     first: int
     end: int
     shift: timedelta = timedelta(0)
+    ends_empty: bool = False
 
     def starting(self, spec: TrailSpec) -> Interval:
-        """What its starting digest covers: the hour before logging began."""
+        """What its starting digest bears: the hour before logging began."""
         return spec.hour(self.first - 1, self.shift)
 
     def last_end(self, spec: TrailSpec) -> datetime:
         """Where its last digest ends."""
-        return spec.hour(self.end - 1, self.shift).end
+        return spec.hour(self.end if self.ends_empty else self.end - 1, self.shift).end
 
 
 def signed(
@@ -164,6 +171,10 @@ def walk(
             digest = make_digest(spec, site, interval, logs, previous=previous, signer=give(site.region, interval.end))
             yield Stage(hour, digest, logs, previous)
             previous = digest
+        if segment.ends_empty:
+            interval = spec.hour(segment.end, segment.shift)
+            last = make_digest(spec, site, interval, (), previous=previous, signer=ring.at(site.region, interval.end))
+            yield Stage(None, last, (), previous)
 
 
 def walk_backfill(spec: TrailSpec, site: AccountRegion, segments: Iterable[Segment], ring: KeyRing) -> Iterator[Stage]:

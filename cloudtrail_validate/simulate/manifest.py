@@ -49,11 +49,12 @@ class Planted:
 class Manifest:
     """The answer sheet of a simulation.
 
-    `start` and `end` are the window to validate; the expectations hold for a validator whose clock says `as_of` (later,
-    pending logs are no longer explained by delivery, and the hours after the newest digest are a `gap-tail`).
-    `digests`, `logs` and `bytes_stored` (compressed) count what lies there after tampering. `rewritten_everywhere`
-    is set where the sink cannot keep the time of delivery, as S3 cannot: each proven log then also gives the notice
-    `log-rewritten` (those of hours long past; not listed one by one), and LastModified does not place a log in time.
+    `regions` are all in which it writes digests. `start` and `end` are the window to validate; the expectations hold for a
+    validator whose clock says `as_of` (later, pending logs are no longer explained by delivery, and the hours after the
+    newest digest are a `gap-tail`). `digests`, `logs` and `bytes_stored` (compressed) count what lies there after tampering.
+    `rewritten_everywhere` is set where the sink cannot keep the time of delivery, as S3 cannot: each proven log then also
+    gives the notice `log-rewritten` (those of hours long past; not listed one by one), and LastModified does not place a log
+    in time.
     """
 
     trail_arn: str
@@ -62,6 +63,7 @@ class Manifest:
     prefix: str
     accounts: tuple[str, ...]
     regions: tuple[str, ...]
+    multi_region: bool
     start: datetime
     end: datetime
     as_of: datetime

@@ -115,7 +115,7 @@ class ChainPlan:
         segments = []
         first, shift = self.first_hour, timedelta(0)
         for restart in (planned.restart for planned in self.restarts):
-            segments.append(Segment(first, restart.hour, shift))
+            segments.append(Segment(first, restart.hour, shift, ends_empty=not restart.lost))
             first = restart.resumes
             shift += timedelta(0) if restart.lost else RESTART_SHIFT
         return (*segments, Segment(first, self.hours, shift))
@@ -135,7 +135,10 @@ class ChainPlan:
 
 def make_plans(spec: TrailSpec, tampers: Iterable[Tamper]) -> dict[AccountRegion, ChainPlan]:
     """A plan for each site. Raises TamperError where a wish finds no room."""
-    plans = {site: ChainPlan(site, spec.hours, pending=spec.pending) for site in spec.sites}
+    plans = {
+        site: ChainPlan(site, spec.hours, pending=0 if site.region not in spec.regions else spec.pending)
+        for site in spec.sites
+    }
     for plan in plans.values():
         for restart in spec.all_restarts:
             plan.add_restart(restart, rules.GAP_RESTART if restart.lost else rules.CHAIN_RESTART)
@@ -195,11 +198,15 @@ class _Placer:
     def _absent(self, wish: Tamper) -> bool:
         if sum(not plan.absent for plan in self._plans.values()) < 2:
             return False
-        for plan in self._chains(wish):
-            if any(self._spec.log_count(plan.site, hour) for hour in range(self._spec.hours)):
+        chains = sorted(self._chains(wish), key=lambda plan: not self._has_logs(plan.site))
+        for plan in chains:
+            if self._spec.everywhere or self._has_logs(plan.site):
                 plan.absent = True
                 return True
         return False
+
+    def _has_logs(self, site: AccountRegion) -> bool:
+        return any(self._spec.log_count(site, hour) for hour in range(self._spec.hours))
 
     def _tail(self, wish: Tamper) -> bool:
         first = self._spec.hours - TAIL_HOURS
@@ -212,7 +219,7 @@ class _Placer:
         return False
 
     def _late_start(self, wish: Tamper) -> bool:
-        first = LATE_START_HOURS + 1
+        first = LATE_START_HOURS
         for plan in self._chains(wish):
             if first + 2 <= self._spec.hours and plan.clear(0, first):
                 plan.first_hour = first
@@ -221,7 +228,7 @@ class _Placer:
         return False
 
     def _pending(self, wish: Tamper) -> bool:
-        plans = [plan for plan in self._chains(wish) if not plan.tail]
+        plans = [plan for plan in self._chains(wish) if not plan.tail and plan.site.region in self._spec.regions]
         if not plans:
             return False
         min(plans, key=lambda plan: plan.planted_pending).planted_pending += 1

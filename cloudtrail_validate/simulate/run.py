@@ -96,7 +96,8 @@ class _Run:
             bucket=spec.bucket,
             prefix=spec.prefix,
             accounts=spec.accounts,
-            regions=spec.regions,
+            regions=spec.all_regions,
+            multi_region=spec.everywhere,
             start=self._window.start,
             end=self._window.end,
             as_of=spec.end + HOUR,
@@ -146,7 +147,7 @@ class _Run:
         """Where the chain begins late, and where it begins anew."""
         expect = self._expectations(plan)
         if plan.first_hour:
-            late = Interval(self._window.start, segments[0].starting(self.spec).start)
+            late = Interval(self._window.start, segments[0].starting(self.spec).end)
             found = expect.of_hours(rules.GAP_LATE_START, late)
             self._planted.append(expect.planted(rules.GAP_LATE_START, (), found))
         for planned, (older, newer) in zip(plan.restarts, pairwise(segments), strict=True):
@@ -156,7 +157,7 @@ class _Run:
                 found = expect.of_object(rules.CHAIN_RESTART, key)
                 self._planted.append(expect.planted(planned.rule, (key,), found))
                 continue
-            lost = Interval(older.last_end(self.spec), starting.start)
+            lost = Interval(older.last_end(self.spec), starting.end)
             gap = expect.of_hours(rules.GAP_RESTART, lost)
             if planned.rule != rules.LOG_UNDIGESTED:
                 self._planted.append(expect.planted(planned.rule, (), gap))

@@ -16,6 +16,17 @@ TRAIL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,127}", re.ASCII)
 ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}", re.ASCII)
 MAX_PREFIX = 200  # characters, AWS CloudTrail API reference: CreateTrail, S3KeyPrefix
 
+DEFAULT_REGIONS = {
+    "aws": (
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
+        *("eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1", "eu-north-1"),
+        *("ap-south-1", "ap-southeast-1", "ap-southeast-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3"),
+    ),
+    "aws-cn": ("cn-north-1", "cn-northwest-1"),
+    "aws-us-gov": ("us-gov-west-1", "us-gov-east-1"),
+}
+"""Regions that are enabled in every account, by partition (FORMAT: Keys), written out apart from the validator's list."""
+
 DEFAULT_ACCOUNT = "111122223333"
 DEFAULT_BUCKET = "DOC-EXAMPLE-BUCKET"
 DEFAULT_ORGANIZATION = "o-exampleorgid"
@@ -40,9 +51,9 @@ class AccountRegion(NamedTuple):
 class Restart(NamedTuple):
     """Logging or validation was off: the chain ends before hour index `hour`, a new one begins.
 
-    `lost` is the number of hours that no digest covers. With 0 logging resumes at once, and the starting digest of the
-    new chain (which covers the hour before) overlaps the last hour of the old one; with N > 0 it follows N lost hours,
-    and logging resumes with hour index `hour + lost + 1`.
+    `lost` is the number of hours that no digest covers; the new chain delivers logs from hour index `hour + lost` on, and
+    its starting digest bears the hour before. With 0 nothing is lost: AWS breaks a chain only after an hour, so the old one
+    still ends with an empty digest of hour `hour` while the new one has begun.
     """
 
     hour: int
@@ -51,7 +62,7 @@ class Restart(NamedTuple):
     @property
     def resumes(self) -> int:
         """Index of the first hour in which the new chain delivers logs."""
-        return self.hour + self.lost + 1 if self.lost else self.hour
+        return self.hour + self.lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +70,10 @@ class TrailSpec:
     """A trail to simulate. Every field has a sensible default; what cannot be raises ValueError, naming the field.
 
     `accounts`: the first owns the trail unless `home_account` says otherwise; more than one, or an `organization_id`,
-    makes it an organization trail. `start` is a full UTC hour; digests of the hours 0 … `hours`-1 follow a starting
-    digest that covers the hour before. `offset_seconds` moves all digests off the full hour, as real ones are.
+    makes it an organization trail. `regions` are those with logs. A trail with more than its home region is a multi-region
+    trail (so is any with `multi_region`): it writes a digest an hour in every region that is enabled in all accounts of its
+    partition, empty where nothing happens. `start` is a full UTC hour; digests of the hours 0 … `hours`-1 follow a
+    starting digest that bears the hour before. `offset_seconds` moves all digests off the full hour, as real ones are.
     `key_rotation_hours` brings a new signing key that often (otherwise when the old one would expire); every
     `spki_every`-th key is published as SubjectPublicKeyInfo instead of PKCS#1. `late_logs` = N delivers one log too
     late every N hours, for a backfill digest to name. `pending` logs in each chain are newer than its last digest.
@@ -72,6 +85,7 @@ class TrailSpec:
     regions: tuple[str, ...] = ("us-east-1",)
     home_account: str | None = None
     home_region: str | None = None
+    multi_region: bool | None = None
     organization_id: str | None = None
     bucket: str = DEFAULT_BUCKET
     prefix: str = ""
@@ -102,6 +116,10 @@ class TrailSpec:
         _require(bool(self.regions) and len(set(self.regions)) == len(self.regions), "regions: one or more, once")
         for region in (*self.regions, self.home, *self.quiet_regions):
             _require(bool(REGION.fullmatch(region)), f"region: a name like us-east-1, not {region!r}")
+        _require(
+            self.multi_region is not False or self.regions == (self.home,),
+            "multi_region: a trail that is none writes in its home region only",
+        )
         organization = self.organization
         _require(
             organization is None or bool(ORGANIZATION.fullmatch(organization)), "organization_id: like o-a1b2c3d4e5"
@@ -146,6 +164,22 @@ class TrailSpec:
         return self.home_region or self.regions[0]
 
     @property
+    def partition(self) -> str:
+        """The partition of its home region."""
+        return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(re.sub("-[a-z]+-[0-9]+$", "", self.home), "aws")
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is a multi-region trail."""
+        return self.regions != (self.home,) if self.multi_region is None else self.multi_region
+
+    @property
+    def all_regions(self) -> tuple[str, ...]:
+        """The regions in which it writes digests: those with logs first, then those that are only enabled."""
+        enabled = (self.home, *DEFAULT_REGIONS[self.partition]) if self.everywhere else ()
+        return tuple(dict.fromkeys((*self.regions, *enabled)))
+
+    @property
     def organization(self) -> str | None:
         """The organization id in the keys; None for a trail of one account."""
         return self.organization_id or (DEFAULT_ORGANIZATION if len(self.accounts) > 1 else None)
@@ -153,8 +187,7 @@ class TrailSpec:
     @property
     def trail_arn(self) -> str:
         """The trail's ARN, in the partition of its home region."""
-        partition = {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(re.sub("-[a-z]+-[0-9]+$", "", self.home), "aws")
-        return f"arn:{partition}:cloudtrail:{self.home}:{self.owner}:trail/{self.trail_name}"
+        return f"arn:{self.partition}:cloudtrail:{self.home}:{self.owner}:trail/{self.trail_name}"
 
     @property
     def all_restarts(self) -> tuple[Restart, ...]:
@@ -164,7 +197,7 @@ class TrailSpec:
     @property
     def sites(self) -> tuple[AccountRegion, ...]:
         """Every account and region, in the order written."""
-        return tuple(AccountRegion(account, region) for account in self.accounts for region in self.regions)
+        return tuple(AccountRegion(account, region) for account in self.accounts for region in self.all_regions)
 
     @property
     def base(self) -> datetime:
@@ -181,9 +214,13 @@ class TrailSpec:
         start = self.base + index * HOUR + shift
         return Interval(start, start + HOUR)
 
+    def is_quiet(self, region: str) -> bool:
+        """Whether nothing happens in a region: its digests are empty."""
+        return region in self.quiet_regions or region not in self.regions
+
     def log_count(self, site: AccountRegion, hour: int) -> int:
         """How many logs a site delivers in an hour. Raises ValueError where a rate function answers below 0."""
-        if site.region in self.quiet_regions:
+        if self.is_quiet(site.region):
             return 0
         rate = self.logs_per_hour
         if isinstance(rate, int):
@@ -195,7 +232,7 @@ class TrailSpec:
     def has_late_log(self, site: AccountRegion, hour: int) -> bool:
         """Whether one log of that hour is delivered too late for its digest."""
         every = self.late_logs
-        if every is None or site.region in self.quiet_regions or hour % every != every - 1:
+        if every is None or self.is_quiet(site.region) or hour % every != every - 1:
             return False
         return self.hour(hour).end + LATE_BY <= self.end
 

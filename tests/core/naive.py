@@ -115,9 +115,11 @@ class Naive:
     # -- what the digests say together ---------------------------------------------------------------------------------
 
     def _orphan(self, row: Facts) -> bool:
-        """Unnamed, and the next proven digest leads past it."""
+        """Unnamed, not alone in going on from its predecessor, and the next proven digest leads past it."""
         proven = [other for other in self.rows if other["state"] == "proven"]
         if row not in proven or any(other["previous"] == row["where"] for other in proven):
+            return False
+        if row["previous"] and not any(other["previous"] == row["previous"] for other in proven if other is not row):
             return False
         later = proven[proven.index(row) + 1 :]
         led_to = [other for other in self.rows if later and other["where"] == later[0]["previous"]]

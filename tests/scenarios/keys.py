@@ -51,7 +51,7 @@ def listed(keys: Keys, published: Iterable[PublishedKey], spec: TrailSpec) -> Pu
     start = spec.base - timedelta(days=1) if keys.listed == "strangers-then" else spec.end + timedelta(days=10)
     der = key_number(_STRANGER).public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
     valid = Interval(start, start + timedelta(days=30))
-    return PublishedKeys(tuple(PublishedKey(region, der, valid) for region in spec.regions))
+    return PublishedKeys(tuple(PublishedKey(region, der, valid) for region in spec.all_regions))
 
 
 def publish(aws: AwsServer, keys: Iterable[PublishedKey]) -> None:

@@ -53,6 +53,7 @@ class Trail(Part, frozen=True):
     home_account: str | UnsetType = UNSET
     regions: tuple[str, ...] | UnsetType = UNSET
     home_region: str | UnsetType = UNSET
+    multi_region: bool | UnsetType = UNSET
     organization_id: str | UnsetType = UNSET
     bucket: str = BUCKET
     prefix: str = ""

@@ -24,7 +24,9 @@ def invoke(*arguments: str) -> Result:
 
 def test_a_folder_its_keys_and_the_command_to_validate_it(tmp_path: Path) -> None:
     dest = str(tmp_path / "a trail")
-    result = invoke(dest, "--start-time", "2026-03-07T01:00:00+01:00", "--hours", "3", "--prefix", "logs")
+    result = invoke(
+        dest, "--start-time", "2026-03-07T01:00:00+01:00", "--hours", "3", "--prefix", "logs", "--single-region"
+    )
     assert result.exit_code == 0, result.stderr
     keys = tmp_path / "a trail.keys.json"
     assert shlex.split(result.stdout) == [
@@ -32,6 +34,7 @@ def test_a_folder_its_keys_and_the_command_to_validate_it(tmp_path: Path) -> Non
         *("--start-time", "2026-03-07T00:00:00Z", "--end-time", "2026-03-07T03:00:00Z"),
     ]
     assert result.stderr.startswith("wrote 4 digests and 12 logs (")
+    assert "a single-region trail of 1 account: digests in us-east-1 only" in result.stderr
     assert "nothing is tampered with" in result.stderr
     (key,) = json.loads(keys.read_text())["PublicKeyList"]
     digest = read(chain(tmp_path / "a trail")[-1])
@@ -57,12 +60,12 @@ def test_every_option_reaches_the_trail(tmp_path: Path) -> None:
     assert (manifest["start"], manifest["end"]) == ("2026-03-07T00:01:21Z", "2026-03-07T20:31:21Z")
     rules = [planted["rule"] for planted in manifest["planted"]]
     assert {rule: rules.count(rule) for rule in rules} == {
-        "gap-restart": 4,
+        "gap-restart": 2 * 17,
         "log-altered": 2,
         "digest-missing": 1,
         "log-pending": 4,
     }
-    assert len(json.loads((tmp_path / "k.json").read_text())["PublicKeyList"]) == 2 * 4
+    assert len(json.loads((tmp_path / "k.json").read_text())["PublicKeyList"]) == 17 * 4
     assert not list(folder.rglob(f"*{SIDECAR}"))
     assert len(list(folder.rglob("*_backfill.json.gz"))) == 2 * 3
     assert all(read(path)["logFiles"] == [] for path in chain(folder, "eu-west-1"))
@@ -70,6 +73,26 @@ def test_every_option_reaches_the_trail(tmp_path: Path) -> None:
     assert len(read(log)["Records"]) == 1
     assert "planted digest-missing, gap-restart, log-altered, log-pending" in result.stderr
     assert "count as a gap-tail" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "regions"),
+    [
+        ([], 17),
+        (["--region", "eu-west-1"], 1),
+        (["--region", "eu-west-1", "--multi-region"], 17),
+        (["--region", "eu-west-1", "--region", "us-east-1"], 17),
+        (["--region", "us-east-1", "--home-region", "eu-west-1"], 17),
+        (["--region", "af-south-1", "--multi-region"], 18),
+        (["--region", "us-gov-west-1", "--multi-region"], 2),
+    ],
+)
+def test_which_regions_get_digests_is_said(tmp_path: Path, options: list[str], regions: int) -> None:
+    result = invoke(str(tmp_path / "trail"), "--hours", "1", *options)
+    assert result.exit_code == 0, result.stderr
+    said = f"a digest an hour in each of {regions} regions" if regions > 1 else "a single-region trail of 1 account"
+    assert said in result.stderr
+    assert len(list((tmp_path / "trail/AWSLogs/111122223333/CloudTrail-Digest").iterdir())) == regions
 
 
 def test_a_quiet_region_is_one_of_the_regions(tmp_path: Path) -> None:
@@ -93,7 +116,8 @@ def test_the_default_trail_has_just_ended(tmp_path: Path) -> None:
     [
         (["--tamper", "log-atered"], "did you mean log-altered?"),
         (["--tamper", "gap_tail"], "such as gap-tail or gap-tail:2"),
-        (["--hours", "3", "--tamper", "chain-absent"], "another region or account"),
+        (["--hours", "3", "--single-region", "--tamper", "chain-absent"], "another region or account"),
+        (["--region", "us-east-1", "--region", "eu-west-1", "--single-region"], "home region only"),
         (["--start-time", "10am"], "2026-01-01T00:00:00Z"),
         (["--start-time", "2026-01-01T00:30"], "full hour"),
         (["--restart", "soon"], "HOUR:LOST"),
@@ -163,7 +187,7 @@ def test_a_bucket(tmp_path: Path, aws: AwsServer, monkeypatch: pytest.MonkeyPatc
     ]
     assert (tmp_path / "ctvalidate-keys.json").exists()
     listed = aws.client("s3").list_objects_v2(Bucket="amzn-s3-demo-simulated")["Contents"]
-    assert len(listed) == 2 + 3 + 2 * 4
+    assert len(listed) == 2 + 17 * 3 + 2 * 4
     assert all(item["Key"].startswith("logs/AWSLogs/111122223333/CloudTrail") for item in listed)
     again = invoke("s3://amzn-s3-demo-simulated/logs", "--hours", "2", "--create-bucket")
     assert again.exit_code == 2

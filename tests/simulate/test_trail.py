@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from cloudtrail_validate.core import expectation
 from cloudtrail_validate.simulate import AccountRegion, FolderSink, TrailSpec, simulate
+from cloudtrail_validate.simulate.spec import DEFAULT_REGIONS
 
 from .helpers import SIDECAR, chain, intervals, openssl_accepts, read, run, tree
 
@@ -30,7 +33,7 @@ def test_layout_is_literally_that_of_the_guide(tmp_path: Path) -> None:
     )
     run(tmp_path, spec)
     root = "AWSLogs/111122223333"
-    names = {name for name in tree(tmp_path) if not name.endswith(SIDECAR)}
+    names = {name for name in tree(tmp_path) if "/ap-northeast-1/" in name and not name.endswith(SIDECAR)}
     start = "111122223333_CloudTrail-Digest_ap-northeast-1_global_trail-us-west-2_us-east-1"
     digests = {
         f"{root}/CloudTrail-Digest/ap-northeast-1/2026/03/07/{start}_20260307T124121Z.json.gz",
@@ -85,7 +88,7 @@ def test_openssl_accepts_every_digest(tmp_path: Path) -> None:
     spec = TrailSpec(hours=6, key_rotation_hours=2, spki_every=2, late_logs=2, restarts=((3, 0),))
     simulation = run(tmp_path / "trail", spec)
     digests = chain(tmp_path / "trail") + chain(tmp_path / "trail", backfill=True)
-    assert len(digests) == 8 + 1
+    assert len(digests) == 9 + 1
     assert all(openssl_accepts(path, simulation, tmp_path) for path in digests)
     changed = digests[0]
     changed.write_bytes(gzip.compress(gzip.decompress(changed.read_bytes()) + b" "))
@@ -93,10 +96,10 @@ def test_openssl_accepts_every_digest(tmp_path: Path) -> None:
 
 
 def test_published_keys_have_the_shape_of_list_public_keys(tmp_path: Path) -> None:
-    spec = TrailSpec(hours=6, key_rotation_hours=2, spki_every=3, regions=("us-east-1", "eu-west-1"))
+    spec = TrailSpec(hours=6, key_rotation_hours=2, spki_every=3, regions=("us-gov-east-1", "us-gov-west-1"))
     simulation = run(tmp_path, spec)
     keys = json.loads(simulation.keys.as_json())["PublicKeyList"]
-    assert [key["Region"] for key in keys] == ["eu-west-1"] * 4 + ["us-east-1"] * 4
+    assert [key["Region"] for key in keys] == ["us-gov-east-1"] * 4 + ["us-gov-west-1"] * 4
     for key in keys:
         der = base64.b64decode(key["Value"])
         assert key["Fingerprint"] == hashlib.md5(der, usedforsecurity=False).hexdigest()
@@ -184,10 +187,38 @@ def test_quiet_regions_and_rates_by_region(tmp_path: Path) -> None:
         late_logs=1,
     )
     simulation = run(tmp_path, spec)
-    assert simulation.manifest.digests == 9
+    assert simulation.manifest.digests == 17 * 3
     for region, count in (("us-east-1", 3), ("eu-west-1", 0), ("ap-south-1", 0)):
         assert [len(read(path)["logFiles"]) for path in chain(tmp_path, region)] == [0, count, count]
     assert read(chain(tmp_path, "eu-west-1")[1])["newestEventTime"] is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "regions"),
+    [
+        (TrailSpec(), ("us-east-1",)),
+        (TrailSpec(multi_region=True), DEFAULT_REGIONS["aws"]),
+        (TrailSpec(regions=("us-gov-west-1", "us-gov-east-1")), DEFAULT_REGIONS["aws-us-gov"]),
+        (TrailSpec(regions=("cn-northwest-1",), home_region="cn-north-1"), DEFAULT_REGIONS["aws-cn"]),
+        (TrailSpec(regions=("af-south-1",), home_region="us-east-1"), ("af-south-1", *DEFAULT_REGIONS["aws"])),
+    ],
+)
+def test_a_multi_region_trail_writes_in_every_enabled_region(
+    tmp_path: Path, spec: TrailSpec, regions: tuple[str, ...]
+) -> None:
+    simulation = run(tmp_path, replace(spec, hours=2, logs_per_hour=1))
+    assert set(simulation.manifest.regions) == set(regions)
+    assert simulation.manifest.multi_region == (len(regions) > 1)
+    for region in regions:
+        logs = [len(read(path)["logFiles"]) for path in chain(tmp_path, region)]
+        assert logs == ([0, 1, 1] if region in spec.regions else [0, 0, 0])
+
+
+def test_the_simulators_regions_are_those_that_the_validator_expects() -> None:
+    """Two lists, so that a slip in one is noticed."""
+    assert {name: set(regions) for name, regions in DEFAULT_REGIONS.items()} == {
+        name: set(regions) for name, regions in expectation.DEFAULT_REGIONS.items()
+    }
 
 
 def test_a_rate_may_be_a_function(tmp_path: Path) -> None:
@@ -220,10 +251,12 @@ def test_restarts_begin_new_chains(tmp_path: Path) -> None:
         ("11:00:00Z", "12:00:00Z"),
         ("12:00:00Z", "13:00:00Z"),
         ("13:00:00Z", "14:00:00Z"),
-        ("15:00:00Z", "16:00:00Z"),  # starting digest: 14 to 15 is lost
+        ("14:00:00Z", "15:00:00Z"),  # starting digest: this hour is lost
+        ("15:00:00Z", "16:00:00Z"),
         ("16:00:00Z", "17:00:00Z"),
         ("17:00:00Z", "18:00:00Z"),
         ("17:01:21Z", "18:01:21Z"),  # starting digest of a chain that begins at once
+        ("18:00:00Z", "19:00:00Z"),  # the old one's last, without logs
         ("18:01:21Z", "19:01:21Z"),
         ("19:01:21Z", "20:01:21Z"),
         ("20:01:21Z", "21:01:21Z"),
@@ -232,7 +265,7 @@ def test_restarts_begin_new_chains(tmp_path: Path) -> None:
     starting = [path for path in chain(tmp_path) if read(path)["previousDigestSignature"] is None]
     assert [read(path)["digestEndTime"] for path in starting] == [
         "2026-03-07T12:00:00Z",
-        "2026-03-07T16:00:00Z",
+        "2026-03-07T15:00:00Z",
         "2026-03-07T18:01:21Z",
     ]
     gap, notice = simulation.manifest.expected()
@@ -288,6 +321,8 @@ def test_pending_logs_follow_the_newest_digest(tmp_path: Path) -> None:
         ({"start": datetime(2026, 1, 1)}, "offset"),  # noqa: DTZ001 - that is the mistake
         ({"start": datetime(2026, 1, 1, 0, 30, tzinfo=UTC)}, "full hour"),
         ({"hours": 0}, "hours"),
+        ({"multi_region": False, "regions": ("us-east-1", "eu-west-1")}, "home region only"),
+        ({"multi_region": False, "home_region": "eu-west-1"}, "home region only"),
         ({"offset_seconds": 3600}, "offset_seconds"),
         ({"events_per_log": 0}, "events_per_log"),
         ({"key_rotation_hours": 700}, "key rotation"),
