@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import UNSET
+
 from cloudtrail_validate.core.errors import (
     AbsentError,
     AccessError,
@@ -24,7 +26,7 @@ from cloudtrail_validate.core.layout import base_of
 from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.plan import Target
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.text import printable, without_secrets
 from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.report import Report, RequestEcho, Run
@@ -178,6 +180,9 @@ def echo_of(request: Request, target: Target, window: Interval) -> RequestEcho:
         source=source_uri(request, target),
         regions=request.regions,
         accounts=request.accounts,
+        profile=request.profile or UNSET,
+        endpoint_url=without_secrets(request.endpoint_url) if request.endpoint_url else UNSET,
+        role_arn=request.role_arn or UNSET,
     )
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import EndpointConnectionError
 from botocore.parsers import ResponseParserError
+from msgspec.structs import replace
 
 from cloudtrail_validate.aws.errors import from_botocore
 from cloudtrail_validate.aws.session import AWS_ERRORS, MALFORMED
 from cloudtrail_validate.core.errors import ConfigurationError, StoreError
 from cloudtrail_validate.core.model import EPOCH, Interval, utc
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys, index_keys
+from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
@@ -46,7 +48,8 @@ class AwsKeys:
             if isinstance(error, EndpointConnectionError):
                 detail = f"cloudtrail:ListPublicKeys in {region}: cannot connect"
             return RegionKeys(cause=cause, detail=detail)
-        return RegionKeys(index_keys(keys), issuer=True)
+        asked = now_utc().replace(microsecond=0)
+        return RegionKeys(index_keys(replace(key, asked=asked) for key in keys), issuer=True)
 
 
 def list_public_keys(client: Any, region: str, start: datetime, end: datetime) -> list[PublicKey]:

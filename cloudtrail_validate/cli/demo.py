@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -75,7 +76,7 @@ def _demo(folder: Path, seed: int) -> int:
         start=manifest.start, end=manifest.end, source=trail, public_keys=keys, trail_arn=manifest.trail_arn
     )
     result = run(request, now=manifest.as_of)
-    render(result.report, Console(), tally=result.outcome.findings.tally)
+    render(result.report, Console(), tally=result.outcome.findings.tally, whole=not sys.stdout.isatty())
     return _compare(manifest, result.report)
 
 

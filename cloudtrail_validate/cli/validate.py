@@ -272,7 +272,7 @@ def _print(result: Result, format_: str) -> None:
         def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "changed"
             raise BrokenPipeError
 
-    render_table(result.report, Pipe(), tally=result.outcome.findings.tally)
+    render_table(result.report, Pipe(), tally=result.outcome.findings.tally, whole=not sys.stdout.isatty())
     sys.stdout.flush()
 
 

@@ -30,7 +30,10 @@ _HASH: Final = Prehashed(SHA256())
 
 
 class PublicKey(msgspec.Struct, frozen=True):
-    """One key that CloudTrail signs with in one region, and when it is valid. `source` is `aws` or `file`."""
+    """One key that CloudTrail signs with in one region, and when it is valid. `source` is `aws` or `file`.
+
+    `asked` is when AWS answered with it; `file` names the file that it came from, `file_sha256` (hex) what that held.
+    """
 
     fingerprint: str
     der: bytes
@@ -38,6 +41,9 @@ class PublicKey(msgspec.Struct, frozen=True):
     not_after: datetime
     region: str | None
     source: str
+    asked: datetime | None = None
+    file: str | None = None
+    file_sha256: str | None = None
 
 
 def fingerprint_of(der: bytes) -> str:

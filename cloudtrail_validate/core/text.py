@@ -21,6 +21,7 @@ _HOSTILE = re.compile(
     "]"
 )
 
+_USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
@@ -40,6 +41,11 @@ def printable(s: str) -> str:
     return _HOSTILE.sub(_escape, s)
 
 
+def without_secrets(url: str) -> str:
+    """Return a URL without user and password, and without its query: what may be kept and shown of it."""
+    return _USERINFO.sub("", url).partition("?")[0]
+
+
 def plural(number: int, noun: str, plural_form: str | None = None) -> str:
     """Return `1 log`, `1,204 logs`; `plural_form` where adding an s is not enough."""
     return f"{number:,} {noun if number == 1 else plural_form or noun + 's'}"
@@ -56,6 +62,14 @@ def duration(seconds: float) -> str:
         if parts and (len(parts) == 2 or not left):
             break
     return " ".join(parts) or "0 s"
+
+
+def share(part: float, whole: float) -> str:
+    """Return `93.7%`, rounded down, so that 100% is said of nothing less; a dash where there is no whole."""
+    if whole <= 0:
+        return "–"
+    tenths = 1_000 if part >= whole else int(1_000 * max(0.0, part) / whole)
+    return f"{tenths // 10}.{tenths % 10}%" if tenths % 10 else f"{tenths // 10}%"
 
 
 def size(number: float) -> str:

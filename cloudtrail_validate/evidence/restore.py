@@ -6,15 +6,8 @@ as something else, gets none: `ctvalidate recover` takes every key.
 
 from __future__ import annotations
 
-import shlex
-from typing import Final
-
 from cloudtrail_validate.core.model import Locator
-from cloudtrail_validate.core.text import printable
-
-# Values that aws-cli takes for an option, or reads from a file or an address (User Guide, "Load a parameter from a
-# file").
-_MISREAD: Final = ("-", "file://", "fileb://", "http://", "https://")
+from cloudtrail_validate.core.shell import command_line
 
 
 def restore_command(where: Locator, version_id: str, marker: str | None) -> str | None:
@@ -38,7 +31,4 @@ def read_again(where: Locator, version_id: str) -> str | None:
 
 def _command(operation: str, where: Locator, *options: str) -> str | None:
     words = ("aws", "s3api", operation, "--bucket", where.bucket, "--key", where.key, *options)
-    values = (where.bucket, where.key, *options[1::2])
-    if any(value.startswith(_MISREAD) or not value or printable(value) != value for value in values):
-        return None
-    return shlex.join(words)
+    return command_line(*words, values=(where.bucket, where.key, *options[1::2]))

@@ -15,15 +15,20 @@ __all__ = [
     "SCHEMA",
     "ChainRecord",
     "CountsRecord",
+    "Derived",
     "EventRecord",
     "ExitCode",
     "FindingRecord",
     "GapRecord",
+    "IncidentRecord",
     "NotificationRecord",
+    "PlaceRecord",
     "PublicKeyRecord",
     "Report",
     "RequestEcho",
     "Run",
+    "SourceReport",
+    "StepRecord",
     "Summary",
     "Tally",
     "Tool",
@@ -54,7 +59,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class RequestEcho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was asked, as understood. `source` is `s3://bucket/prefix` or `file:///…`; empty lists mean "all"."""
+    """What was asked, as understood. `source` is `s3://bucket/prefix` or `file:///…`; empty lists mean "all".
+
+    `profile`, `endpoint_url` and `role_arn` are there where they were given: the commands that lead on need them too.
+    """
 
     trail_arn: str | None
     start: Time
@@ -62,6 +70,9 @@ class RequestEcho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     source: str
     regions: tuple[str, ...]
     accounts: tuple[str, ...]
+    profile: str | msgspec.UnsetType = msgspec.UNSET
+    endpoint_url: str | msgspec.UnsetType = msgspec.UNSET
+    role_arn: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class CountsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,8 +89,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Totals over all chains.
 
     `window_seconds` is the length of the window; `covered_seconds` the part of it that proven digests cover in every
-    account and region that was expected to have them. `account_regions_expected` are those that were, named by the trail's
-    settings, by proven digests, by log files or by the user; of these `account_regions_found` have a digest of each trail.
+    account and region that was expected to have them; `due_seconds` the part whose digests should have arrived.
+    `newest_digest` ends the newest hour of the window that is proven anywhere; `next_due` is about when the next digest
+    arrives, where the window reaches into hours whose digests are still to come. `account_regions_expected` are those that
+    were expected, named by the trail's settings, by proven digests, by log files or by the user; of these
+    `account_regions_found` have a digest of each trail.
     """
 
     digests: CountsRecord
@@ -87,6 +101,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     log_bytes_hashed: int
     window_seconds: int
     covered_seconds: int
+    due_seconds: int | msgspec.UnsetType = msgspec.UNSET
+    newest_digest: Time | msgspec.UnsetType = msgspec.UNSET
+    next_due: Time | msgspec.UnsetType = msgspec.UNSET
     account_regions_expected: int | msgspec.UnsetType = msgspec.UNSET
     account_regions_found: int | msgspec.UnsetType = msgspec.UNSET
 
@@ -161,11 +178,82 @@ class FindingRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class PublicKeyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key that proved a signature; `source` is `aws` (ListPublicKeys) or `file`."""
+    """A key that proved a signature; `source` is `aws` (ListPublicKeys) or `file`.
+
+    The rest says where a proof is rooted: `sha256` (hex) of the key's DER bytes, its validity, when AWS was asked for it,
+    or which file it came from and that file's SHA-256.
+    """
 
     fingerprint: str
     region: str
     source: str
+    sha256: str | msgspec.UnsetType = msgspec.UNSET
+    not_before: Time | msgspec.UnsetType = msgspec.UNSET
+    not_after: Time | msgspec.UnsetType = msgspec.UNSET
+    asked_at: Time | msgspec.UnsetType = msgspec.UNSET
+    file: str | msgspec.UnsetType = msgspec.UNSET
+    file_sha256: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class PlaceRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many findings of an incident lie in one account and region; null where a finding names none."""
+
+    account: str | None
+    region: str | None
+    findings: int
+
+
+class StepRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing to do next; `command` is a line for a POSIX shell, null where none can be given."""
+
+    text: str
+    command: str | None
+
+
+class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Findings of one cause: a lost digest with its gap and its undigested logs, or all logs altered in the same hours.
+
+    `rule` is the cause's, `status` the worst of its findings, `rules` how many findings of which rule belong to it.
+    `places` are the accounts and regions, most findings first, not more than a report needs; `places_total` counts all.
+    `samples` are places of findings in `findings`, from different accounts and regions; `start`/`end` are null where
+    nothing says when.
+    """
+
+    rule: str
+    status: Status
+    start: Time | None
+    end: Time | None
+    findings: int
+    rules: dict[str, int]
+    places: tuple[PlaceRecord, ...]
+    places_total: int
+    samples: tuple[int, ...]
+    next_steps: tuple[StepRecord, ...] = ()
+
+
+class SourceReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A report that another was made of: who wrote it when, what it was about, and its SHA-256 (hex)."""
+
+    sha256: str
+    tool: Tool
+    run: Run
+    request: RequestEcho
+    verdict: Verdict
+    exit_code: int
+
+
+class Derived(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a report was made of kept ones. The filters name what it was narrowed to (empty, null: not narrowed).
+
+    `findings_left_out` counts the findings that filters took away; the verdict is that of the whole all the same.
+    """
+
+    reports: tuple[SourceReport, ...]
+    rules: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    since: Time | None = None
+    findings_left_out: int = 0
 
 
 class NotificationRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,6 +271,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The whole answer, as published (`ctvalidate schema`).
 
     `notifications` is there only where somebody was to be told.
+    `relied_on` says in sentences what the proofs stand on besides the files themselves. `incidents` are the findings
+    grouped by cause. `derived` is there where the report was made out of others: merged, or narrowed.
     """
 
     schema: Literal["ctvalidate.report/1"] = SCHEMA
@@ -197,6 +287,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     public_keys: tuple[PublicKeyRecord, ...]
     findings_truncated: bool
     notifications: tuple[NotificationRecord, ...] | msgspec.UnsetType = msgspec.UNSET
+    relied_on: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    incidents: tuple[IncidentRecord, ...] | msgspec.UnsetType = msgspec.UNSET
+    derived: Derived | msgspec.UnsetType = msgspec.UNSET
 
 
 def from_json(data: bytes | str) -> Report:

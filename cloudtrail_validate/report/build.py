@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
+from operator import itemgetter
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from cloudtrail_validate.core.activity import Activity
 from cloudtrail_validate.core.coverage import seconds
-from cloudtrail_validate.core.model import ChainReport, Counts, Finding, Locator
+from cloudtrail_validate.core.model import ChainReport, Counts, Finding, Interval, Locator, isoformat
 from cloudtrail_validate.core.outcome import Outcome
+from cloudtrail_validate.core.signature import PublicKey
 from cloudtrail_validate.core.verdict import decide
 from cloudtrail_validate.core.versions import Versions
 from cloudtrail_validate.report import (
@@ -28,6 +32,9 @@ from cloudtrail_validate.report import (
     Summary,
     Tool,
 )
+from cloudtrail_validate.report.due import due_of
+from cloudtrail_validate.report.incidents import incidents
+from cloudtrail_validate.report.reliance import relied_on
 from cloudtrail_validate.report.sentences import describe
 
 
@@ -50,7 +57,9 @@ def build(
     digests = sum((chain.digests for chain in outcome.chains), Counts())
     logs = sum((chain.logs for chain in outcome.chains), Counts())
     found, expected = outcome.account_regions()
-    return Report(
+    records = tuple(_chain(chain) for chain in outcome.chains)
+    to_come = due_of(records, Interval(request.start, request.end), run.started)
+    report = Report(
         verdict=verdict,
         exit_code=int(code),
         tool=this_tool(),
@@ -62,16 +71,40 @@ def build(
             log_bytes_hashed=outcome.bytes_hashed,
             window_seconds=outcome.window.seconds,
             covered_seconds=seconds(outcome.covered()),
+            due_seconds=Interval(request.start, to_come.end).seconds,
+            newest_digest=_second(to_come.newest) or UNSET,
+            next_due=_second(to_come.next) or UNSET,
             account_regions_expected=expected,
             account_regions_found=found,
         ),
-        chains=tuple(_chain(chain) for chain in outcome.chains),
+        chains=records,
         findings=tuple(record(finding, known) for finding in findings.kept),
-        public_keys=tuple(
-            PublicKeyRecord(fingerprint=fingerprint, region=region, source=source)
-            for region, fingerprint, source in sorted((k.region or "", k.fingerprint, k.source) for k in outcome.keys)
-        ),
+        public_keys=public_keys(outcome.keys),
         findings_truncated=findings.truncated,
+    )
+    report = replace(report, relied_on=relied_on(report))
+    found = incidents(report)
+    return replace(report, incidents=found) if found else report
+
+
+def public_keys(used: Iterable[PublicKey]) -> tuple[PublicKeyRecord, ...]:
+    """The keys that proved signatures, each once, as it was first answered with."""
+    known: dict[tuple[str, str, str], PublicKey] = {}
+    for key in sorted(used, key=lambda key: (key.asked is not None, isoformat(key.asked) if key.asked else "")):
+        known.setdefault((key.region or "", key.fingerprint, key.source), key)
+    return tuple(
+        PublicKeyRecord(
+            fingerprint=fingerprint,
+            region=region,
+            source=source,
+            sha256=hashlib.sha256(key.der).hexdigest(),
+            not_before=key.not_before.replace(microsecond=0),
+            not_after=key.not_after.replace(microsecond=0),
+            asked_at=_second(key.asked) or UNSET,
+            file=_utf8(key.file) or UNSET,
+            file_sha256=key.file_sha256 or UNSET,
+        )
+        for (region, fingerprint, source), key in sorted(known.items(), key=itemgetter(0))
     )
 
 

@@ -1,7 +1,8 @@
 """A page of terminal text that takes hostile strings and keeps to its width.
 
-Strings go out as `rich.text.Text`, after `printable`: neither control characters nor markup can act. Where the console
-cannot encode UTF-8, the signs are ASCII and other characters become escapes.
+Where nobody sits before it (a pipe, a file, a mail), nothing is shortened and nothing is wrapped: `whole`. Strings
+go out as `rich.text.Text`, after `printable`: neither control characters nor markup can act. Where the console cannot
+encode UTF-8, the signs are ASCII and other characters become escapes.
 """
 
 from __future__ import annotations
@@ -57,12 +58,21 @@ ASCII: Final = Signs(
 )
 
 
-class Page:
-    """A console that takes hostile strings and keeps to its width."""
+UNBOUNDED: Final = 1_000_000  # columns of a page that nobody's terminal limits
+LAYOUT: Final = 110  # columns that bars and columns are laid out for there
 
-    def __init__(self, console: Console) -> None:
+
+class Page:
+    """A console that takes hostile strings and keeps to its width, or (`whole`) to none.
+
+    `width` limits a line of text, `layout` is what bars and columns are laid out for.
+    """
+
+    def __init__(self, console: Console, *, whole: bool = False) -> None:
         self.console = console
-        self.width = console.width
+        self.whole = whole
+        self.width = UNBOUNDED if whole else console.width
+        self.layout = LAYOUT if whole else console.width
         self.encoding = None if console.encoding.startswith("utf") else console.encoding
         self.signs = ASCII if self.encoding else UNICODE
 
@@ -83,6 +93,9 @@ class Page:
 
     def wrapped(self, body: str, *, style: str = "", lead: tuple[str, str] = ("", ""), indent: int = 0) -> None:
         """A paragraph, its lines hanging behind `lead`."""
+        if self.whole:
+            self.line(lead, (body, style), indent=indent)
+            return
         hang = indent + cell_len(lead[0])
         text = Text(self.safe(body), style)
         for number, part in enumerate(text.wrap(self.console, max(20, self.width - hang))):
@@ -92,6 +105,8 @@ class Page:
 
     def shorten(self, text: str, width: int, *, key: bool = False) -> str:
         """`text` in at most `width` cells: its middle goes. Of a `key` the file name stays for as long as it fits."""
+        if self.whole:
+            return self.safe(text)
         text = self.safe(text if len(text) <= 4_096 else text[:2_048] + text[-2_048:])
         if cell_len(text) <= width:
             return text

@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, assert_never
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.core.versions import Changes, Event, Versions
 from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Summary, Verdict
+from cloudtrail_validate.report.due import due
 
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
 OPEN: Final = frozenset({Status.UNVERIFIABLE, Status.UNCOVERED})
@@ -101,8 +102,32 @@ def sentence(report: Report) -> str:
 
 def all_proven(report: Report) -> str:
     """What a verdict without findings says. Hours to come are in no digest, and nobody is told that they were."""
-    hours = "Every hour" if report.request.end <= report.run.finished else "Every hour until now"
-    return f"{hours} covered, every log proven, nothing else there"
+    hours = "Every hour covered" if due(report).end >= report.request.end else "Every hour that is due is covered"
+    return f"{hours}, every log proven, nothing else there"
+
+
+def key_sources(report: Report) -> str:
+    """How many public keys proved signatures, and whence; empty where there is none."""
+    sources = []
+    for source in sorted({key.source for key in report.public_keys}):
+        mine = [key for key in report.public_keys if key.source == source]
+        asked = sorted(key.asked_at for key in mine if isinstance(key.asked_at, datetime))
+        files = sorted({key.file for key in mine if isinstance(key.file, str)})
+        if source == "aws":
+            sources.append("AWS (ListPublicKeys" + (f", asked {isoformat(asked[0])})" if asked else ")"))
+        elif source == "file":
+            sources.append(f"a file ({', '.join(files)})" if files else "a file")
+        else:
+            sources.append(source)
+    return f"{plural(len(report.public_keys), 'public key')} from {' and '.join(sources)}" if sources else ""
+
+
+def span(interval: Interval) -> str:
+    """Both ends of a time, to the minute, the day said once where it is the same: `2026-01-01 16:00 – 17:00`."""
+    start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in interval)
+    if start == end:
+        return start
+    return f"{start} – {end[11:]}" if start[:10] == end[:10] else f"{start} – {end}"
 
 
 def title(rule: str) -> str:

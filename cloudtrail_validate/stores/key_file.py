@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +71,8 @@ def read_key_file(path: Path) -> FileKeys:
         ) from error
     if not entries:
         raise ConfigurationError(f"--public-keys: {path}: holds no key")
-    return FileKeys([_checked(path, entry) for entry in entries])
+    sha256 = hashlib.sha256(data).hexdigest()
+    return FileKeys([_checked(path, sha256, entry) for entry in entries])
 
 
 def write_keys(keys: Iterable[PublicKey]) -> bytes:
@@ -89,7 +91,7 @@ def write_keys(keys: Iterable[PublicKey]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
 
-def _checked(path: Path, entry: _Entry) -> PublicKey:
+def _checked(path: Path, sha256: str, entry: _Entry) -> PublicKey:
     name = entry.fingerprint.lower()
     try:
         der = base64.b64decode(entry.value, validate=True)
@@ -102,7 +104,7 @@ def _checked(path: Path, entry: _Entry) -> PublicKey:
         )
     if load_key(der) is None:
         raise ConfigurationError(f"--public-keys: {path}: key {name} is no RSA key in DER")
-    return PublicKey(name, der, start, end, entry.region, "file")
+    return PublicKey(name, der, start, end, entry.region, "file", file=str(path), file_sha256=sha256)
 
 
 def _moment(value: str | float) -> datetime:

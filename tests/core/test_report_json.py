@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -28,11 +29,12 @@ from cloudtrail_validate.core.model import (
     Kind,
     Locator,
     Status,
+    isoformat,
 )
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.report import Report, RequestEcho, Run, from_json
-from cloudtrail_validate.report.build import build, record
+from cloudtrail_validate.report.build import build, public_keys, record
 from cloudtrail_validate.report.json import render
 
 from .helpers import ACCOUNT, CHAIN, REGION, START, public, signer
@@ -101,6 +103,7 @@ CHAINS = st.builds(
 REQUEST = RequestEcho(
     trail_arn=None, start=START, end=START + timedelta(days=1), source="s3://b/", regions=(), accounts=(ACCOUNT,)
 )
+OPTIONAL = ("relied_on", "incidents")  # of this version; readers of the schema must do without
 RUN = Run(started=START, finished=START, caller_arn=None)
 WINDOW = Interval(START, START + timedelta(days=1))
 
@@ -142,6 +145,7 @@ def test_the_document_is_the_contracts() -> None:
         "findings",
         "public_keys",
         "findings_truncated",
+        *OPTIONAL,
     ]
     assert (document["schema"], document["verdict"], document["exit_code"]) == ("ctvalidate.report/1", "unproven", 3)
     day = ["2026-01-05T00:00:00Z", "2026-01-06T00:00:00Z"]
@@ -176,7 +180,16 @@ def test_the_document_is_the_contracts() -> None:
         "expected": None,
         "actual": None,
     }
-    assert document["public_keys"] == [{"fingerprint": signer().fingerprint, "region": REGION, "source": "file"}]
+    (key,) = document["public_keys"]
+    own = public(signer())
+    assert key == {
+        "fingerprint": own.fingerprint,
+        "region": REGION,
+        "source": "file",
+        "sha256": hashlib.sha256(own.der).hexdigest(),
+        "not_before": isoformat(own.not_before),
+        "not_after": isoformat(own.not_after),
+    }
     assert document["summary"]["window_seconds"] == document["summary"]["covered_seconds"] == 86_400
 
 
@@ -212,6 +225,9 @@ def test_every_field_is_there(field: str) -> None:
     del document[field]
     if field == "schema":  # the one field with a default
         assert from_json(json.dumps(document)).schema == "ctvalidate.report/1"
+    elif field in OPTIONAL:
+        assert errors(document) == []
+        from_json(json.dumps(document))
     else:
         assert errors(document) == ["$"]
 
@@ -228,3 +244,33 @@ def test_times_are_published_to_the_second() -> None:
     exact = Interval(START + timedelta(microseconds=999_999), START + timedelta(seconds=1, microseconds=1))
     published = record(Finding("gap-tail", Status.UNCOVERED, interval=exact))
     assert (published.start, published.end) == (START, START + timedelta(seconds=1))
+
+
+def test_a_key_says_when_aws_was_asked_or_which_file_it_came_from() -> None:
+    first, later = START, START + timedelta(hours=5)
+    key = public(signer())
+    issued = msgspec.structs.replace(key, source="aws", asked=later)
+    again = msgspec.structs.replace(issued, asked=first)
+    filed = msgspec.structs.replace(key, file="keys\udcff.json", file_sha256="ab" * 32)
+    aws, file = public_keys({issued, again, filed})
+    assert (aws.source, aws.asked_at, aws.file) == ("aws", first, msgspec.UNSET)
+    assert (file.source, file.asked_at) == ("file", msgspec.UNSET)
+    assert (file.file, file.file_sha256) == ("keys\\udcff.json", "ab" * 32)
+
+
+def test_what_was_relied_on_names_the_roots() -> None:
+    report = sample()["relied_on"]
+    assert "PKCS#1 v1.5 with SHA-256" in report[0]
+    assert "nobody compared with AWS" in report[1]
+    assert "2026-01-05T00:00:00Z" in report[2]
+    assert "cryptography" in report[3]
+    asked = msgspec.structs.replace(public(signer()), source="aws", asked=START)
+    ledger = Ledger(Progress())
+    ledger.keys_used.add(asked)
+    for endpoint, where in ((msgspec.UNSET, "over TLS"), ("http://127.0.0.1:5000", "at http://127.0.0.1:5000")):
+        echo = msgspec.structs.replace(REQUEST, endpoint_url=endpoint)
+        relied = build(Outcome([], ledger, WINDOW), echo, RUN).relied_on
+        assert isinstance(relied, tuple)
+        assert f"ListPublicKeys in {REGION} answered" in relied[1]
+        assert where in relied[1]
+        assert "asked 2026-01-05T00:00:00Z" in relied[1]

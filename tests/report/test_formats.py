@@ -190,7 +190,7 @@ def test_the_sentence_says_the_numbers_that_make_the_verdict() -> None:
     assert f"{numbers[Status.ALTERED]} altered" in sentence(telling)
     assert "notice" not in sentence(telling)
     assert "at least" in sentence(replace(telling, findings_truncated=True))
-    assert sentence(samples.quiet()).startswith("Every hour covered")
+    assert sentence(samples.quiet()).startswith("Every hour that is due is covered")
     assert sentence(samples.empty()).startswith("Nothing validated")
     assert "1 uncovered" in sentence(samples.verdicts()[Verdict.UNPROVEN])
     gap = finding(rules.GAP_TAIL, hours=(20, 24))

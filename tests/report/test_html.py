@@ -17,11 +17,10 @@ from msgspec.structs import replace
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.core.rules import RULES
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.text import printable, share
 from cloudtrail_validate.report import GapRecord, Report, Verdict
 from cloudtrail_validate.report.html import MOST_FINDINGS, embedded, render
 from cloudtrail_validate.report.html.heat import MOST_COLUMNS, MOST_ROWS, Axis, heat
-from cloudtrail_validate.report.html.static import percent
 from cloudtrail_validate.report.references import LIMITS, explanations
 from tests.report import samples
 from tests.report.browser import REQUIRED, Browser, Page, browser, program
@@ -171,7 +170,7 @@ def test_a_document_holds_no_more_findings_than_it_says() -> None:
     ("part", "whole", "expected"), [(1, 1, "100%"), (0.9999, 1, "99.9%"), (1, 2, "50%"), (0, 1, "0%"), (-1, 1, "0%")]
 )
 def test_a_percentage_is_rounded_down(part: float, whole: float, expected: str) -> None:
-    assert percent(part, whole) == expected
+    assert share(part, whole) == expected
 
 
 # --- the map

@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from cloudtrail_validate.core.model import Status, isoformat
-from cloudtrail_validate.core.text import duration, plural, printable, size
+from cloudtrail_validate.core.text import duration, plural, printable, share, size
 from cloudtrail_validate.report import CountsRecord, Report, Verdict
 from cloudtrail_validate.report.references import CHANGE, LIMITS, OPEN, places, sentence, title
 
@@ -40,12 +40,6 @@ def body(report: Report, most: int) -> str:
         f"{_verdict(report)}<main>\n{_asked(report)}{_numbers(report)}{_map()}{_rules(report)}"
         f"{_findings(report, most)}{_keys(report)}{_limits()}</main>\n{_footer(report)}"
     )
-
-
-def percent(part: float, whole: float) -> str:
-    """Rounded down, so that 100% is said of nothing less."""
-    tenths = 1_000 if part >= whole else int(1_000 * max(0.0, part) / whole)
-    return f"{tenths // 10}.{tenths % 10}%" if tenths % 10 else f"{tenths // 10}%"
 
 
 def _verdict(report: Report) -> str:
@@ -110,7 +104,7 @@ def _minute(stamp: str, *, seconds: bool = False) -> str:
 
 def _numbers(report: Report) -> str:
     summary = report.summary
-    covered = percent(summary.covered_seconds, summary.window_seconds or 1)
+    covered = share(summary.covered_seconds, summary.window_seconds or 1)
     counted = f" {there}." if (there := places(summary)) else ""
     rows = "".join(_counts(name, counts) for name, counts in (("Digests", summary.digests), ("Logs", summary.logs)))
     head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in OUTCOMES)

@@ -1,0 +1,171 @@
+"""The answer at a glance, for a terminal.
+
+From the top: the verdict, what was asked, coverage of what is due by account and region, the numbers, the incidents with
+what to do next, and what all this does not prove. Whatever the report holds is hostile and reaches the console through
+`Page` only. Colour only repeats what a word or sign already says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from cloudtrail_validate.core.model import Status, isoformat
+from cloudtrail_validate.core.text import duration, plural, share, size
+from cloudtrail_validate.report import Derived, Verdict
+from cloudtrail_validate.report.due import due, due_seconds, due_sentence
+from cloudtrail_validate.report.page import Page
+from cloudtrail_validate.report.references import LIMITS, all_proven, key_sources
+from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
+from cloudtrail_validate.report.table.story import FEW, STYLES, story
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from cloudtrail_validate.report import Report, Tally
+
+__all__ = ["FEW", "MOST_ROWS", "render"]
+
+_VERDICT_STYLES: Final = {
+    Verdict.VALID: "bold green",
+    Verdict.CHANGED: "bold red",
+    Verdict.UNPROVEN: "bold yellow",
+    Verdict.EMPTY: "bold yellow",
+}
+
+
+def render(
+    report: Report,
+    console: Console,
+    *,
+    show: int | None = FEW,
+    tally: Tally | None = None,
+    whole: bool = False,
+    quiet: bool = False,
+    kept: str | None = None,
+) -> None:
+    """Print `report` on `console`.
+
+    No line is wider than the console, commands to paste excepted; with `whole`, for what is no terminal, nothing is
+    shortened or wrapped. `show` is how many findings of an incident are shown, None for all of them and all coverage.
+    `tally` has the exact numbers where the report's findings are capped; without it they are counted, and called "at
+    least" where the report says that it is truncated. `quiet` leaves verdict and findings. `kept` names the file in which
+    the report is kept as JSON, for commands that go on with it.
+    """
+    page = Page(console, whole=whole)
+    numbers = _numbers(report, tally)
+    exact = tally is not None or not report.findings_truncated
+    _verdict(page, report, numbers)
+    if not quiet:
+        _header(page, report)
+        coverage(page, report, everything=show is None)
+        _totals(page, report)
+    story(page, report, numbers, show=show, exact=exact, kept=kept)
+    if not quiet:
+        page.line()
+        page.wrapped(LIMITS, style="dim")
+
+
+def _numbers(report: Report, tally: Tally | None) -> Counter[tuple[str, Status]]:
+    if tally is not None:
+        return Counter({key: number for key, number in tally.numbers.items() if number})
+    return Counter((finding.rule, finding.status) for finding in report.findings)
+
+
+def _by_status(numbers: Counter[tuple[str, Status]], *statuses: Status) -> str:
+    totals: Counter[Status] = Counter()
+    for (_, status), number in numbers.items():
+        totals[status] += number
+    return ", ".join(f"{totals[status]:,} {status}" for status in statuses if totals[status])
+
+
+def _verdict(page: Page, report: Report, numbers: Counter[tuple[str, Status]]) -> None:
+    def told(lead: str, *statuses: Status) -> str:
+        found = _by_status(numbers, *statuses)
+        return f"{lead}: {found}" if found else lead
+
+    open_questions = (Status.UNVERIFIABLE, Status.UNCOVERED)
+    match report.verdict:
+        case Verdict.VALID if _by_status(numbers, *open_questions):
+            sentence = told("No evidence of change; what could not be proven was tolerated", *open_questions)
+        case Verdict.VALID:
+            sentence = all_proven(report)
+        case Verdict.CHANGED:
+            sentence = told("Evidence of change", Status.ALTERED, Status.MISSING, Status.EXTRA)
+        case Verdict.UNPROVEN:
+            sentence = told("No evidence of change, but not everything could be proven", *open_questions)
+        case Verdict.EMPTY:
+            sentence = "Nothing validated: no digest at all for what was asked"
+    style = _VERDICT_STYLES[report.verdict]
+    lead = (f"{page.signs.verdict[report.verdict]} {report.verdict.upper()}  ", style)
+    page.wrapped(f"{sentence} (exit code {report.exit_code}).", lead=lead)
+
+
+def _header(page: Page, report: Report) -> None:
+    request, run, summary = report.request, report.run, report.summary
+    span = duration((request.end - request.start).total_seconds())
+    took = duration((run.finished - run.started).total_seconds())
+    covered = f"{share(summary.covered_seconds, due_seconds(report))} of what is due is covered everywhere"
+    rows = (
+        ("Trail", request.trail_arn or "any found in the source"),
+        ("Source", request.source),
+        ("Window", f"{isoformat(request.start)} to {isoformat(request.end)}, UTC ({span})"),
+        ("Scope", _scope(report)),
+        ("Covered", f"{covered}{due_sentence(due(report))}" if report.chains else ""),
+        ("Keys", key_sources(report)),
+        ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
+        ("As", run.caller_arn or ""),
+        *_derived(report),
+    )
+    page.line()
+    for name, value in rows:
+        if value:
+            page.wrapped(page.shorten(value, 400), lead=(f"{name:<8}", "dim"), indent=2)
+
+
+def _scope(report: Report) -> str:
+    request, summary = report.request, report.summary
+    accounts = {chain.account for chain in report.chains}
+    regions = {chain.region for chain in report.chains}
+    asked_accounts = f"accounts {', '.join(request.accounts)}" if request.accounts else "all accounts"
+    asked_regions = f"regions {', '.join(request.regions)}" if request.regions else "all regions"
+    said = f"{asked_accounts} ({len(accounts):,} found), {asked_regions} ({len(regions):,} found)"
+    if isinstance(summary.account_regions_expected, int) and isinstance(summary.account_regions_found, int):
+        expected = plural(summary.account_regions_expected, "account-region")
+        said += f", {summary.account_regions_found:,} of {expected} expected"
+    return said
+
+
+def _derived(report: Report) -> Iterable[tuple[str, str]]:
+    """What a report was made of, and what was left out of it."""
+    derived = report.derived
+    if not isinstance(derived, Derived):
+        return
+    if len(derived.reports) > 1:
+        runs = sorted(source.run.finished for source in derived.reports)
+        yield "Merged", f"{len(runs):,} reports, finished {isoformat(runs[0])} to {isoformat(runs[-1])}"
+    named = (("rule", derived.rules), ("account", derived.accounts), ("region", derived.regions))
+    narrowed = [f"{name} {' or '.join(values)}" for name, values in named if values]
+    narrowed += [f"since {isoformat(derived.since)}"] if isinstance(derived.since, datetime) else []
+    if narrowed:
+        left = plural(derived.findings_left_out, "finding")
+        yield "Shown", f"{', '.join(narrowed)}; {left} left out; the verdict is that of the whole report"
+
+
+def _totals(page: Page, report: Report) -> None:
+    summary = report.summary
+    rows = {"Digests": by_outcome(summary.digests), "Logs": by_outcome(summary.logs)}
+    widths = [max(len(name), *(len(f"{row[name]:,}") for row in rows.values())) for name in OUTCOMES]
+    page.line()
+    heading = "".join(f"  {name:>{width}}" for name, width in zip(OUTCOMES, widths, strict=True))
+    page.line(" " * 8, (heading, "dim"))
+    for name, row in rows.items():
+        parts = [(f"{name:<8}", "bold")]
+        for outcome, width in zip(OUTCOMES, widths, strict=True):
+            style = "dim" if not row[outcome] else "" if outcome == "valid" else STYLES[Status(outcome)]
+            parts.append((f"  {row[outcome]:>{width},}", style))
+        page.line(*parts)
+    page.line((f"{size(summary.log_bytes_hashed)} of log content hashed", "dim"), indent=2)
