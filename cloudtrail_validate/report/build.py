@@ -83,8 +83,8 @@ def build(
         findings_truncated=findings.truncated,
     )
     report = replace(report, relied_on=relied_on(report))
-    found = incidents(report)
-    return replace(report, incidents=found) if found else report
+    grouped = incidents(report)
+    return replace(report, incidents=grouped) if grouped else report
 
 
 def public_keys(used: Iterable[PublicKey]) -> tuple[PublicKeyRecord, ...]:
