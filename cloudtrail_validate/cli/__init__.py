@@ -17,6 +17,8 @@ from cloudtrail_validate.runtime import last_words
 
 SUBCOMMANDS: Final = {
     "validate": "Validate a trail (what `ctvalidate [OPTIONS]` does).",
+    "report": "Show a kept report again: in other formats, merged, narrowed.",
+    "compare": "What appeared, healed and stayed between two reports.",
     "explain": "What a rule means, what it does not mean, and what to do next.",
     "file": "Was this one file delivered by CloudTrail? The chain of proof for it.",
     "recover": "Fetch the proven originals of altered or missing files.",

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import no_output, silence_output, telling
-from cloudtrail_validate.cli.files import check_writable, write_whole
+from cloudtrail_validate.cli import telling
+from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.model import Locator, Status
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import formats
 from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request, parse_span, parse_time
-from cloudtrail_validate.runtime import last_words
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
@@ -59,17 +58,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--endpoint-url", metavar="URL", help="Endpoint for AWS requests.")
 @click.option("--role-arn", metavar="ARN", help="Role to assume first.")
 @click.option("--external-id", metavar="ID", help="External id for that role.")
-@click.option(
-    "--format", "format_", metavar="FORMAT", default=formats.TABLE, help="Format on standard output.  [default: table]"
-)
-@click.option(
-    "--output",
-    "outputs",
-    type=_FILE,
-    multiple=True,
-    metavar="FILE",
-    help="Write a report, format by ending (repeatable).",
-)
+@report_options
 @click.option(
     "--tolerate", multiple=True, metavar="RULE", help="Leave an uncovered or unverifiable rule out of the exit code."
 )
@@ -88,27 +77,26 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--lookup-events", is_flag=True, help="Ask CloudTrail's event history, too, what explains a gap.")
 @telling.telling_options
-@click.option("--verbose", is_flag=True, help="List every digest and log, not only findings.")
+@click.option("-v", "--verbose", is_flag=True, help="List every digest and log, not only findings.")
 @click.option("--no-progress", is_flag=True, help="No progress bar, even on a terminal.")
 def command(**options: Any) -> int:
     """Validate CloudTrail logs of a trail, a bucket or a local copy.
 
     Nothing narrows the run unless you do: all regions and all accounts that the trail writes are validated.
     """
-    format_ = options.pop("format_").strip().lower()
-    outputs: tuple[Path, ...] = options.pop("outputs")
-    verbose, no_progress = options.pop("verbose"), options.pop("no_progress")
+    wanted = Wanted(*(options.pop(name) for name in ("format_", "outputs", "show", "quiet", "no_progress")))
+    verbose = options.pop("verbose")
     now = now_utc()
     try:
-        _check_outputs(format_, outputs)
-        plan = telling.take(options, format_is_table=format_ == formats.TABLE)
+        check_outputs(wanted.format, wanted.outputs)
+        plan = telling.take(options, format_is_table=wanted.format == formats.TABLE)
         request = build_request(options, now)
         request.check(now)
     except RequestError as error:
         raise click.UsageError(str(error)) from error
-    objects = Objects(to_error=format_ != formats.TABLE) if verbose else None
+    objects = Objects(to_error=wanted.format != formats.TABLE) if verbose else None
     try:
-        code, result = _validate(request, now, format_, outputs, plan, objects, quiet=no_progress)
+        code, result = _validate(request, now, wanted, plan, objects)
     except _Refusal as refusal:
         telling.tell_refusal(plan, request, now, refusal)
         raise
@@ -116,52 +104,55 @@ def command(**options: Any) -> int:
     return code
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How the answer is wanted."""
+
+    format: str
+    outputs: tuple[Path, ...]
+    show: int | None
+    quiet: bool
+    no_progress: bool
+
+
 def _validate(
-    request: Request,
-    now: datetime,
-    format_: str,
-    outputs: tuple[Path, ...],
-    plan: telling.Telling,
-    objects: Objects | None,
-    *,
-    quiet: bool,
+    request: Request, now: datetime, wanted: Wanted, plan: telling.Telling, objects: Objects | None
 ) -> tuple[int, Result]:
     """Run, write the files, tell who is to be told, and write what belongs on standard output."""
-    if format_ == formats.STREAM:
+    if wanted.format == formats.STREAM:
         from cloudtrail_validate.cli.stream import JsonLines
 
         lines = JsonLines(request, now)
-        result = _run_and_tell(request, now, objects, outputs, plan, companion=lines, quiet=quiet)
+        result, written = _run_and_tell(request, now, objects, wanted, plan, companion=lines)
         lines.finish(result)
         told = lines.whole
     else:
-        result = _run_and_tell(request, now, objects, outputs, plan, quiet=quiet)
-        told = render(result, format_)
+        result, written = _run_and_tell(request, now, objects, wanted, plan)
+        told = render(result, wanted.format, show=wanted.show, quiet=wanted.quiet, kept=kept_as(wanted.outputs))
     if result.interrupted:
         return INTERRUPTED, result
     code = result.report.exit_code
-    return (code if told or code != ExitCode.VALID else ExitCode.UNPROVEN), result
+    return (code if (told and written) or code != ExitCode.VALID else ExitCode.UNPROVEN), result
 
 
 def _run_and_tell(
     request: Request,
     now: datetime,
     listener: Listener | None,
-    outputs: tuple[Path, ...],
+    wanted: Wanted,
     plan: telling.Telling,
     *,
     companion: Companion | None = None,
-    quiet: bool,
-) -> Result:
-    """The files are written before anybody is told, and once more with what became of that."""
-    result = execute(request, now, listener, companion=companion, quiet=quiet)
-    write_files(result, outputs)
+) -> tuple[Result, bool]:
+    """The files are written before anybody is told, and once more with what became of that. False: not all of them."""
+    result = execute(request, now, listener, companion=companion, quiet=wanted.no_progress or wanted.quiet)
+    written = write_files(result.report, wanted.outputs)
     if plan.anybody:
         result = telling.tell(plan, result)
-        write_files(result, outputs)
-    if result.interrupted:
+        written = write_files(result.report, wanted.outputs)
+    if result.interrupted and not wanted.quiet:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
-    return result
+    return result, written
 
 
 def build_request(options: dict[str, Any], now: datetime) -> Request:
@@ -239,47 +230,9 @@ def sign_in(request: Request) -> boto3.Session | None:
     return session
 
 
-def write_files(result: Result, outputs: tuple[Path, ...]) -> None:
-    """Write the report's files, each whole or not at all."""
-    for path in outputs:
-        name = formats.by_ending(path.name)
-        if name is not None:
-            try:
-                write_whole(path, formats.renderer(name)(result.report))
-            except OSError as error:
-                click.echo(f"ctvalidate: --output: cannot write {path}: {error.strerror}", err=True)
-
-
-def render(result: Result, format_: str) -> bool:
+def render(result: Result, format_: str, **shown: Any) -> bool:
     """Write the report on standard output. False where there was no room for it: nobody has been told of a success."""
-    try:
-        _print(result, format_)
-    except BrokenPipeError:
-        silence_output()  # `| head` has seen enough; the exit code is still the verdict's
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and result.report.exit_code != ExitCode.CHANGED:
-            raise
-        if not no_output(error):
-            last_words.answer(error)  # the verdict stands, and evidence keeps its code, though nobody could be told
-        return False
-    return True
-
-
-def _print(result: Result, format_: str) -> None:
-    if format_ != formats.TABLE:
-        sys.stdout.buffer.write(formats.renderer(format_)(result.report).encode())
-        sys.stdout.buffer.flush()
-        return
-    from rich.console import Console
-
-    from cloudtrail_validate.report.table import render as render_table
-
-    class Pipe(Console):
-        def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "changed"
-            raise BrokenPipeError
-
-    render_table(result.report, Pipe(), tally=result.outcome.findings.tally, whole=not sys.stdout.isatty())
-    sys.stdout.flush()
+    return print_report(result.report, format_, tally=result.outcome.findings.tally, **shown)
 
 
 class Objects:
@@ -308,16 +261,6 @@ class _Refusal(click.ClickException):
     def __init__(self, message: str, code: ExitCode) -> None:
         super().__init__(message)
         setattr(self, "exit_code", int(code))  # noqa: B010  # a class variable in click's annotations
-
-
-def _check_outputs(format_: str, outputs: tuple[Path, ...]) -> None:
-    names = (formats.TABLE, *formats.FORMATS)
-    if format_ not in names:
-        raise RequestError(f"--format: expected {', '.join(names)}, got {format_!r}")
-    for path in outputs:
-        if formats.by_ending(path.name) is None:
-            raise RequestError(f"--output: expected a file ending in {formats.endings()}, got {str(path)!r}")
-        check_writable("--output", path)
 
 
 def _stop_on_signals(engine: Engine) -> None:

@@ -11,13 +11,16 @@ free of I/O, so that a report can hold them.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from cloudtrail_validate.core.model import Cause
 
 __all__ = ["Change", "Changed", "Changes", "Counts", "Event", "Original", "Version", "Versions"]
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""What every reader of JSON can hold exactly."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +32,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     version_id: str
     last_modified: datetime
-    size: int | None
+    size: Number | None
     is_latest: bool
     delete_marker: bool
     proven: bool | None
@@ -70,17 +73,17 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     event: Event
     changes: tuple[Change, ...]
-    total: int
+    total: Number
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Exact numbers of events; the lists beside them may hold fewer."""
 
-    unchanged: int
-    removed: int
-    added: int
-    changed: int
-    duplicates: int
+    unchanged: Number
+    removed: Number
+    added: Number
+    changed: Number
+    duplicates: Number
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -39,6 +39,9 @@ __all__ = [
 
 SCHEMA: Literal["ctvalidate.report/1"] = "ctvalidate.report/1"
 
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""How many or how much: what every reader of JSON can hold exactly."""
+
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its offset: the schema calls it a date-time, and one without an offset is refused."""
 
@@ -78,11 +81,11 @@ class RequestEcho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class CountsRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Objects by outcome."""
 
-    valid: int = 0
-    altered: int = 0
-    missing: int = 0
-    extra: int = 0
-    unverifiable: int = 0
+    valid: Number = 0
+    altered: Number = 0
+    missing: Number = 0
+    extra: Number = 0
+    unverifiable: Number = 0
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,21 +94,21 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `window_seconds` is the length of the window; `covered_seconds` the part of it that proven digests cover in every
     account and region that was expected to have them; `due_seconds` the part whose digests should have arrived.
     `newest_digest` ends the newest hour of the window that is proven anywhere; `next_due` is about when the next digest
-    arrives, where the window reaches into hours whose digests are still to come. `account_regions_expected` are those
-    that must have digests, named by the trail's settings, by proven digests, by log files or by the user; of these
+    arrives, where the window reaches into hours whose digests are still to come. `account_regions_expected` are those that
+    were expected, named by the trail's settings, by proven digests, by log files or by the user; of these
     `account_regions_found` have a digest of each trail.
     """
 
     digests: CountsRecord
     logs: CountsRecord
-    log_bytes_hashed: int
-    window_seconds: int
-    covered_seconds: int
-    due_seconds: int | msgspec.UnsetType = msgspec.UNSET
+    log_bytes_hashed: Number
+    window_seconds: Number
+    covered_seconds: Number
+    due_seconds: Number | msgspec.UnsetType = msgspec.UNSET
     newest_digest: Time | msgspec.UnsetType = msgspec.UNSET
     next_due: Time | msgspec.UnsetType = msgspec.UNSET
-    account_regions_expected: int | msgspec.UnsetType = msgspec.UNSET
-    account_regions_found: int | msgspec.UnsetType = msgspec.UNSET
+    account_regions_expected: Number | msgspec.UnsetType = msgspec.UNSET
+    account_regions_found: Number | msgspec.UnsetType = msgspec.UNSET
 
 
 class GapRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +117,7 @@ class GapRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     rule: str
     start: Time
     end: Time
-    undigested_logs: int
+    undigested_logs: Number
 
 
 class ChainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,7 +203,7 @@ class PlaceRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     account: str | None
     region: str | None
-    findings: int
+    findings: Number
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -223,11 +226,11 @@ class IncidentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     status: Status
     start: Time | None
     end: Time | None
-    findings: int
-    rules: dict[str, int]
+    findings: Number
+    rules: dict[str, Number]
     places: tuple[PlaceRecord, ...]
-    places_total: int
-    samples: tuple[int, ...]
+    places_total: Number
+    samples: tuple[Number, ...]
     next_steps: tuple[StepRecord, ...] = ()
 
 
@@ -253,7 +256,7 @@ class Derived(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     accounts: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     since: Time | None = None
-    findings_left_out: int = 0
+    findings_left_out: Number = 0
 
 
 class NotificationRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -30,6 +30,7 @@ from cloudtrail_validate.report.references import (
     to_json,
 )
 
+MOST: Final = 100  # findings of one BatchImportFindings (Security Hub API reference)
 _TITLE, _DESCRIPTION, _ADVICE, _FIELD = 256, 1_024, 512, 2_048  # characters, as Security Hub counts them
 _REGION: Final = 16  # characters of a resource's region
 _NO_ACCOUNT: Final = "000000000000"  # where neither caller, trail nor finding names one: to be filled in before import
@@ -55,7 +56,17 @@ class Importer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def render(report: Report) -> str:
-    """A JSON array of findings with a closing newline; empty where nothing was found."""
+    """A JSON array of all findings with a closing newline; empty where nothing was found."""
+    return to_json(_findings(report)) + "\n"
+
+
+def parts(report: Report) -> list[str]:
+    """The same in arrays of as many as one call takes, `MOST` each; at least one, which may be empty."""
+    findings = _findings(report)
+    return [to_json(findings[at : at + MOST]) + "\n" for at in range(0, len(findings) or 1, MOST)]
+
+
+def _findings(report: Report) -> list[dict[str, Any]]:
     trail = parse_trail_arn(report.request.trail_arn or "")
     caller = account_of(":".join((report.run.caller_arn or "").split(":")[4:5]))
     importer = Importer(
@@ -66,7 +77,7 @@ def render(report: Report) -> str:
         version=report.tool.version,
     )
     ids = identities(report.findings)
-    return to_json([security_finding(finding, ids[i], importer) for i, finding in enumerate(report.findings)]) + "\n"
+    return [security_finding(finding, ids[i], importer) for i, finding in enumerate(report.findings)]
 
 
 def cut(text: str, limit: int) -> str:

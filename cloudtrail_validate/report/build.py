@@ -56,7 +56,7 @@ def build(
     verdict, code = decide(findings.tally, digests=outcome.digests, tolerated=tolerate)
     digests = sum((chain.digests for chain in outcome.chains), Counts())
     logs = sum((chain.logs for chain in outcome.chains), Counts())
-    there, expected = outcome.account_regions()
+    found, expected = outcome.account_regions()
     records = tuple(_chain(chain) for chain in outcome.chains)
     to_come = due_of(records, Interval(request.start, request.end), run.started)
     report = Report(
@@ -71,11 +71,11 @@ def build(
             log_bytes_hashed=outcome.bytes_hashed,
             window_seconds=outcome.window.seconds,
             covered_seconds=seconds(outcome.covered()),
-            account_regions_expected=expected,
-            account_regions_found=there,
             due_seconds=Interval(request.start, to_come.end).seconds,
             newest_digest=_second(to_come.newest) or UNSET,
             next_due=_second(to_come.next) or UNSET,
+            account_regions_expected=expected,
+            account_regions_found=found,
         ),
         chains=records,
         findings=tuple(record(finding, known) for finding in findings.kept),
@@ -83,8 +83,8 @@ def build(
         findings_truncated=findings.truncated,
     )
     report = replace(report, relied_on=relied_on(report))
-    found = incidents(report)
-    return replace(report, incidents=found) if found else report
+    grouped = incidents(report)
+    return replace(report, incidents=grouped) if grouped else report
 
 
 def public_keys(used: Iterable[PublicKey]) -> tuple[PublicKeyRecord, ...]:

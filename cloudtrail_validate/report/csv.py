@@ -15,7 +15,7 @@ from typing import Final
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
-from cloudtrail_validate.report.references import event_lines, version_lines
+from cloudtrail_validate.report.references import event_lines, hours, version_lines
 
 HEADER: Final = (
     "rule",
@@ -39,12 +39,20 @@ _FORMULA: Final = re.compile(r"(^|;)(?=[\s\"']*[=+\-@＝＋－＠])")
 
 
 def render(report: Report) -> str:
-    """One row a finding, worst first. Times are `2026-01-01T00:00:00Z`; what a finding does not have is empty."""
+    """One row a finding, by time; those without one come last. What a finding does not have is empty.
+
+    Times are `2026-01-01T00:00:00Z`.
+    """
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(HEADER)
-    writer.writerows(_row(finding) for finding in report.findings)
+    writer.writerows(_row(finding) for finding in sorted(report.findings, key=_time))
     return out.getvalue()
+
+
+def _time(finding: FindingRecord) -> tuple[bool, float]:
+    when = hours(finding)
+    return when is None, when.start.timestamp() if when else 0.0
 
 
 def cell(text: str) -> str:

@@ -43,18 +43,17 @@ def chain_line(chain: ChainRecord) -> str:
 
 
 def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
-    """The chains and the summary. A stream that left no finding out says so: `truncated=False`."""
-    summary = {
-        "verdict": report.verdict,
-        "exit_code": report.exit_code,
-        "run": report.run,
-        "summary": report.summary,
-        "public_keys": report.public_keys,
-        "findings_truncated": report.findings_truncated if truncated is None else truncated,
-    }
-    if report.notifications is not msgspec.UNSET:
-        summary["notifications"] = report.notifications
-    return "".join(map(chain_line, report.chains)) + _line("summary", summary)
+    """The chains and the summary. A stream that left no finding out says so: `truncated=False`.
+
+    Incidents point at findings by their place in the report, which a stream does not keep: there they are left out.
+    """
+    told = {name: value for name, value in msgspec.structs.asdict(report).items() if value is not msgspec.UNSET}
+    for name in ("schema", "tool", "request", "chains", "findings"):
+        del told[name]
+    if truncated is not None:
+        told["findings_truncated"] = truncated
+        told.pop("incidents", None)
+    return "".join(map(chain_line, report.chains)) + _line("summary", told)
 
 
 def _line(kind: str, fields: dict[str, Any]) -> str:

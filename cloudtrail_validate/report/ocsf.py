@@ -1,9 +1,10 @@
 """The findings as OCSF 1.5 events: a JSON array, for Security Lake and other stores that speak it.
 
 The class is Detection Finding (2004), not Compliance Finding (2003): a finding is evidence seen in the data, and
-measures nobody against a control of a standard, which a Compliance Finding must name. The first
-evidence is the finding's own; each CloudTrail event that may explain it is one more. Times are milliseconds since
-1970. Source: schema.ocsf.io, version 1.5.0, class `detection_finding`, profile `cloud`.
+measures nobody against a control of a standard, which a Compliance Finding must name. The first evidence is the finding's
+own; each CloudTrail event that may explain it is one more. Times are milliseconds since 1970: `time` is when the finding
+happened, `finding_info.created_time` when the run found it. Source: schema.ocsf.io, version 1.5.0, class
+`detection_finding`, profile `cloud`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.references import (
     Severity,
     encodable,
+    hours,
     identities,
     object_arn,
     object_uri,
@@ -57,7 +59,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 def _event(finding: FindingRecord, identity: str, organization: str | None, report: Report) -> dict[str, Any]:
-    found = milliseconds(report.run.finished)
+    found, when = milliseconds(report.run.finished), hours(finding)
     rank = severity(finding.status)
     rule = RULES.get(finding.rule)
     event: dict[str, Any] = {
@@ -69,7 +71,7 @@ def _event(finding: FindingRecord, identity: str, organization: str | None, repo
         "class_name": "Detection Finding",
         "type_uid": _CLASS * 100 + _CREATE,
         "type_name": "Detection Finding: Create",
-        "time": found,
+        "time": milliseconds(when.start) if when else found,
         "severity_id": _SEVERITY_ID[rank],
         "severity": str(rank),
         "status_id": 1,

@@ -16,11 +16,11 @@ import msgspec
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
-from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat
+from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat, utc
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.core.versions import Changes, Event, Versions
-from cloudtrail_validate.report import EventRecord, FindingRecord, Report, Summary, Verdict
+from cloudtrail_validate.report import Derived, EventRecord, FindingRecord, Report, Summary, Verdict
 from cloudtrail_validate.report.due import due
 
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
@@ -82,6 +82,8 @@ def sentence(report: Report) -> str:
     at_least = "at least " if report.findings_truncated else ""
 
     def told(statuses: frozenset[Status]) -> str:
+        if narrowed(report):
+            return ""  # the verdict is that of the whole, the numbers would be those of a part
         found = ", ".join(f"{numbers[of]:,} {of}" for of in Status if of in statuses and numbers[of])
         return f": {at_least}{found}" if found else ""
 
@@ -98,6 +100,12 @@ def sentence(report: Report) -> str:
             return "Nothing validated: no digest at all for what was asked"
         case _:
             assert_never(report.verdict)
+
+
+def narrowed(report: Report) -> bool:
+    """Whether findings were left out of a kept report on purpose."""
+    derived = report.derived
+    return isinstance(derived, Derived) and bool(derived.rules or derived.accounts or derived.regions or derived.since)
 
 
 def all_proven(report: Report) -> str:
@@ -124,7 +132,7 @@ def key_sources(report: Report) -> str:
 
 def span(interval: Interval) -> str:
     """Both ends of a time, to the minute, the day said once where it is the same: `2026-01-01 16:00 – 17:00`."""
-    start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in interval)
+    start, end = (f"{utc(moment):%Y-%m-%d %H:%M}" for moment in interval)
     if start == end:
         return start
     return f"{start} – {end[11:]}" if start[:10] == end[:10] else f"{start} – {end}"
@@ -169,13 +177,14 @@ def identities(findings: Iterable[FindingRecord]) -> list[str]:
     seen: Counter[str] = Counter()
     out = []
     for finding in findings:
-        known = json.dumps(_facts(finding))
+        known = json.dumps(fact_of(finding))
         seen[known] += 1
         out.append(hashlib.sha256(f"{known}#{seen[known]}".encode()).hexdigest())
     return out
 
 
-def _facts(finding: FindingRecord) -> list[str | None]:
+def fact_of(finding: FindingRecord) -> list[str | None]:
+    """What a finding is known by in another report: see `identities`."""
     if finding.key is not None:
         return [finding.rule, finding.bucket, finding.key]
     match finding.rule:

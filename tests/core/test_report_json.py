@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtrail_validate.core.findings import FindingSet
+from cloudtrail_validate.core.findings import Findings, FindingSet
 from cloudtrail_validate.core.model import (
     Cause,
     ChainId,
@@ -267,7 +267,7 @@ def test_what_was_relied_on_names_the_roots() -> None:
     asked = msgspec.structs.replace(public(signer()), source="aws", asked=START)
     for endpoint, where in ((msgspec.UNSET, "over TLS"), ("http://127.0.0.1:5000", "at http://127.0.0.1:5000")):
         echo = msgspec.structs.replace(REQUEST, endpoint_url=endpoint)
-        relied = build(Outcome((), FindingSet().freeze(), WINDOW, keys=(asked,)), echo, RUN).relied_on
+        relied = build(Outcome((), Findings(), WINDOW, keys=(asked,)), echo, RUN).relied_on
         assert isinstance(relied, tuple)
         assert f"ListPublicKeys in {REGION} answered" in relied[1]
         assert where in relied[1]

@@ -19,7 +19,7 @@ from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.report import Report, Run, Verdict, asff, ocsf, sarif
-from cloudtrail_validate.report.references import Severity, severity
+from cloudtrail_validate.report.references import Severity, hours, severity
 from tests.report import samples
 from tests.report.samples import ACCOUNT, BUCKET, SECOND, chain, finding, log_key, report
 
@@ -212,7 +212,10 @@ def test_ocsf_says_what_the_report_says() -> None:
     events = json.loads(ocsf.render(sample))
     assert len({event["finding_info"]["uid"] for event in events}) == len(events)
     for event, found in zip(events, sample.findings, strict=True):
-        assert event["time"] == sample.run.finished.timestamp() * 1_000
+        when = hours(found)
+        assert when is not None
+        assert event["time"] == when.start.timestamp() * 1_000
+        assert event["finding_info"]["created_time"] == sample.run.finished.timestamp() * 1_000
         assert event["message"] == found.message
         assert event["cloud"]["account"]["uid"] == found.account
         assert event["cloud"]["region"] == found.region

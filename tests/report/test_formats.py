@@ -24,6 +24,7 @@ from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.versions import Change, Changed, Changes, Counts, Event, Version, Versions
 from cloudtrail_validate.report import FindingRecord, Report, Verdict, asff, from_json, jsonl, junit, ocsf, sarif
 from cloudtrail_validate.report import csv as csv_format
+from cloudtrail_validate.report.incidents import incidents
 from cloudtrail_validate.report.references import (
     change_lines,
     explanations,
@@ -298,6 +299,10 @@ def read_back(document: str) -> Report:
 
 def test_jsonl_holds_the_whole_report(sample: Report) -> None:
     assert read_back(jsonl.render(sample)) == sample
+    whole = replace(sample, incidents=incidents(sample), relied_on=("the clock",))
+    assert read_back(jsonl.render(whole)) == whole
+    (*_, streamed) = jsonl.footer_lines(whole, truncated=False).splitlines()
+    assert "incidents" not in json.loads(streamed)
 
 
 def test_a_lone_surrogate_has_no_utf8_and_becomes_an_escape() -> None:
@@ -339,9 +344,10 @@ def test_csv_has_a_row_a_finding_under_a_stable_header(sample: Report) -> None:
         "rule,status,account,region,trail,bucket,key,start,end,cause,expected,actual,message,events,lifecycle,versions"
     )
     assert tuple(rows[0] if rows else csv_format.HEADER) == FindingRecord.__struct_fields__
-    assert [row["rule"] for row in rows] == [one.rule for one in sample.findings]
+    by_time = sorted(sample.findings, key=lambda one: hours(one) or Interval(at(9**5), at(9**5)))
+    assert [row["rule"] for row in rows] == [one.rule for one in by_time]
     assert not re.search(r"[^\r]\n|\r[^\n]", document)
-    for row, one in zip(rows, sample.findings, strict=True):
+    for row, one in zip(rows, by_time, strict=True):
         assert row["start"] == (isoformat(one.start) if one.start else "")
 
 

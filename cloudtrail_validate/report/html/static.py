@@ -104,8 +104,8 @@ def _minute(stamp: str, *, seconds: bool = False) -> str:
 
 def _numbers(report: Report) -> str:
     summary = report.summary
-    counted = f" {there}." if (there := places(summary)) else ""
     covered = share(summary.covered_seconds, summary.window_seconds or 1)
+    counted = f" {there}." if (there := places(summary)) else ""
     rows = "".join(_counts(name, counts) for name, counts in (("Digests", summary.digests), ("Logs", summary.logs)))
     head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in OUTCOMES)
     return (

@@ -11,14 +11,16 @@ from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from cloudtrail_validate.core.model import Status, isoformat
+from cloudtrail_validate.core.coverage import seconds, subtract, union
+from cloudtrail_validate.core.model import Interval, Status, isoformat
 from cloudtrail_validate.core.text import duration, plural, share, size
 from cloudtrail_validate.report import Derived, Verdict
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
+from cloudtrail_validate.report.formats import FEW
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import LIMITS, all_proven, key_sources
+from cloudtrail_validate.report.references import LIMITS, all_proven, key_sources, narrowed, places
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
-from cloudtrail_validate.report.table.story import FEW, STYLES, story
+from cloudtrail_validate.report.table.story import STYLES, story
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +86,7 @@ def _by_status(numbers: Counter[tuple[str, Status]], *statuses: Status) -> str:
 
 def _verdict(page: Page, report: Report, numbers: Counter[tuple[str, Status]]) -> None:
     def told(lead: str, *statuses: Status) -> str:
-        found = _by_status(numbers, *statuses)
+        found = "" if narrowed(report) else _by_status(numbers, *statuses)
         return f"{lead}: {found}" if found else lead
 
     open_questions = (Status.UNVERIFIABLE, Status.UNCOVERED)
@@ -114,6 +116,7 @@ def _header(page: Page, report: Report) -> None:
         ("Source", request.source),
         ("Window", f"{isoformat(request.start)} to {isoformat(request.end)}, UTC ({span})"),
         ("Scope", _scope(report)),
+        ("Places", places(report.summary)),
         ("Covered", f"{covered}{due_sentence(due(report))}" if report.chains else ""),
         ("Keys", key_sources(report)),
         ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
@@ -127,16 +130,12 @@ def _header(page: Page, report: Report) -> None:
 
 
 def _scope(report: Report) -> str:
-    request, summary = report.request, report.summary
+    request = report.request
     accounts = {chain.account for chain in report.chains}
     regions = {chain.region for chain in report.chains}
     asked_accounts = f"accounts {', '.join(request.accounts)}" if request.accounts else "all accounts"
     asked_regions = f"regions {', '.join(request.regions)}" if request.regions else "all regions"
-    said = f"{asked_accounts} ({len(accounts):,} found), {asked_regions} ({len(regions):,} found)"
-    if isinstance(summary.account_regions_expected, int) and isinstance(summary.account_regions_found, int):
-        expected = plural(summary.account_regions_expected, "account-region")
-        said += f", {summary.account_regions_found:,} of {expected} expected"
-    return said
+    return f"{asked_accounts} ({len(accounts):,} found), {asked_regions} ({len(regions):,} found)"
 
 
 def _derived(report: Report) -> Iterable[tuple[str, str]]:
@@ -146,13 +145,17 @@ def _derived(report: Report) -> Iterable[tuple[str, str]]:
         return
     if len(derived.reports) > 1:
         runs = sorted(source.run.finished for source in derived.reports)
-        yield "Merged", f"{len(runs):,} reports, finished {isoformat(runs[0])} to {isoformat(runs[-1])}"
+        asked = union(Interval(source.request.start, source.request.end) for source in derived.reports)
+        hole = seconds(subtract(Interval(report.request.start, report.request.end), asked))
+        between = f"; {duration(hole)} between their windows were looked at by none" if hole else ""
+        told = f"{len(runs):,} reports, finished {isoformat(runs[0])} to {isoformat(runs[-1])}; objects are counted by each"
+        yield "Merged", told + between
     named = (("rule", derived.rules), ("account", derived.accounts), ("region", derived.regions))
-    narrowed = [f"{name} {' or '.join(values)}" for name, values in named if values]
-    narrowed += [f"since {isoformat(derived.since)}"] if isinstance(derived.since, datetime) else []
-    if narrowed:
+    shown = [f"{name} {' or '.join(values)}" for name, values in named if values]
+    shown += [f"since {isoformat(derived.since)}"] if isinstance(derived.since, datetime) else []
+    if shown:
         left = plural(derived.findings_left_out, "finding")
-        yield "Shown", f"{', '.join(narrowed)}; {left} left out; the verdict is that of the whole report"
+        yield "Shown", f"{', '.join(shown)}; {left} left out; the verdict is that of the whole report"
 
 
 def _totals(page: Page, report: Report) -> None:

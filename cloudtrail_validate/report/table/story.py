@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from cloudtrail_validate.report import FindingRecord, Report
 
-FEW: Final = 3  # findings shown of an incident; one more is shown rather than folded alone
 MOST_INCIDENTS: Final = 12  # told in full; the rest is a line each
 MOST_LINES: Final = 40  # incidents that have a line at all
 MOST_PLACES: Final = 5  # accounts and regions of an incident with a line of their own
@@ -73,7 +72,7 @@ def _others(page: Page, report: Report, incidents: Sequence[Incident], kept: str
     for incident in incidents[:MOST_LINES]:
         lead = report.findings[incident.lead]
         told = f"{lead.rule}  {plural(len(incident.members), 'finding')}, {_places(incident)}, {_when(incident)}"
-        page.line((f"{incident.status.upper():<12}", STYLES[incident.status]), page.shorten(told, page.width - 12))
+        page.line((f"{incident.status.upper():<14}", STYLES[incident.status]), page.shorten(told, page.width - 14))
     left = len(incidents) - MOST_LINES
     more = f"{page.signs.dots} and {left:,} more; " if left > 0 else ""
     page.line((f"{more}all of them: {_unfold(kept)}", "dim"))

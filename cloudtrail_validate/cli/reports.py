@@ -1,0 +1,42 @@
+"""Kept reports as arguments: read whole and bounded; one line and exit code 2 for whatever is none."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cloudtrail_validate.core.text import printable
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.report.kept import Kept
+
+MOST_BYTES: Final = 512 * 1024 * 1024  # 20,000 findings of each status with their events are about 200 MB
+STDIN: Final = "-"
+
+
+def read_report(name: str) -> Kept:
+    """Read one report, `-` from standard input. Raises `click.UsageError`."""
+    from cloudtrail_validate.report.build import this_tool
+    from cloudtrail_validate.report.kept import KeptError, read
+
+    try:
+        if name == STDIN:
+            data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{_shown(name)}: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > MOST_BYTES:
+        raise click.UsageError(f"{_shown(name)}: expected a report of at most {MOST_BYTES >> 20} MiB")
+    try:
+        return read(data, this_tool().version)
+    except KeptError as error:
+        raise click.UsageError(f"{_shown(name)}: {error}") from error
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STDIN else printable(name)
