@@ -8,15 +8,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import EndpointConnectionError
 from botocore.parsers import ResponseParserError
 from msgspec.structs import replace
 
-from cloudtrail_validate.aws.errors import from_botocore
-from cloudtrail_validate.aws.session import AWS_ERRORS, MALFORMED
+from cloudtrail_validate.aws.errors import ANY_ERROR, MALFORMED, from_botocore
 from cloudtrail_validate.core.errors import ConfigurationError, StoreError
-from cloudtrail_validate.core.model import EPOCH, Interval, utc
+from cloudtrail_validate.core.model import EPOCH, Cause, Interval, utc
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys, index_keys
+from cloudtrail_validate.core.trouble import Trouble, diagnose
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
@@ -38,18 +37,28 @@ class AwsKeys:
     def region(self, region: str) -> RegionKeys:
         """CloudTrail's own answer for a region. One that the caller has not enabled answers with an error."""
         try:
-            keys = list_public_keys(self._aws.client("cloudtrail", region), region, self._start, self._end)
+            keys = self.ask(region)
         except ConfigurationError as error:  # no region's name: somebody else than CloudTrail made that folder
             return RegionKeys(detail=f"cloudtrail:ListPublicKeys in {region}: {error}")
-        except AWS_ERRORS as error:
-            failure = from_botocore(error)
-            cause = failure.cause if isinstance(failure, StoreError) else None
-            detail = f"cloudtrail:ListPublicKeys in {region}: {failure}"
-            if isinstance(error, EndpointConnectionError):
-                detail = f"cloudtrail:ListPublicKeys in {region}: cannot connect"
-            return RegionKeys(cause=cause, detail=detail)
+        except StoreError as error:
+            return RegionKeys(cause=error.cause, detail=f"cloudtrail:ListPublicKeys in {region}: {error.detail}")
         asked = now_utc().replace(microsecond=0)
         return RegionKeys(index_keys(replace(key, asked=asked) for key in keys), issuer=True)
+
+    def ask(self, region: str) -> list[PublicKey]:
+        """The keys that CloudTrail has in a region. Raises `StoreError` and `ConfigurationError`."""
+        client = self._aws.client("cloudtrail", region)
+        try:
+            return list_public_keys(client, region, self._start, self._end)
+        except ANY_ERROR as error:
+            failure = from_botocore(error)
+            if not isinstance(failure, StoreError):
+                raise StoreError(Cause.NETWORK, str(failure)) from error
+            if diagnose(failure.code, failure.detail) is Trouble.INVALID and self._aws.caller_arn() is not None:
+                # A region that is not enabled knows no credentials at all; those that STS knows are not to blame.
+                detail = f"the region is not enabled for the account ({failure.detail})"
+                raise StoreError(failure.cause, detail, code="OptInRequired") from error
+            raise failure from error
 
 
 def list_public_keys(client: Any, region: str, start: datetime, end: datetime) -> list[PublicKey]:

@@ -120,7 +120,7 @@ _BY_WORDS: Final[dict[Trouble, re.Pattern[str]]] = {
     Trouble.STRANGE: re.compile(r"no answer of|unable to parse response|invalid XML", re.IGNORECASE),
 }
 _OF_KMS: Final = re.compile(r"kms:|KMS|ciphertext")
-_LEADING_CODE: Final = re.compile(r"([A-Za-z][A-Za-z0-9]{3,63}|[0-9]{3}): ")
+_CODES: Final = re.compile(r"\b([A-Za-z][A-Za-z0-9]{3,63}|[0-9]{3}): ")  # as messages here begin
 
 OF_IDENTITY: Final = frozenset({Trouble.EXPIRED, Trouble.INVALID, Trouble.ABSENT, Trouble.SKEWED})
 """Troubles with who asks: every other request meets them too, and no permission helps."""
@@ -138,10 +138,12 @@ def diagnose(code: str, text: str) -> Trouble:
     """Return what an error is about.
 
     `code` is a service's error code, an HTTP status where there is none, or the name of a client's exception; `text` its
-    message, of which a code at the beginning (`ExpiredToken: …`) counts where `code` is empty.
+    message, in which a code (`ExpiredToken: …`) counts where `code` is empty.
     """
-    if not code and (leading := _LEADING_CODE.match(text)):
-        return diagnose(leading[1], text[leading.end() :])
+    if not code:
+        named = next((word for word in _CODES.findall(text) if word in _BY_CODE or word.startswith("KMS")), "")
+        if named:
+            return diagnose(named, text)
     known = Trouble.KMS if code.startswith("KMS") else _BY_CODE.get(code)
     if known is Trouble.DENIED:
         return Trouble.KMS if _OF_KMS.search(text) else known

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Final, assert_never
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Cause, Interval, Status, isoformat
 from cloudtrail_validate.core.text import duration, printable
+from cloudtrail_validate.core.trouble import OF_IDENTITY, OF_THE_WAY, Trouble, advice, diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cloudtrail_validate.core.model import Finding
 
+_NO_PERMISSION_HELPS: Final = (OF_IDENTITY | OF_THE_WAY | {Trouble.FOREIGN, Trouble.DISABLED}) - {Trouble.NETWORK}
 MAX_VALUE: Final = 1_200  # characters a value; an S3 key has at most 1,024 bytes, a signature in hex 512
 
 SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
@@ -95,12 +97,19 @@ def describe(finding: Finding) -> str:
     if finding.detail and "{detail}" not in template:
         aside.append(_value(finding.detail))
     brackets = f" ({', '.join(aside)})" if aside else ""
-    reason = f"; {remedy(finding.rule, finding.cause)}" if finding.cause else ""
+    reason = f"; {remedy(finding.rule, finding.cause, finding.detail)}" if finding.cause else ""
     return f"{sentence}{brackets}{reason}."
 
 
-def remedy(rule: str, cause: Cause) -> str:
-    """Return why something could not be read and what is missing: the permission, by its IAM name, or the step."""
+def remedy(rule: str, cause: Cause, detail: str | None = None) -> str:
+    """Return why something could not be read and what is missing: the permission, by its IAM name, or the step.
+
+    `detail` is what AWS or the network said: where that is about the credentials or the way to AWS, so is the advice.
+    """
+    trouble = diagnose("", detail or "")
+    perhaps_disabled = rule == rules.DIGEST_KEY_UNKNOWN and trouble in (Trouble.INVALID, Trouble.DISABLED)
+    if cause in (Cause.ACCESS_DENIED, Cause.NETWORK) and trouble in _NO_PERMISSION_HELPS and not perhaps_disabled:
+        return f"{trouble}: {advice(trouble)}"
     if rule == rules.DIGEST_KEY_UNKNOWN:
         denied = "allow cloudtrail:ListPublicKeys, and see that the region is enabled, or give --public-keys FILE"
     elif rule in (rules.DIGEST_UNREADABLE, rules.LOG_UNREADABLE):
