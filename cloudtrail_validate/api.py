@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from cloudtrail_validate.core.errors import (
     AbsentError,
@@ -30,7 +32,8 @@ from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.core.text import printable, without_secrets
 from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.engine.run import Engine
-from cloudtrail_validate.report import Report, RequestEcho, Run
+from cloudtrail_validate.engine.stages import Scope
+from cloudtrail_validate.report import Report, RequestEcho, Run, StateRecord
 from cloudtrail_validate.report.build import Evidence, build
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     import boto3
 
     from cloudtrail_validate.distribute.elsewhere import Elsewhere
+    from cloudtrail_validate.state.run import StateRun
 
 
 class Companion(Listener, Protocol):
@@ -135,11 +139,19 @@ async def _validate(
     engine = Engine(store, session.keys, watch, session.limiter, elsewhere)
     if on_start is not None:
         on_start(engine)
+    kept = await _state(request, session, source_uri(request, target), now)
+    if kept is not None:
+        target = kept.remembered(target)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
     source = source_uri(request, target)
     try:
         async with _documented():
-            outcome = await engine.run(target, window, now)
+            outcome = await engine.run(target, window, now, kept.memory if kept else None)
+            remembered: StateRecord | UnsetType = UNSET
+            if kept is not None:
+                outcome, remembered = await asyncio.to_thread(
+                    kept.finish, outcome, engine.results, Scope(window, now), version("ctvalidate")
+                )
             evidence = Evidence()
             if outcome.findings.numbers and not outcome.interrupted:
                 from cloudtrail_validate.evidence.gather import gather
@@ -163,7 +175,17 @@ async def _validate(
     echo = echo_of(request, target, window)
     who = await caller if caller and (caller.done() or not outcome.interrupted) else None
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
-    return Result(build(outcome, echo, ran, request.tolerate, evidence), outcome)
+    report = build(outcome, echo, ran, request.tolerate, evidence)
+    return Result(replace(report, state=remembered), outcome)
+
+
+async def _state(request: Request, session: Session, source: str, now: datetime) -> StateRun | None:
+    """The memory of earlier runs, where there is to be one."""
+    if request.state is None:
+        return None
+    from cloudtrail_validate.state.run import open_state
+
+    return await open_state(request, session, source, now)
 
 
 def _elsewhere(request: Request, session: Session, timeouts: Timeouts | None, watch: Watch) -> Elsewhere | None:

@@ -19,6 +19,7 @@ from cloudtrail_validate.core.expectation import parse_expected
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, parse_trail_arn
 from cloudtrail_validate.core.model import Interval, utc
 from cloudtrail_validate.core.plan import ExpectedPlace
+from cloudtrail_validate.core.recheck import parse_recheck
 
 DEFAULT_CONCURRENCY: Final = 512  # at 30 ms a request 1.1 times as fast as 256, as 640 is (benchmarks.trail)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")  # 255: buckets made before 2018 in us-east-1
@@ -34,6 +35,8 @@ class Request:
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
     the number of requests in flight, `max_rate` the most requests a second, `executor` where the work is done
     (`core.executor`).
+    `state` is where the memory of earlier runs is kept (a file, a folder, `s3://…`), `recheck` what of it is read again
+    (`core.recheck`), `relist` how far back is listed again: `all`, or a span such as `90d`.
     `expect` names what must be there beyond what the bucket tells, each `ACCOUNT` or `ACCOUNT/REGION`.
     `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs;
     `versions` looks for the originals of what is altered or missing among the bucket's versions. `also_buckets` are
@@ -58,6 +61,10 @@ class Request:
     concurrency: int = DEFAULT_CONCURRENCY
     max_rate: float | None = None
     executor: str = "auto"
+    state: str | None = None
+    require_state: bool = False
+    recheck: str | None = None
+    relist: str = "all"
     lookup_events: bool = False
     versions: bool = False
     also_buckets: tuple[str, ...] = ()
@@ -75,6 +82,18 @@ class Request:
         """What `expect` names, in order, each once."""
         return tuple(sorted({place for place in map(parse_expected, self.expect) if place is not None}))
 
+    @property
+    def relist_days(self) -> int | None:
+        """How far back a run with a state lists again, None for all that it remembers."""
+        return None if self.relist == "all" else parse_span(self.relist, "--relist").days or 1
+
+    def _check_state(self) -> None:
+        if self.state is None and (self.require_state or self.recheck is not None or self.relist != "all"):
+            raise RequestError("--require-state, --recheck and --relist: expected --state with them")
+        if self.recheck is not None:
+            parse_recheck(self.recheck)
+        _ = self.relist_days
+
     def check(self, now: datetime) -> None:
         """Raise `RequestError` where the request cannot be meant."""
         self._check_types()
@@ -88,6 +107,7 @@ class Request:
         if self.external_id is not None and self.role_arn is None:
             raise RequestError("--external-id: expected --role-arn with it")
         parse_executor(self.executor)
+        self._check_state()
         if not 1 <= self.concurrency <= 4096:
             raise RequestError(f"--concurrency: expected 1 to 4096, got {self.concurrency}")
         if self.max_rate is not None and not 0 < self.max_rate <= 1_000_000:

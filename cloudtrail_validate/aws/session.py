@@ -119,6 +119,15 @@ class Aws:
         client: S3Client = self.client("s3", self.bucket_region(bucket))
         return client
 
+    def visitor(self, service: str, bucket: str) -> Any:
+        """A client for a bucket of one's own, which no trail's target limits: the state's. Raises as `client`."""
+        with self._lock:
+            target, self._target = self._target, None
+            try:
+                return self.client(service, self.bucket_region(bucket))
+            finally:
+                self._target = target
+
     def limit_to(self, target: Target) -> None:
         """From now on, no bucket is visited that `target` does not allow: what a digest names is no invitation."""
         self._target = target

@@ -71,6 +71,12 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     metavar="WHERE",
     help="auto, local[:N], dask:ADDRESS or dask:FILE.json.  [default: auto]",
 )
+@click.option("--state", metavar="WHERE", help="Memory of earlier runs: FILE, DIR/ or s3://BUCKET/KEY.")
+@click.option("--require-state", is_flag=True, help="Refuse to begin a new state: it must be there.")
+@click.option("--recheck", metavar="WHAT", help="Read again what is unchanged: N/T, P% or Nd.")
+@click.option(
+    "--relist", default="all", metavar="SPAN", help="How far back to list again: all, or 90d.  [default: all]"
+)
 @click.option("--max-rate", type=float, metavar="N", help="Most requests a second.  [default: no bound]")
 @click.option(
     "--versions", is_flag=True, help="Look for the originals of altered or missing files among their versions."

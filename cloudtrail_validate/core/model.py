@@ -175,13 +175,20 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class ChainReport(msgspec.Struct, frozen=True):
-    """What was found out about one chain: what the report says of it."""
+    """What was found out about one chain: what the report says of it.
+
+    `unchanged` are hours that an earlier run proved and whose listing has not changed since; they are covered, and their
+    objects are counted apart from those that were read now.
+    """
 
     chain: ChainId
     digests: Counts = Counts()
     logs: Counts = Counts()
     covered: tuple[Interval, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    unchanged: tuple[Interval, ...] = ()
+    unchanged_digests: int = 0
+    unchanged_logs: int = 0
 
 
 def utc(moment: datetime) -> datetime:

@@ -31,7 +31,7 @@ class Outcome(msgspec.Struct, frozen=True):
     def digests(self) -> int:
         """Digests looked at, whatever came of them; where some could not be looked at, it is not that there are none."""
         unread = self.findings.tally.numbers[rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE]
-        return max(unread, sum(chain.digests.total for chain in self.chains))
+        return max(unread, sum(chain.digests.total + chain.unchanged_digests for chain in self.chains))
 
     def covered(self) -> Span:
         """The part of the window that proven digests cover in every account and region that was to have them."""

@@ -9,7 +9,7 @@ import msgspec
 
 from cloudtrail_validate.core.errors import StoreError
 from cloudtrail_validate.core.layout import Folder
-from cloudtrail_validate.core.model import ChainId, Kind, ObjectInfo
+from cloudtrail_validate.core.model import ChainId, Interval, Kind, Locator, ObjectInfo
 
 
 class Unvalidated(msgspec.Struct, frozen=True):
@@ -76,12 +76,24 @@ class Target(msgspec.Struct, frozen=True):
         return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
 
 
+class Edge(msgspec.Struct, frozen=True):
+    """A proven digest of a chain, by which a later run knows it again: place, SHA-256 of its content, signature, end."""
+
+    chain: ChainId
+    where: Locator
+    sha256: str
+    signature: str
+    end: datetime
+
+
 class AccountRegion(msgspec.Struct, frozen=True):
     """What to validate: `folders` newest location first. `expected` says why a trail must have digests here, if it must.
 
     `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
     region folders; `has_logs` is false where there is no folder of logs to list; `excused` is true where a trail without
-    validation writes to the same folder.
+    validation writes to the same folder. `windows` are the hours to validate where these are not those of the run;
+    `edges` digests that an earlier run proved, to be looked at again; `unchanged` hours that it proved and whose listing
+    is the same, with the numbers of their objects.
     """
 
     account: str
@@ -94,6 +106,11 @@ class AccountRegion(msgspec.Struct, frozen=True):
     excused: bool = False
     trail: str = ""
     home_region: str = ""
+    windows: tuple[Interval, ...] | None = None
+    edges: tuple[Edge, ...] = ()
+    unchanged: tuple[Interval, ...] = ()
+    unchanged_digests: int = 0
+    unchanged_logs: int = 0
 
     @property
     def organization_id(self) -> str | None:

@@ -21,7 +21,7 @@ from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.findings import FindingSet
 from cloudtrail_validate.core.layout import Folder, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, PASSING, ChainId, Finding, Interval, Kind, Locator, Status
-from cloudtrail_validate.core.plan import AccountRegion
+from cloudtrail_validate.core.plan import AccountRegion, Edge
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys
 from cloudtrail_validate.core.unreferenced import ListedDigest, is_copy
 from cloudtrail_validate.engine.digest_reader import DigestReader
@@ -87,6 +87,9 @@ class DigestProver:
         self.digests: list[ProvenDigest] = []
         self.claiming: list[ProvenDigest] = []
         self.proven: list[ListedDigest] = []
+        self.edges: dict[ChainId, Edge] = {}
+        self.known_again: list[Edge] = []
+        self._remembered = {edge.where.key for edge in region.edges}
         self.findings = FindingSet()
         self.unread: list[Finding] = []
         self.keys: set[PublicKey] = set()
@@ -165,10 +168,20 @@ class DigestProver:
             elif logs and link.state is DigestState.UNREADABLE:
                 self.claiming.append(ProvenDigest(entry, link.interval, evidence.sha256, len(logs), counted=False))
             if link.state is DigestState.PROVEN:
+                self._remember(evidence, link)
                 self.proven.append(ListedDigest(entry.end, entry.where, entry.modified))
         self.links.setdefault(entry.chain, []).append(link)
         self._tell(entry, link, findings)
         return link
+
+    def _remember(self, evidence: Evidence, link: Link) -> None:
+        """Keep what a later run needs to know a digest again: the newest of each chain, and those asked for."""
+        edge = Edge(evidence.chain, evidence.where, evidence.sha256, evidence.signature or "", link.interval.end)
+        known = self.edges.get(edge.chain)
+        if known is None or known.end < edge.end:
+            self.edges[edge.chain] = edge
+        if evidence.where.key in self._remembered:
+            self.known_again.append(edge)
 
     def _tell(self, entry: Entry, link: Link, findings: Sequence[Finding]) -> None:
         """Report what was found about a digest of the window; keep what others may have to know."""
@@ -235,6 +248,7 @@ def _proven(region: AccountRegion, found: Found, prover: DigestProver) -> Proven
         max((entry.modified for held in found.selected.values() for entry in held if entry.modified), default=None),
         tuple(prover.claiming),
         is_copy(prover.proven),
+        tuple(dict.fromkeys((*prover.edges.values(), *prover.known_again))),
     )
 
 

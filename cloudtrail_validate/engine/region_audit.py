@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
+from cloudtrail_validate.core.coverage import union
+from cloudtrail_validate.core.findings import FindingSet
+from cloudtrail_validate.core.model import ChainId, ChainReport, Interval, Kind
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.engine.cut import cut
 from cloudtrail_validate.engine.digest_reader import DigestReader
@@ -47,6 +52,8 @@ class RegionAudit:
 
     async def run(self) -> RegionResult:
         """Prove, cut, reconcile, settle."""
+        if self._region.windows is not None:
+            return await self._each_window(self._region.windows)
         try:
             proven = await self._prove()
             return await self._finish(proven)
@@ -55,6 +62,8 @@ class RegionAudit:
 
     async def run_up_to(self, limit: int | None) -> RegionResult | ProvenChains:
         """Run all stages, or only the first where it names more than `limit` logs."""
+        if self._region.windows is not None:
+            return await self._each_window(self._region.windows)
         try:
             proven = await self._prove()
             return proven if limit is not None and named_in(proven) > limit else await self._finish(proven)
@@ -64,6 +73,15 @@ class RegionAudit:
     def partial(self) -> RegionResult | None:
         """What was found until now, or None where no digest was proven yet."""
         return unfinished(self._proven, [part.result() for part in self._parts]) if self._proven else None
+
+    async def _each_window(self, windows: Sequence[Interval]) -> RegionResult:
+        """Validate several windows one after the other, as one result."""
+        results: list[RegionResult] = []
+        for window in windows:
+            region = replace(self._region, windows=None)
+            audit = RegionAudit(region, Scope(window, self._scope.now), self._tools, self._elsewhere)
+            results.append(await audit.run())
+        return join_results(self._region, results)
 
     async def _prove(self) -> ProvenChains:
         self._proven = await prove(self._region, self._scope, self._tools, self._reader)
@@ -80,3 +98,40 @@ class RegionAudit:
             return await self._elsewhere.reconcile(batches, self._scope, self._tools)
         self._parts = [Reconciler(batch, self._scope, self._tools, self._reader) for batch in batches]
         return await together(part.run() for part in self._parts)
+
+
+def join_results(region: AccountRegion, results: Sequence[RegionResult]) -> RegionResult:
+    """Join the results of several windows of one account-region, which share no hour, and what is unchanged there."""
+    chains: dict[ChainId, ChainReport] = {}
+    for report in (report for result in results for report in result.chains):
+        known = chains.get(report.chain, ChainReport(report.chain))
+        chains[report.chain] = ChainReport(
+            report.chain,
+            known.digests + report.digests,
+            known.logs + report.logs,
+            union((*known.covered, *report.covered)),
+            (*known.gaps, *report.gaps),
+        )
+    remembered = [edge.chain for edge in region.edges if edge.chain.kind is Kind.STANDARD] if region.unchanged else []
+    for index, chain in enumerate(remembered):
+        known = chains.get(chain, ChainReport(chain))
+        chains[chain] = replace(
+            known,
+            covered=union((*known.covered, *region.unchanged)),
+            unchanged=region.unchanged,
+            unchanged_digests=region.unchanged_digests
+            if index == 0
+            else 0,  # an hour's numbers are of all chains there
+            unchanged_logs=region.unchanged_logs if index == 0 else 0,
+        )
+    return RegionResult(
+        region,
+        tuple(chains[chain] for chain in sorted(chains, key=ChainId.sort_key)),
+        FindingSet(result.findings for result in results).freeze(),
+        tuple(digest for result in results for digest in result.digests),
+        tuple(dict.fromkeys(key for result in results for key in result.keys)),
+        sum(result.bytes_hashed for result in results),
+        tuple(dict.fromkeys((*(chain for result in results for chain in result.trails), *remembered))),
+        any(result.unfinished for result in results),
+        tuple(dict.fromkeys(edge for result in results for edge in result.edges)),
+    )

@@ -47,6 +47,14 @@ class Workers(LogWorkers, Protocol):
         ...
 
 
+class Memory(Protocol):
+    """What earlier runs have proven."""
+
+    async def narrow(self, plan: Plan, scope: Scope, store: Store) -> Plan:
+        """Leave out of the plan what is unchanged since it was proven. Raises as a listing does."""
+        ...
+
+
 class Engine:
     """Runs one validation. `stop` ends it early; what was found until then is in the outcome.
 
@@ -81,11 +89,14 @@ class Engine:
         """All proven digests that name logs."""
         return (digest for result in self.results for digest in result.digests)
 
-    async def run(self, target: Target, window: Interval, now: datetime) -> Outcome:
-        """Validate a target. Raises `StoreError` or `AbsentError` only where nothing at all could be listed."""
+    async def run(self, target: Target, window: Interval, now: datetime, memory: Memory | None = None) -> Outcome:
+        """Validate a target; `memory` narrows the plan to what is not known yet.
+
+        Raises `StoreError` or `AbsentError` only where nothing at all could be listed.
+        """
         self._watch.progress.phase = "listing"
         tools = make_tools(self._store, self._limiter, self._region_keys, self._watch)
-        work = asyncio.create_task(self._all(target, Scope(window, now), tools))
+        work = asyncio.create_task(self._all(target, Scope(window, now), tools, memory))
         stopping = asyncio.create_task(self._stopping.wait())
         interrupted = False
         try:
@@ -103,10 +114,12 @@ class Engine:
         self._watch.progress.phase = "done"
         return self._outcome(window, interrupted=interrupted)
 
-    async def _all(self, target: Target, scope: Scope, tools: Tools) -> None:
+    async def _all(self, target: Target, scope: Scope, tools: Tools, memory: Memory | None) -> None:
         gate = asyncio.Semaphore(REGIONS_AT_ONCE)
         try:
             plan = await discover(self._store, target)
+            if memory is not None:
+                plan = await memory.narrow(plan, scope, self._store)
             for unlisted in plan.unlisted:
                 self._add(_cannot_look(target, unlisted, scope.window))
             progress = self._watch.progress

@@ -129,6 +129,7 @@ class Settler:
             self._proven.keys,
             sum(result.bytes_hashed for result in self._results),
             tuple(item.chain for item in self._proven.chains if _any_proven(item.links)),
+            edges=self._proven.edges,
         )
 
     def _add(self, finding: Finding) -> None:

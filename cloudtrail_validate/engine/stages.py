@@ -32,7 +32,7 @@ from cloudtrail_validate.core.model import (
     Locator,
     ObjectInfo,
 )
-from cloudtrail_validate.core.plan import AccountRegion
+from cloudtrail_validate.core.plan import AccountRegion, Edge
 from cloudtrail_validate.core.signature import PublicKey
 from cloudtrail_validate.engine.listing import Entry
 
@@ -125,7 +125,8 @@ class ProvenChains(msgspec.Struct, frozen=True, tag=True):
     name logs of other hours than their own. `strays` are links of what lies among the digests and bears no digest's
     name. `written` is the newest LastModified of any digest of the chains that were asked for; `copied` tells that
     all proven digests were written later than delivery explains, so that LastModified places nothing in time. `claiming`
-    are digests that name logs, could be read, and were neither proven nor refuted.
+    are digests that name logs, could be read, and were neither proven nor refuted. `edges` are the newest proven digest of
+    each chain, and those that were to be looked at again.
     """
 
     region: AccountRegion
@@ -139,6 +140,7 @@ class ProvenChains(msgspec.Struct, frozen=True, tag=True):
     written: datetime | None = None
     claiming: tuple[ProvenDigest, ...] = ()
     copied: bool = False
+    edges: tuple[Edge, ...] = ()
 
 
 class LogBatch(msgspec.Struct, frozen=True):
@@ -197,3 +199,4 @@ class RegionResult(msgspec.Struct, frozen=True, tag=True):
     bytes_hashed: int = 0
     trails: tuple[ChainId, ...] = ()
     unfinished: bool = False
+    edges: tuple[Edge, ...] = ()

@@ -121,7 +121,11 @@ class GapRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ChainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One chain: account x region x trail x kind."""
+    """One chain: account x region x trail x kind.
+
+    `unchanged` are hours that an earlier run proved and whose listing is the same since; `covered` holds them too. Their
+    objects are counted beside, never among those that were read now.
+    """
 
     account: str
     region: str
@@ -133,6 +137,9 @@ class ChainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     logs: CountsRecord
     covered: tuple[tuple[Time, Time], ...]
     gaps: tuple[GapRecord, ...]
+    unchanged: tuple[tuple[Time, Time], ...] | msgspec.UnsetType = msgspec.UNSET
+    unchanged_digests: Number | msgspec.UnsetType = msgspec.UNSET
+    unchanged_logs: Number | msgspec.UnsetType = msgspec.UNSET
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -270,6 +277,24 @@ class NotificationRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     detail: str | None = None
 
 
+class StateRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The memory that the run worked with (`--state`).
+
+    `created` is true where there was none before. `saved` is when it was last saved, `listed_since` how far back this run
+    listed, `hours` how many hours of account-regions are proven in it now. `read_within_days`: all of these were read in
+    full within so many days. `sees` says what comparing listings cannot tell.
+    """
+
+    target: str
+    created: bool
+    saved: Time | None
+    listed_since: Time | None
+    hours: Number
+    read_within_days: Number | None
+    open_findings: Number
+    sees: str
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole answer, as published (`ctvalidate schema`).
 
@@ -293,6 +318,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     relied_on: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     incidents: tuple[IncidentRecord, ...] | msgspec.UnsetType = msgspec.UNSET
     derived: Derived | msgspec.UnsetType = msgspec.UNSET
+    state: StateRecord | msgspec.UnsetType = msgspec.UNSET
 
 
 def from_json(data: bytes | str) -> Report:

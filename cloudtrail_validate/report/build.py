@@ -176,6 +176,9 @@ def _chain(report: ChainReport) -> ChainRecord:
             )
             for gap in report.gaps
         ),
+        unchanged=tuple((item.start, item.end) for item in report.unchanged) or UNSET,
+        unchanged_digests=report.unchanged_digests or UNSET,
+        unchanged_logs=report.unchanged_logs or UNSET,
     )
 
 

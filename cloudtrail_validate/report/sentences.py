@@ -64,6 +64,7 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         rules.GAP_RESTART: "No digest covers {hours} of {place}: one chain ended and the next began later",
         rules.GAP_LATE_START: "No digest covers {hours} of {place}: the window begins before the first digest",
         rules.GAP_TAIL: "No digest covers {hours} of {place}: digests stop well before the window ends",
+        rules.HISTORY_REWRITTEN: "What an earlier run proved of {hours} of {place} is not there any more",
         rules.CHAIN_ABSENT: "There is no digest at all for {hours} of {place}",
         rules.CHAIN_RESTART: "A new chain of {place} begins with {object}, and no hour is lost",
     }

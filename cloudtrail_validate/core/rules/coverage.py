@@ -13,6 +13,7 @@ from cloudtrail_validate.core.rules.ids import (
     GAP_LATE_START,
     GAP_RESTART,
     GAP_TAIL,
+    HISTORY_REWRITTEN,
 )
 from cloudtrail_validate.core.rules.rule import DELIVERY_ERRORS, OTHER_SOURCES, TRAIL_CHANGES, WHO_DELETED, Rule
 
@@ -109,6 +110,28 @@ COVERAGE = (
                 "IsOrganizationTrail, LogFileValidationEnabled), and when the region or account was added."
             ),
             WHO_DELETED,
+        ),
+    ),
+    Rule(
+        id=HISTORY_REWRITTEN,
+        status=Status.ALTERED,
+        title="Proven history was rewritten",
+        when=(
+            "What an earlier run proved is no longer there nor led to by the chain: the newest digest that its state "
+            "remembers, or the files of an hour whose listing was remembered with it. Both values are given."
+        ),
+        means=(
+            "A chain that checks out by itself may have been put in the place of the one that was proven before, or hours "
+            "that were proven have lost their digests since. The state of the earlier run is the witness."
+        ),
+        does_not_mean=(
+            "Anything, if the state itself is wrong: whoever can write the state can make this finding, or hide it. Of "
+            "hours that a lifecycle rule of the bucket has removed it is a notice, not an accusation."
+        ),
+        next_steps=(
+            "Compare with the report of the run that proved these hours, and with any snapshot or replica of that time.",
+            WHO_DELETED,
+            TRAIL_CHANGES,
         ),
     ),
     Rule(

@@ -1,0 +1,97 @@
+"""Takes fingerprints of listings: what an account-region looks like, hour by hour, at one request per 1,000 objects."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from cloudtrail_validate.core.errors import AbsentError
+from cloudtrail_validate.core.layout import DIGEST_KIND, LOG_KIND, day_path, folder_day, log_minute, parse_digest_key
+from cloudtrail_validate.core.model import Interval, ObjectInfo
+from cloudtrail_validate.core.plan import AccountRegion
+from cloudtrail_validate.engine.log_folder import is_marker, list_odd
+from cloudtrail_validate.engine.stages import Place
+from cloudtrail_validate.state.model import hour_of
+from cloudtrail_validate.stores.protocol import Lister
+
+_SECOND: Final = timedelta(seconds=1)
+_DAY: Final = timedelta(days=1)
+
+
+class HourListing(msgspec.Struct, frozen=True):
+    """What lies in one hour: its fingerprint, and the numbers of digests and of other files."""
+
+    fingerprint: bytes
+    digests: int
+    logs: int
+
+
+NOTHING: Final = HourListing(hashlib.sha256(b"").digest(), 0, 0)
+
+
+async def list_hours(store: Lister, region: AccountRegion, days: Interval, now: datetime) -> dict[int, HourListing]:
+    """Take the fingerprint of each hour of `days` in which anything lies. Raises `StoreError`.
+
+    A digest belongs to the hour that its stamp ends, a log to that of the minute in its name, and what has neither to the
+    first hour of its folder's day: wherever in a trail's folders something changes, some hour changes.
+    """
+    lines: dict[int, list[str]] = {}
+    digests: dict[int, int] = {}
+    async for path, info in _objects(store, region, days, now):
+        hour, is_digest = _hour(region, path, info, days)
+        lines.setdefault(hour, []).append(_line(info))
+        if is_digest:
+            digests[hour] = digests.get(hour, 0) + 1
+    return {hour: _taken(held, digests.get(hour, 0)) for hour, held in lines.items()}
+
+
+async def _objects(
+    store: Lister, region: AccountRegion, days: Interval, now: datetime
+) -> AsyncIterator[tuple[str, ObjectInfo]]:
+    """Everything below the folders of an account-region, as far as it is of these days or of no day at all."""
+    for folder in region.folders:
+        for kind in (DIGEST_KIND, LOG_KIND):
+            place = Place(folder, kind)
+            first, last = day_path(days.start), day_path(days.end + _DAY)
+            pages = store.scan(folder.bucket, place.path, after=place.path + first, before=place.path + last)
+            for listing in (pages, list_odd(store, place, days, now)):
+                try:
+                    async for page in listing:
+                        for info in page:
+                            if not is_marker(info):
+                                yield place.path, info
+                except AbsentError:
+                    continue
+
+
+def _hour(region: AccountRegion, path: str, info: ObjectInfo, days: Interval) -> tuple[int, bool]:
+    name = parse_digest_key(region.folders[0], info.key)
+    if name is not None:
+        return hour_of(name.end - _SECOND), True
+    minute = log_minute(info.key)
+    if minute is not None:
+        return hour_of(minute), False
+    day = folder_day(info.key, path)
+    return hour_of(day.start if day else days.start), False
+
+
+def _line(info: ObjectInfo) -> str:
+    return f"{info.key}\t{info.etag}\t{info.size}\t{info.modified:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _taken(lines: Sequence[str], digests: int) -> HourListing:
+    data = "\n".join(sorted(lines)).encode("utf-8", "surrogateescape")
+    return HourListing(hashlib.sha256(data).digest(), digests, len(lines) - digests)
+
+
+def hours_in(span: Iterable[Interval]) -> list[int]:
+    """The whole hours that lie in some intervals."""
+    out: list[int] = []
+    for interval in span:
+        first = hour_of(interval.start + timedelta(hours=1) - timedelta(microseconds=1))
+        out += range(first, hour_of(interval.end))
+    return out

@@ -1,0 +1,98 @@
+"""Opens the state of a run, and makes it the next one when the run has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from cloudtrail_validate.core.errors import ConfigurationError
+from cloudtrail_validate.core.outcome import Outcome
+from cloudtrail_validate.core.plan import ExpectedPlace, Target
+from cloudtrail_validate.core.recheck import parse_recheck
+from cloudtrail_validate.engine.stages import RegionResult, Scope
+from cloudtrail_validate.evidence.event_history import expiring_rule, lifecycle_rules
+from cloudtrail_validate.report import StateRecord
+from cloudtrail_validate.request import Request
+from cloudtrail_validate.session import Session
+from cloudtrail_validate.state.keeping import Loaded, load, save
+from cloudtrail_validate.state.memory import Horizon, StateMemory, Used
+from cloudtrail_validate.state.storage import Storage, storage_of
+
+SEES: Final = (
+    "Hours called unchanged were not read again: their keys, ETags, sizes and times are those of the run that proved them. "
+    "A listing cannot show what S3 itself would not show, and whoever can write the state can vouch for anything."
+)
+
+
+class StateRun:
+    """The state of one run: `memory` goes into the engine, `finish` saves what comes out of it."""
+
+    def __init__(self, name: str, storage: Storage, loaded: Loaded, memory: StateMemory) -> None:
+        self._name = name
+        self._storage = storage
+        self._loaded = loaded
+        self.memory = memory
+
+    def remembered(self, target: Target) -> Target:
+        """The target, with what is remembered among what must be there."""
+        known = {ExpectedPlace(region.account, region.region) for region in self._loaded.state.regions}
+        asked = {place for place in known if not target.accounts or place.account in target.accounts}
+        return msgspec.structs.replace(target, expect=tuple(sorted({*target.expect, *asked})))
+
+    def finish(
+        self, outcome: Outcome, results: Sequence[RegionResult], scope: Scope, version: str
+    ) -> tuple[Outcome, StateRecord]:
+        """Conclude, and save the next state. An interrupted run saves nothing. Raises `ConfigurationError`."""
+        ended, state, used = self.memory.conclude(outcome, results, scope)
+        if not outcome.interrupted:
+            save(self._storage, self._name, self._loaded, msgspec.structs.replace(state, version=version))
+        return ended, self._record(used, len(state.open))
+
+    def _record(self, used: Used, open_findings: int) -> StateRecord:
+        return StateRecord(
+            target=self._name,
+            created=used.created,
+            saved=used.saved,
+            listed_since=used.horizon.replace(microsecond=0) if used.horizon else None,
+            hours=used.hours,
+            read_within_days=used.read_within_days,
+            open_findings=open_findings,
+            sees=SEES,
+        )
+
+
+async def open_state(request: Request, session: Session, source: str, now: datetime) -> StateRun | None:
+    """Open what `--state` names; None where nothing is to be remembered. Raises `ConfigurationError`."""
+    if request.state is None:
+        return None
+    aws, name = session.aws, request.state
+
+    def client(bucket: str) -> Any:
+        if aws is None:
+            raise ConfigurationError(
+                f"--state: {name} needs AWS, and --source works without it: expected a file or folder"
+            )
+        return aws.visitor("s3", bucket)
+
+    def opened() -> StateRun:
+        storage = storage_of(name, client)
+        loaded = load(storage, name, source, request.trail_arn, now, required=request.require_state)
+        lifecycle = lifecycle_rules(aws, session.target.bucket) if aws is not None and not loaded.created else ()
+
+        def expired(key: str, age: timedelta) -> str | None:
+            return expiring_rule(lifecycle, key, age)
+
+        memory = StateMemory(
+            loaded.state,
+            created=loaded.created,
+            horizon=Horizon(request.relist_days),
+            recheck=parse_recheck(request.recheck) if request.recheck else None,
+            expired=expired,
+        )
+        return StateRun(name, storage, loaded, memory)
+
+    return await asyncio.to_thread(opened)
