@@ -147,13 +147,15 @@ class Judgement(msgspec.Struct, frozen=True):
 class JudgeInput(msgspec.Struct, frozen=True):
     """What is asked of a chain: the window, the time it is asked, and whether the folder lists still older digests.
 
-    `before` is the end of the newest of these that is listed, None where that lies further back.
+    `before` is the end of the newest of these that is listed, None where that lies further back. `doubtful` is set where
+    CloudTrail tells of a delivery that the newest digest may not be (`Tail.DOUBTFUL`): then no tail is merely pending.
     """
 
     window: Interval
     now: datetime
     earlier: bool = False
     before: datetime | None = None
+    doubtful: bool = False
 
     @property
     def counted(self) -> Interval:
@@ -211,19 +213,32 @@ _DELIVERY_SLACK: Final = timedelta(minutes=5)  # LastModified against the delive
 _NEXT_DELIVERY: Final = timedelta(minutes=75)  # between 31 min (this digest's delivery) and 86 min (the next one's)
 
 
-def tail_is_cut(newest_end: datetime, newest_modified: datetime | None, delivered: datetime) -> bool:
-    """Whether CloudTrail delivered a digest after the newest one that is in the bucket.
+class Tail(Enum):
+    """What CloudTrail's own clock tells of the end of a chain."""
+
+    WHOLE = "whole"  # the newest digest is the one that CloudTrail delivered last, as far as can be told
+    DOUBTFUL = "doubtful"  # something was delivered that may be the newest digest, very late, or one that is gone
+    CUT = "cut"  # a digest was delivered after the newest one had been
+
+
+def judge_tail(newest_end: datetime, newest_modified: datetime | None, delivered: datetime) -> Tail:
+    """Compare the newest digest that is there with the time of CloudTrail's last delivery.
 
     `delivered` is GetTrailStatus.LatestDigestDeliveryTime, read before the listing. Digests arrive 26 to 31 minutes after
-    their end, so the one that follows arrives at least 86 minutes after it. A LastModified that agrees with `delivered`
-    settles it; one that is later may be a copy of the bucket and says nothing.
+    their end, so the one that follows arrives at least 86 minutes after it. Nothing is promised, though: only a LastModified
+    from before the delivery shows that this was another digest. One that agrees with it shows that it was this one; a later
+    one may be a copy of the bucket and says nothing, like none at all.
     """
-    if newest_modified is not None:
-        if abs(newest_modified - delivered) <= _DELIVERY_SLACK:
-            return False
-        if newest_modified < delivered - _DELIVERY_SLACK:
-            return delivered > newest_end + _DELIVERY_SLACK
-    return delivered >= newest_end + _NEXT_DELIVERY
+    if delivered < newest_end + _NEXT_DELIVERY:
+        return Tail.WHOLE
+    if newest_modified is None or newest_modified > delivered + _DELIVERY_SLACK:
+        return Tail.DOUBTFUL
+    return Tail.CUT if newest_modified < delivered - _DELIVERY_SLACK else Tail.WHOLE
+
+
+def tail_is_cut(newest_end: datetime, newest_modified: datetime | None, delivered: datetime) -> bool:
+    """Whether CloudTrail delivered a digest after the newest one that is in the bucket: see `judge_tail`."""
+    return judge_tail(newest_end, newest_modified, delivered) is Tail.CUT
 
 
 def _order(evidence: Evidence) -> tuple[datetime, Locator]:
@@ -311,7 +326,7 @@ def _explain(hole: Interval, ordered: Sequence[Link], question: JudgeInput) -> l
         ended = [link.interval.end for link in proven if link.interval.end <= since]
         ended += [question.before or EPOCH] if question.earlier else []
         since = max(ended, default=since)
-    pending = rule == rules.GAP_TAIL and question.now - since <= TAIL
+    pending = rule == rules.GAP_TAIL and question.now - since <= TAIL and not question.doubtful
     if rest.start < rest.end and not pending:
         gaps.append(Gap(rule, rest))
     return gaps

@@ -134,8 +134,12 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 def inflater(size: int | None = None) -> Inflater:
-    """The inflater for a digest of `size` compressed bytes: keeps as much content as a digest of that size can have."""
-    return Inflater(keep=True, limit=most_bytes(size))
+    """The inflater for a digest: keeps as much content as one of the bytes that were read can have.
+
+    `size` is what a listing claimed, and bounds nothing: it is whoever listed that says so.
+    """
+    del size
+    return Inflater(keep=True, most=most_bytes)
 
 
 def most_bytes(size: int | None = None) -> int:

@@ -8,7 +8,7 @@ wrong trailer is damage to the container. Pure: bytes in, values out; nothing is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final, cast
 
@@ -16,6 +16,12 @@ import msgspec
 from isal import igzip_lib, isal_zlib
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
+_HEAD: Final = 4  # bytes: the magic, the method and the flags
+_DEFLATE: Final = 8  # the one method there is (RFC 1952, 2.3.1: CM)
+_FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16  # bits of FLG, each of which announces a field of the header
+_FIXED: Final = 10  # bytes of a header without such fields
+_MOST_HEADER: Final = 1 << 20  # bytes; the extra field has at most 64 KiB, names and comments end somewhere
+_RESERVED: Final = 0xE0  # bits of FLG that must be zero (RFC 1952, 2.3.1.2); isal does not look, zlib and gunzip refuse
 _GZIP_WBITS: Final = 31  # zlib's code for "one gzip member, check its CRC and length"
 _IsalError = cast("type[Exception]", igzip_lib.IsalError)  # its stub says instance, not class
 INFLATE_CHUNK: Final = 1 << 20  # bytes inflated at a time: bounds memory whatever a member claims to inflate to
@@ -46,16 +52,38 @@ class Inflater:
     """Inflates one gzip member piece by piece and hashes it; `finish()` says what it was.
 
     With `accept_plain` content that is no gzip at all is hashed as it is: copy tools that honour Content-Encoding store
-    logs inflated.
+    logs inflated. `limit` bounds the inflated bytes; with `most` they are bounded by what it makes of the bytes read so
+    far, whatever size a listing claimed.
     """
 
-    __slots__ = ("_accept_plain", "_flaw", "_hash", "_head", "_inflate", "_keep", "_limit", "_plain", "_size")
+    __slots__ = (
+        "_accept_plain",
+        "_fed",
+        "_flaw",
+        "_hash",
+        "_head",
+        "_inflate",
+        "_keep",
+        "_limit",
+        "_most",
+        "_plain",
+        "_size",
+    )
 
-    def __init__(self, *, accept_plain: bool = False, keep: bool = False, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        accept_plain: bool = False,
+        keep: bool = False,
+        limit: int | None = None,
+        most: Callable[[int], int] | None = None,
+    ) -> None:
         self._hash = hashlib.sha256()
         self._inflate = isal_zlib.decompressobj(wbits=_GZIP_WBITS)
         self._keep: list[bytes] | None = [] if keep else None
         self._limit = limit
+        self._most = most
+        self._fed = 0
         self._size = 0
         self._flaw: Flaw | None = None
         self._head = b""
@@ -64,14 +92,13 @@ class Inflater:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the object."""
+        self._fed += len(data)
         if self._plain is None:
             self._head += data
-            if len(self._head) < len(GZIP_MAGIC):
+            if not _header_is_whole(self._head):
                 return
             data, self._head = self._head, b""
-            self._plain = not data.startswith(GZIP_MAGIC)
-            if self._plain and not self._accept_plain:
-                self._flaw = Flaw.NOT_GZIP
+            self._begin(data)
         if self._flaw in (Flaw.NOT_GZIP, Flaw.DAMAGED, Flaw.TOO_LARGE):
             return
         if self._plain:
@@ -83,7 +110,9 @@ class Inflater:
         """Say what the object was."""
         flaw = self._flaw
         if self._plain is None:
-            if self._accept_plain:
+            if self._head.startswith(GZIP_MAGIC):
+                flaw = Flaw.TRUNCATED
+            elif self._accept_plain:
                 self._take(self._head)
             else:
                 flaw = Flaw.NOT_GZIP
@@ -94,6 +123,14 @@ class Inflater:
     def kept(self) -> bytes:
         """The inflated bytes, where `keep` asked for them."""
         return b"".join(self._keep or ())
+
+    def _begin(self, data: bytes) -> None:
+        """Look at the first bytes: what sort of content this is."""
+        self._plain = not data.startswith(GZIP_MAGIC)
+        if self._plain:
+            self._flaw = None if self._accept_plain else Flaw.NOT_GZIP
+        elif data[2] != _DEFLATE or data[3] & _RESERVED or not _has_header(data):
+            self._flaw = Flaw.DAMAGED
 
     def _inflate_all(self, data: bytes) -> None:
         inflate = self._inflate
@@ -115,12 +152,38 @@ class Inflater:
 
     def _take(self, piece: bytes) -> None:
         self._size += len(piece)
-        if self._limit is not None and self._size > self._limit:
+        bound = self._limit if self._most is None else self._most(self._fed)
+        if bound is not None and self._size > bound:
             self._flaw = Flaw.TOO_LARGE
             return
         self._hash.update(piece)
         if self._keep is not None:
             self._keep.append(piece)
+
+
+def _header_is_whole(head: bytes) -> bool:
+    """Whether an object's first bytes hold all of a gzip header, or cannot become one.
+
+    isal takes a header whose fields are cut in two for damage, so it is given the whole at once.
+    """
+    if len(head) < _HEAD:
+        return GZIP_MAGIC[: len(head)] != head[: len(GZIP_MAGIC)]
+    plain = not head.startswith(GZIP_MAGIC)
+    return plain or bool(head[3] & _RESERVED) or len(head) > _MOST_HEADER or _has_header(head)
+
+
+def _has_header(head: bytes) -> bool:
+    """Whether the fields that a gzip header announces are all there (RFC 1952, 2.3)."""
+    flags, at = head[3], _FIXED
+    if flags & _FEXTRA:
+        at += 2 + int.from_bytes(head[at : at + 2], "little")
+    for field in (_FNAME, _FCOMMENT):
+        if flags & field:
+            end = head.find(0, at)
+            if end < 0:
+                return False
+            at = end + 1
+    return len(head) >= at + (2 if flags & _FHCRC else 0)
 
 
 def digest_of(data: bytes, *, accept_plain: bool = False) -> Content:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -13,10 +16,14 @@ from cloudtrail_validate.core.coverage import TAIL
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, day_path, folder_day, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, ChainId, Interval, Kind, Locator, ObjectInfo
+from cloudtrail_validate.engine.outside import list_outside
 from cloudtrail_validate.stores.protocol import Lister
 
-_DAY = timedelta(days=1)
-_AFTER_WINDOW = 3 * HOUR  # the digests that reach into the window's last hour, and those that prove them
+_DAY: Final = timedelta(days=1)
+_AFTER_WINDOW: Final = 3 * HOUR  # the digests that reach into the window's last hour, and those that prove them
+_LOOK_BACK: Final = timedelta(days=35)  # 840 digests: one page of a listing
+_SINCE: Final = 2013  # the year in which CloudTrail began
+_YEAR: Final = re.compile(r"[0-9]{4}")
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -72,7 +79,7 @@ async def list_digests(store: Lister, folder: Folder, days: Interval) -> Listing
             entry = entry_of(folder, info)
             if entry is not None and _in_place(entry, path):
                 listing.chains.setdefault(entry.chain, []).append(entry)
-            elif info.size or info.key.endswith(".gz"):  # not the zero-byte objects that stand for folders
+            elif _is_file(info):
                 day = folder_day(info.key, path)
                 if day is not None:
                     listing.strays.append((day, info))
@@ -87,6 +94,11 @@ def entry_of(folder: Folder, info: ObjectInfo) -> Entry | None:
     if name is None:
         return None
     return Entry(name.end, Locator(folder.bucket, info.key), name.chain, info.size, info.modified, info.etag)
+
+
+def _is_file(info: ObjectInfo) -> bool:
+    """Whether an object is more than one of the zero-byte ones that stand for folders."""
+    return bool(info.size) or info.key.endswith(".gz")
 
 
 def _in_place(entry: Entry, path: str) -> bool:
@@ -119,21 +131,33 @@ class Finder:
 
     async def find(self) -> Found:
         """Find them. Failures of the listing are part of the answer."""
-        for folder in self._folders:
-            try:
-                # A digest of the last two hours tells that the next is still to come.
-                start = min(self._window.start, self._now - TAIL)
-                around = Interval(start, self._window.end + _AFTER_WINDOW)
-                self._sort_in(await list_digests(self._store, folder, around))
-            except AbsentError:
-                continue
-            except StoreError as error:
-                self._found.failures.append((Locator(folder.bucket, folder.path(DIGEST_KIND)), error))
+        await self._each(self._around, self._aside, *([] if self._nameless.trail else [self._back]))
         if not self._found.failures:
-            await self._look_beyond()
-        if not self._found.failures and not self._nameless.trail:
-            await self._look_around()
+            chains = {chain: held for chain, held in self._found.selected.items() if chain.kind is Kind.STANDARD}
+            await self._each(lambda folder: self._beyond(folder, chains))
         return self._found
+
+    async def _each(self, *looks: Callable[[Folder], Awaitable[None]]) -> None:
+        """Look into every folder, in the given ways side by side. What cannot be listed is noted once a folder."""
+        for folder in self._folders:
+            for error in await asyncio.gather(*(look(folder) for look in looks), return_exceptions=True):
+                if isinstance(error, StoreError):
+                    self._fail(folder, error)
+                elif error is not None and not isinstance(error, AbsentError):
+                    raise error
+
+    def _fail(self, folder: Folder, error: StoreError) -> None:
+        where = Locator(folder.bucket, folder.path(DIGEST_KIND))
+        if all(known != where for known, _ in self._found.failures):
+            self._found.failures.append((where, error))
+
+    @property
+    def _days(self) -> Interval:
+        """What is listed at first. A digest of the last two hours tells that the next is still to come."""
+        return Interval(min(self._window.start, self._now - TAIL), self._window.end + _AFTER_WINDOW)
+
+    async def _around(self, folder: Folder) -> None:
+        self._sort_in(await list_digests(self._store, folder, self._days))
 
     def own(self, chain: ChainId) -> ChainId:
         """The chain under the site's own organization id, in whichever of its folders a digest lies."""
@@ -151,60 +175,77 @@ class Finder:
                 where = Locator(self._folders[0].bucket, info.key)
                 self._found.strays.append(Entry(end, where, self._nameless, info.size, info.modified, info.etag))
 
-    async def _look_beyond(self) -> None:
+    async def _aside(self, folder: Folder) -> None:
+        """Take up what lies outside of the date folders. What bears a digest's name belongs to the window of its stamp."""
+        path = folder.path(DIGEST_KIND)
+        async for page in list_outside(self._store, folder.bucket, path, self._window, self._now):
+            for info in page:
+                entry = entry_of(folder, info)
+                end = entry.end if entry else self._window.end
+                if _is_file(info) and self._window.start < end <= self._window.end:
+                    where = Locator(folder.bucket, info.key)
+                    self._found.strays.append(Entry(end, where, self._nameless, info.size, info.modified, info.etag))
+
+    async def _back(self, folder: Folder) -> None:
+        """Where no trail was named: take in the newest digest of each chain that has some before the window.
+
+        A chain that ended is missed as much beside others as alone. The days of five weeks are looked through; of the time
+        before that, days at doubling distances, which show every chain that was there as long as it has been gone.
+        """
+        path, until = folder.path(DIGEST_KIND), self._days.start
+        newest: dict[ChainId, Entry] = {}
+        after, before = path + day_path(until - _LOOK_BACK), path + day_path(until)
+        async for batch in self._store.scan(folder.bucket, path, after=after, before=before):
+            newest.update((entry.chain, entry) for entry in self._standard(folder, batch))
+        years = (await self._store.children(folder.bucket, path)).folders
+        oldest = max(_SINCE, min((int(year) for year in years if _YEAR.fullmatch(year)), default=until.year + 1))
+        distance = 2 * _LOOK_BACK
+        while (until - distance).year >= oldest:
+            moment = until - distance
+            for chain, entries in (await list_digests(self._store, folder, Interval(moment, moment))).chains.items():
+                own = self.own(chain)
+                if chain.kind is Kind.STANDARD and self._selects(own):
+                    newest.setdefault(own, replace(entries[-1], chain=own))
+            distance *= 2
+        for chain, entry in newest.items():
+            self._take_in(chain, [entry])
+
+    def _take_in(self, chain: ChainId, entries: Sequence[Entry]) -> None:
+        held = self._found.selected.get(chain, [])
+        self._found.selected[chain] = sorted({*held, *entries})
+
+    async def _beyond(self, folder: Folder, chains: Mapping[ChainId, Sequence[Entry]]) -> None:
         """Where listed digests do not reach the window's edges, see whether the chain goes on before or after it."""
-        chains = {chain: held for chain, held in self._found.selected.items() if chain.kind is Kind.STANDARD}
         late = {chain for chain, held in chains.items() if held[0].end - HOUR > self._window.start}
         early = {chain for chain, held in chains.items() if held[-1].end < min(self._window.end, self._now - TAIL)}
-        for folder in self._folders:
-            path = folder.path(DIGEST_KIND)
-            try:
-                if late or not chains:
-                    await self._before(folder, path, late)
-                if early or not chains:
-                    await self._after(folder, path, early)
-            except AbsentError:
-                continue
-            except StoreError as error:
-                self._found.failures.append((Locator(folder.bucket, path), error))
-
-    async def _look_around(self) -> None:
-        """Where no trail was named: take in chains that are there the day before and the day after, and not between."""
-        for folder in self._folders:
-            sides = []
-            for moment in (self._window.start - _DAY, self._window.end + _AFTER_WINDOW + _DAY):
-                try:
-                    sides.append((await list_digests(self._store, folder, Interval(moment, moment))).chains)
-                except AbsentError:
-                    sides.append({})
-                except StoreError as error:
-                    self._found.failures.append((Locator(folder.bucket, folder.path(DIGEST_KIND)), error))
-                    return
-            before, after = sides
-            for found in before.keys() & after.keys():
-                chain = self.own(found)
-                if chain.kind is Kind.STANDARD and chain not in self._found.selected:
-                    entries = [replace(entry, chain=chain) for entry in (*before[found], *after[found])]
-                    self._found.selected[chain] = entries
+        path = folder.path(DIGEST_KIND)
+        if late or not chains:
+            await self._before(folder, path, late)
+        if early or not chains:
+            await self._after(folder, path, early)
 
     async def _before(self, folder: Folder, path: str, wanted: set[ChainId]) -> None:
-        """Note which chains have digests before the window; stop when all that are wanted have."""
-        before = path + day_path(self._window.start + timedelta(days=1))
+        """Note which chains have digests before the window; stop when all that are wanted have. Of others, the newest."""
+        before = path + day_path(self._window.start + _DAY)
+        newest: dict[ChainId, Entry] = {}
         async for batch in self._store.scan(folder.bucket, path, before=before):
             for entry in self._standard(folder, batch):
                 if entry.end <= self._window.start and (not wanted or entry.chain in wanted):
                     self._found.earlier.add(entry.chain)
-                    self._found.selected.setdefault(entry.chain, [])
+                    newest[entry.chain] = max(entry, newest.get(entry.chain, entry))
             if wanted and wanted <= self._found.earlier:
                 return
+        for chain, entry in newest.items():
+            if chain not in wanted:
+                self._take_in(chain, [entry])
 
     async def _after(self, folder: Folder, path: str, wanted: set[ChainId]) -> None:
-        """Take in the first digest after the listed days of each wanted chain: it says why hours are missing."""
+        """Take in digests after the listed days of each wanted chain: the first proven one says why hours are missing."""
         after = path + day_path(self._window.end + _AFTER_WINDOW + timedelta(days=1))
         seen: set[ChainId] = set()
         async for batch in self._store.scan(folder.bucket, path, after=after):
             for entry in self._standard(folder, batch):
-                if entry.chain not in seen and (not wanted or entry.chain in wanted):
+                if not wanted or entry.chain in wanted:
                     seen.add(entry.chain)
                     self._found.selected.setdefault(entry.chain, []).append(entry)
             if seen and wanted <= seen:

@@ -19,7 +19,8 @@ from cloudtrail_validate.core.gzip import Content
 from cloudtrail_validate.core.model import Cause, ChainId, Counts, Finding, Locator, ObjectInfo, Status
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.log_checker import Answer, Job, judge_content
-from cloudtrail_validate.engine.log_folder import is_marker, list_batch, list_odd
+from cloudtrail_validate.engine.log_folder import list_batch, list_odd
+from cloudtrail_validate.engine.outside import is_marker
 from cloudtrail_validate.engine.routing import Router
 from cloudtrail_validate.engine.stages import Failure, LogBatch, LogResult, ProvenDigest, Scope, Unnamed
 from cloudtrail_validate.engine.tools import Tools

@@ -13,9 +13,11 @@ from cloudtrail_validate.core.chain import (
     JudgeInput,
     Link,
     Slice,
+    Tail,
     absent,
     join,
     judge,
+    judge_tail,
     of,
     prove,
     tail_is_cut,
@@ -282,31 +284,39 @@ def test_keys_of_the_wrong_region_prove_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("modified", "delivered", "cut"),
+    ("modified", "delivered", "tail"),
     [
-        # What is there was written when CloudTrail says it last delivered.
-        (28, 28, False),
-        (28, 33, False),
-        (33, 28, False),
-        (28, 33.1, True),
-        (100, 100, False),  # a delivery later than ever seen, and it is the one that lies there
-        # Something was delivered after what is there was written.
-        (28, 88, True),
-        (28, 60, True),
-        (-30, 4, False),  # written before its own end, told to be delivered about its end
-        (-30, 6, True),
-        # A copy of the bucket, written later than any delivery: only the digest's end tells.
-        (5000, 28, False),
-        (5000, 74, False),
-        (5000, 75, True),
-        (5000, 88, True),
-        # No time of writing known.
-        (None, 31, False),
-        (None, 74, False),
-        (None, 75, True),
-        (None, 86, True),
+        # Too early for the digest that follows: whatever was delivered, it was not that one.
+        (28, 28, Tail.WHOLE),
+        (28, 33.1, Tail.WHOLE),
+        (28, 74.9, Tail.WHOLE),
+        (-30, 6, Tail.WHOLE),
+        (5000, 74.9, Tail.WHOLE),
+        (None, 74.9, Tail.WHOLE),
+        # A delivery later than ever seen, and it is the one that lies there.
+        (100, 100, Tail.WHOLE),
+        (300, 304, Tail.WHOLE),
+        (304, 300, Tail.WHOLE),
+        # What is there had been written before.
+        (28, 75, Tail.CUT),
+        (28, 88, Tail.CUT),
+        (69, 75, Tail.CUT),
+        (-30, 88, Tail.CUT),
+        # A copy of the bucket, written later than any delivery, or no time of writing: a late delivery explains it.
+        (5000, 75, Tail.DOUBTFUL),
+        (94, 88, Tail.DOUBTFUL),
+        (None, 75, Tail.DOUBTFUL),
+        (None, 5000, Tail.DOUBTFUL),
     ],
 )
-def test_tail_is_cut(modified: float | None, delivered: float, cut: bool) -> None:
+def test_what_a_time_of_delivery_tells_of_a_tail(modified: float | None, delivered: float, tail: Tail) -> None:
     written = None if modified is None else END + modified * MINUTE
-    assert tail_is_cut(END, written, END + delivered * MINUTE) is cut
+    assert judge_tail(END, written, END + delivered * MINUTE) is tail
+    assert tail_is_cut(END, written, END + delivered * MINUTE) is (tail is Tail.CUT)
+
+
+@pytest.mark.parametrize(("doubtful", "gaps"), [(False, []), (True, [Gap(rules.GAP_TAIL, Interval(END, END + HOUR))])])
+def test_a_doubtful_tail_is_not_merely_pending(doubtful: bool, gaps: list[Gap]) -> None:
+    (link,) = prove(of(evidence_of(row(2)[1])), known())[0]
+    question = JudgeInput(WINDOW, END + HOUR, doubtful=doubtful)
+    assert list(judge(CHAIN, [link], question).gaps) == gaps

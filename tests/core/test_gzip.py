@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudtrail_validate.core import rules
+from cloudtrail_validate.core import digest, rules
 from cloudtrail_validate.core.gzip import INFLATE_CHUNK, Content, Flaw, Inflater, digest_of, digest_of_pieces
 from cloudtrail_validate.engine.log_checker import judge_content
 
@@ -90,6 +90,44 @@ def test_a_header_with_all_its_extras() -> None:
     trailer = zlib.crc32(SMALL).to_bytes(4, "little") + len(SMALL).to_bytes(4, "little")
     header = b"\x1f\x8b\x08\x1c" + bytes(6) + b"\x03\x00abc" + b"name\0" + b"comment\0"
     assert digest_of(header + raw + trailer) == whole(SMALL)
+
+
+def with_header(method: int, flags: int, *, checked: bool = True) -> bytes:
+    """A member with that method and those flags, and every field that the flags announce."""
+    deflated = zlib.compressobj(wbits=-15)
+    raw = deflated.compress(SMALL) + deflated.flush()
+    header = b"\x1f\x8b" + bytes([method, flags]) + bytes(6)
+    header += (b"\x03\x00abc" if flags & 4 else b"") + (b"name\0" if flags & 8 else b"")
+    header += b"comment\0" if flags & 16 else b""
+    if flags & 2:
+        header += ((zlib.crc32(header) & 0xFFFF) ^ (not checked)).to_bytes(2, "little")
+    return header + raw + zlib.crc32(SMALL).to_bytes(4, "little") + len(SMALL).to_bytes(4, "little")
+
+
+def zlib_takes(body: bytes) -> bool:
+    member = zlib.decompressobj(wbits=31)
+    try:
+        return member.decompress(body) == SMALL and member.eof
+    except zlib.error:
+        return False
+
+
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize("flags", range(256))
+def test_what_zlib_refuses_in_a_header_is_damage(flags: int, checked: bool) -> None:
+    """The reserved bits among them, which other readers pass over."""
+    body = with_header(8, flags, checked=checked)
+    expected = None if zlib_takes(body) else Flaw.DAMAGED
+    assert (expected is Flaw.DAMAGED) == bool(flags & 0xE0 or (flags & 2 and not checked))
+    assert digest_of(body).flaw is expected
+    assert digest_of(body, accept_plain=True).flaw is expected
+    assert digest_of_pieces(body[at : at + 1] for at in range(len(body))).flaw is expected
+
+
+@pytest.mark.parametrize("method", [0, 7, 9, 255])
+def test_another_method_is_damage(method: int) -> None:
+    assert not zlib_takes(with_header(method, 0))
+    assert digest_of(with_header(method, 0)).flaw is Flaw.DAMAGED
 
 
 def test_every_byte_on_its_own() -> None:
@@ -191,6 +229,18 @@ def test_beyond_the_limit_nothing_more_is_inflated() -> None:
     assert found.flaw is Flaw.TOO_LARGE
     assert found.size <= 3 * INFLATE_CHUNK
     assert len(inflater.kept()) <= 2 * INFLATE_CHUNK
+
+
+@pytest.mark.parametrize("cut", [None, 1, 100])
+def test_what_may_be_kept_follows_from_what_was_read(cut: int | None) -> None:
+    """Whatever size a listing claims: a digest shrinks 4 to 9 times, so one that inflates 32 times is none."""
+    small, bomb = gzip.compress(noise(40_000)), gzip.compress(bytes(4_000_000))
+    for body, flaw in ((small, None), (bomb, Flaw.TOO_LARGE)):
+        inflater = digest.inflater(10**12)
+        for at in range(0, len(body), cut or len(body)):
+            inflater.feed(body[at : at + (cut or len(body))])
+        assert inflater.finish().flaw is flaw
+        assert len(inflater.kept()) <= digest.most_bytes(len(body))
 
 
 BOMB = """

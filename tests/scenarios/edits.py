@@ -69,7 +69,7 @@ def _body(edit: v.Append | v.Truncate | v.Flip | v.Replace | v.Inflate, old: byt
             return old[: edit.bytes]
         case v.Flip():
             changed = bytearray(old)
-            changed[edit.byte] ^= 0xFF
+            changed[edit.byte] ^= edit.mask
             return bytes(changed)
         case v.Replace():
             return compress(gzip.decompress(old).replace(edit.old.encode(), edit.new.encode()))

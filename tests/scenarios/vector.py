@@ -118,9 +118,10 @@ class Truncate(Edit, frozen=True):
 
 
 class Flip(Edit, frozen=True):
-    """One byte, counted from the end where negative, is inverted."""
+    """Bits of one byte, counted from the end where negative, are inverted: all of them, or those of `mask`."""
 
     byte: int
+    mask: int = 0xFF
 
 
 class Replace(Edit, frozen=True):

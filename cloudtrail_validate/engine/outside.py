@@ -1,0 +1,63 @@
+"""Lists what lies below a region's folder and in no folder of a date: nothing of it was delivered by CloudTrail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from cloudtrail_validate.core.layout import day_path
+from cloudtrail_validate.core.model import Interval, ObjectInfo
+from cloudtrail_validate.stores.protocol import Lister
+
+_SINCE: Final = 2013  # the year in which CloudTrail began
+_DAY: Final = timedelta(days=1)
+
+
+def is_marker(info: ObjectInfo) -> bool:
+    """Tell a zero-byte object that stands for a folder (CreateTrail and UpdateTrail leave them) from a file."""
+    return info.size == 0 and (info.key.endswith("/") or "." not in info.key.rpartition("/")[2])
+
+
+async def list_outside(
+    store: Lister, bucket: str, path: str, window: Interval, now: datetime
+) -> AsyncIterator[Sequence[ObjectInfo]]:
+    """Yield what lies below `path` outside of the date folders: such a file is in no range, and has no business there.
+
+    Folders that are no years since 2013, no months or no days are taken whole; of those that are, only the ones that
+    may hold days of the window are looked into. Raises as the store does.
+    """
+    levels = [(path, 0)]
+    while levels:
+        found = await asyncio.gather(*(store.children(bucket, inner) for inner, _ in levels))
+        below: list[tuple[str, int]] = []
+        for (outer, depth), level in zip(levels, found, strict=True):
+            if level.objects:
+                yield level.objects
+            for name in level.folders:  # one after the other: whoever plants folders decides how many there are
+                inner = f"{outer}{name}/"
+                if not _is_date(inner[len(path) :], now):
+                    async for page in store.scan(bucket, inner):
+                        yield page
+                elif depth < 2 and _may_hold(inner[len(path) : -1], window):
+                    below.append((inner, depth + 1))
+        levels = below
+
+
+def _is_date(stamp: str, now: datetime) -> bool:
+    """Whether `YYYY/`, `YYYY/MM/` or `YYYY/MM/DD/` is a time that CloudTrail can have written to."""
+    year, month, day = (*stamp.strip("/").split("/"), "01", "01")[:3]
+    if not (len(year) == 4 and len(month) == len(day) == 2):
+        return False
+    try:
+        found = date.fromisoformat(f"{year}-{month}-{day}")
+    except ValueError:
+        return False
+    return _SINCE <= found.year <= now.year + 1
+
+
+def _may_hold(stamp: str, window: Interval) -> bool:
+    """Whether a year's or month's folder may hold days of the window."""
+    start, end = day_path(window.start - _DAY), day_path(window.end + _DAY)
+    return start[: len(stamp)] <= stamp <= end[: len(stamp)]
