@@ -13,7 +13,8 @@ from cloudtrail_validate.core.errors import AbsentError
 from cloudtrail_validate.core.layout import DIGEST_KIND, LOG_KIND, day_path, folder_day, log_minute, parse_digest_key
 from cloudtrail_validate.core.model import Interval, ObjectInfo
 from cloudtrail_validate.core.plan import AccountRegion
-from cloudtrail_validate.engine.log_folder import is_marker, list_odd
+from cloudtrail_validate.engine.log_folder import list_odd
+from cloudtrail_validate.engine.outside import is_marker
 from cloudtrail_validate.engine.stages import Place
 from cloudtrail_validate.state.model import hour_of
 from cloudtrail_validate.stores.protocol import Lister
