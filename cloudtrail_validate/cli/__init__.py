@@ -5,15 +5,19 @@ from __future__ import annotations
 import difflib
 import errno
 import gc
+import logging
 import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from cloudtrail_validate.runtime import last_words
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 SUBCOMMANDS: Final = {
     "validate": "Validate a trail (what `ctvalidate [OPTIONS]` does).",
@@ -29,10 +33,15 @@ SUBCOMMANDS: Final = {
     "schema": "The report's JSON Schema.",
     "simulate": "Write a trail as AWS would, whole or tampered with on purpose.",
     "demo": "Simulate a trail, tamper with it, and find what was planted.",
+    "completion": "Make bash, zsh, fish or PowerShell complete commands and values.",
+    "help": "The help of a command.",
 }
+LEADS: Final = {"check": "validate", "verify": "validate", "validate-logs": "validate", "audit": "validate"}
+"""Words that people try first, and where they lead."""
 DEFAULT: Final = "validate"
 EVIDENCE: Final = 1
 INTERRUPTED: Final = last_words.INTERRUPTED
+_OF_GROUP: Final = ("--help", "-h", "--version", "-V")
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})  # what a full or broken disk answers
 
 
@@ -47,22 +56,55 @@ class Commands(click.Group):
         """Import one subcommand's module."""
         if cmd_name not in SUBCOMMANDS:
             return None
+        from cloudtrail_validate.cli.equipment import equip
+
         module = import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
+        return equip(cmd_name, module.command, getattr(module, "EXAMPLES", None))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Options without a subcommand are those of `validate`."""
-        if args and args[0].startswith("-") and args[0] not in ("--help", "-h", "--version"):
+        if args and args[0].startswith("-") and args[0] not in _OF_GROUP:
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Answer a shell that asks for completions, else run. click would end the process after the answer."""
+        instruction = os.environ.get("_CTVALIDATE_COMPLETE")
+        if instruction:
+            from cloudtrail_validate.cli.completion import answer
+
+            return answer(self, instruction, {})
+        return super().main(*args, **extra)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete subcommands, and the options of `validate`, which need none."""
+        found = super().shell_complete(ctx, incomplete)
+        command = self.get_command(ctx, DEFAULT) if incomplete.startswith("-") else None
+        if command is not None:
+            below = command.make_context(DEFAULT, [], parent=ctx, resilient_parsing=True)
+            known = {item.value for item in found}
+            found += [item for item in command.shell_complete(below, incomplete) if item.value not in known]
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand, and leave how it ended in the log, where there is one."""
+        log = logging.getLogger("cloudtrail_validate.cli")
+        try:
+            code = super().invoke(ctx)
+        except BaseException as error:
+            trace = None if isinstance(error, click.ClickException) else error
+            log.info("ended by %s: %s", type(error).__name__, error, exc_info=trace)
+            raise
+        log.info("exit code %s", code)
+        return code
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand, or name the nearest one."""
         if args and args[0] not in SUBCOMMANDS:
-            near = difflib.get_close_matches(args[0], SUBCOMMANDS, n=1, cutoff=0.4)
+            words = difflib.get_close_matches(args[0].lower(), [*LEADS, *SUBCOMMANDS], n=1, cutoff=0.4)
+            near = [LEADS.get(word, word) for word in words]
             meant = f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(SUBCOMMANDS)
             raise click.UsageError(f"no such command {args[0]!r}: {meant}", ctx)
         return super().resolve_command(ctx, args)
@@ -83,13 +125,15 @@ class Commands(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="ctvalidate", prog_name="ctvalidate")
+@click.version_option(None, "-V", "--version", package_name="ctvalidate", prog_name="ctvalidate")
 @click.pass_context
 def group(ctx: click.Context) -> int:
     """Prove whether AWS CloudTrail logs are what AWS delivered.
 
     Checks every signature, link and hash of a trail's digest chains in all its accounts and regions, and reports each
     missing, altered or extra file and every hour that nobody can vouch for.
+
+    Every option can come from the environment, too (CTVALIDATE_TRAIL_ARN), or from a file (--config FILE).
 
     Exit codes: 0 all proven, 1 evidence of change, 2 wrong command line or configuration, 3 not everything could be
     proven, 4 nothing to validate was found.

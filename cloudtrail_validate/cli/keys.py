@@ -41,7 +41,7 @@ def command(ctx: click.Context) -> int:
 @click.option("--last", metavar="SPAN", help="The window up to now: 24h, 7d.")
 @click.option("--region", "regions", multiple=True, metavar="REGION", help="Region (repeatable).  [default: all]")
 @click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="[default: standard output]"
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="[default: standard output]"
 )
 @click.option("--profile", metavar="NAME", help="AWS profile.")
 @click.option("--endpoint-url", metavar="URL", help="Endpoint for AWS requests.")

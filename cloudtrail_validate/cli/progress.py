@@ -1,14 +1,18 @@
-"""Progress on standard error. The UI pulls: the engine keeps counters, and the bar looks at them ten times a second."""
+"""Progress on standard error: a bar for people, lines of JSON for programs.
+
+The UI pulls: the engine keeps counters, and whoever shows them looks ten times a second, or once.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import deque
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from cloudtrail_validate.core.text import plural, printable, size
+from cloudtrail_validate.core.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,12 +23,21 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 INTERVAL: Final = 0.1  # seconds between two looks: smooth for an eye, nothing for a CPU
+LINE_INTERVAL: Final = 1.0  # seconds between two lines of JSON: what a program polls, and a log can hold
 _SAMPLES: Final = 150  # looks that the rate is taken over, 15 s: long enough to be steady, short enough to be true
-_WIDE: Final = 100  # columns from which the total of bytes is shown as well
+_WIDE: Final = 100  # columns from which rate and elapsed time are shown as well
 
 
 class Counters(Protocol):
     """What the engine counts. Read from another thread, so each value may be a moment older than the next."""
+
+    @property
+    def regions_done(self) -> int:
+        """Account-regions that need no more work."""
+
+    @property
+    def regions_known(self) -> int:
+        """Account-regions to validate, as far as they are known."""
 
     @property
     def objects_done(self) -> int:
@@ -37,10 +50,6 @@ class Counters(Protocol):
     @property
     def bytes_done(self) -> int:
         """Bytes of the objects done, as stored."""
-
-    @property
-    def bytes_known(self) -> int:
-        """Bytes of the objects listed so far, as stored."""
 
     @property
     def findings(self) -> int:
@@ -57,6 +66,88 @@ class Counters(Protocol):
     @property
     def latest(self) -> Sequence[str]:
         """The latest findings as sentences, newest last. Hostile text."""
+
+
+class Pace:
+    """How fast it goes: objects a second over the last looks, seconds since the start, seconds left once that is known."""
+
+    def __init__(self, counters: Counters, clock: Callable[[], float]) -> None:
+        self._counters = counters
+        self._clock = clock
+        self._began = clock()
+        self._samples: deque[tuple[float, int]] = deque([(self._began, counters.objects_done)], maxlen=_SAMPLES)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._began
+
+    def look(self) -> tuple[float, float | None]:
+        """Objects a second, 0 where it cannot be said yet, and seconds left, None where the total is still open."""
+        counters = self._counters
+        self._samples.append((self._clock(), counters.objects_done))
+        (before, first), (now, last) = self._samples[0], self._samples[-1]
+        rate = (last - first) / (now - before) if now > before else 0.0
+        left = counters.objects_known - counters.objects_done
+        return rate, left / rate if counters.listing_done and rate > 0 and left > 0 else None
+
+
+class ProgressLines:
+    """A context manager that writes the counters as lines of JSON while its body runs, one a second and one at the end.
+
+    Each line is whole and flushed; `total_known` says whether `objects_known` is final. A stream that takes no more is no
+    reason to end a run.
+    """
+
+    def __init__(
+        self, counters: Counters, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._counters = counters
+        self._stream = sys.stderr if stream is None else stream
+        self._pace = Pace(counters, clock)
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.write()
+
+    def write(self) -> None:
+        """Look once and write a line."""
+        try:
+            self._stream.write(json.dumps(self._line()) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stop.set()
+
+    def _line(self) -> dict[str, Any]:
+        counters = self._counters
+        rate, left = self._pace.look()
+        return {
+            "type": "progress",
+            "phase": counters.phase,
+            "account_regions_done": counters.regions_done,
+            "account_regions_known": counters.regions_known,
+            "objects_done": counters.objects_done,
+            "objects_known": counters.objects_known,
+            "total_known": counters.listing_done,
+            "bytes_done": counters.bytes_done,
+            "findings": counters.findings,
+            "objects_per_second": round(rate, 1),
+            "elapsed_seconds": round(self._pace.elapsed, 1),
+            "seconds_left": None if left is None else round(left, 1),
+        }
+
+    def _run(self) -> None:
+        while not self._stop.wait(LINE_INTERVAL):
+            self.write()
 
 
 class ProgressBar:
@@ -78,10 +169,10 @@ class ProgressBar:
         self._stream = sys.stderr if stream is None else stream
         self.enabled = enabled and self._stream.isatty()
         self._clock = clock
+        self._pace = Pace(counters, clock)
         self._stop = Event()
         self._thread: Thread | None = None
         self._live: Live | None = None
-        self._samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
         self._progress: Progress
         self._task: TaskID
 
@@ -113,7 +204,7 @@ class ProgressBar:
         console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
         self._progress = Progress(
             TextColumn("{task.description}", style="bold", markup=False),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=12),
             TextColumn("{task.fields[numbers]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
             get_time=self._clock,
@@ -154,25 +245,18 @@ class ProgressBar:
         self._live.update(Group(table, *lines), refresh=True)
 
     def _numbers(self) -> str:
-        """`1,204 of 5,000  12.5 MB of 50.0 MB  640/s  0:06 left`; a plus behind totals that still grow."""
+        """`3 of 34 account-regions  1,204 of 5,000 objects  640/s  0:42  0:06 left`; a plus behind a total that grows."""
         counters = self._counters
+        rate, left = self._pace.look()
         grows = "" if counters.listing_done else "+"
-        parts = [f"{counters.objects_done:,} of {counters.objects_known:,}{grows}", size(counters.bytes_done)]
-        if self._progress.console.width >= _WIDE:
-            parts[1] += f" of {size(counters.bytes_known)}{grows}"
-        rate = self._rate()
-        if rate > 0:
-            parts.append(f"{rate:,.0f}/s")
-            left = counters.objects_known - counters.objects_done
-            if counters.listing_done and left > 0:
-                parts.append(f"{_clock_time(left / rate)} left")
+        parts = [f"{counters.objects_done:,} of {counters.objects_known:,}{grows} objects"]
+        if counters.regions_known > 1:
+            parts.insert(0, f"{counters.regions_done:,} of {counters.regions_known:,} account-regions")
+        wide = self._progress.console.width >= _WIDE
+        parts += [f"{rate:,.0f}/s"] if wide and rate > 0 else []
+        parts += [_clock_time(self._pace.elapsed)] if wide or left is None else []
+        parts += [f"{_clock_time(left)} left"] if left is not None else []
         return "  ".join(parts)
-
-    def _rate(self) -> float:
-        """Objects a second over the last looks; 0 where it cannot be said yet."""
-        self._samples.append((self._clock(), self._counters.objects_done))
-        (before, first), (now, last) = self._samples[0], self._samples[-1]
-        return (last - first) / (now - before) if now > before else 0.0
 
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL):

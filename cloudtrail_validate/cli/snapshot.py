@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from cloudtrail_validate.snapshot.bundle import Asked
     from cloudtrail_validate.snapshot.manifest import Manifest
 
-_BESIDE: Final = frozenset({"start_time", "end_time", "last", "verbose", "no_progress"})  # of no field of a request
+_BESIDE: Final = frozenset(
+    {"start_time", "end_time", "last", "verbose", "progress", "no_progress"}
+)  # of no field of a request
 _SHARED: Final = [
     param for param in validate.command.params if param.name in _BESIDE | {field.name for field in fields(Request)}
 ]
@@ -61,7 +63,7 @@ def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any
     from cloudtrail_validate.snapshot.manifest import SnapshotError
     from cloudtrail_validate.snapshot.taking import Taker
 
-    verbose, quiet, now = options.pop("verbose"), options.pop("no_progress"), now_utc()
+    verbose, progress, now = options.pop("verbose"), validate.take_progress(options), now_utc()
     asked = _asked(options)
     try:
         request = validate.build_request(options, now)
@@ -74,7 +76,7 @@ def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any
         request = replace(request, start=bundle.window.start, end=bundle.window.end)
         taker = Taker(bundle, signer)
         listener = validate.Objects(to_error=False) if verbose else None
-        result = validate.execute(request, now, listener, quiet=quiet, companion=taker)
+        result = validate.execute(request, now, listener, progress=progress, companion=taker)
         whole = taker.failure is None and not result.interrupted
         manifest = taker.finish(request, result.report, now) if whole else None
     except SnapshotError as error:

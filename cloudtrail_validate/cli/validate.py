@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import telling
+from cloudtrail_validate.cli import debugging, telling
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.model import Locator, Status
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     import boto3
 
     from cloudtrail_validate.api import Companion, Result
-    from cloudtrail_validate.core.findings import Listener
+    from cloudtrail_validate.core.findings import Listener, Progress
     from cloudtrail_validate.core.model import Finding
     from cloudtrail_validate.engine.run import Engine
 
 INTERRUPTED: Final = 130
+AUTO: Final = "auto"
+PROGRESS: Final = (AUTO, "bar", "json", "none")  # a bar is drawn on a terminal only
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -84,13 +86,21 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--lookup-events", is_flag=True, help="Ask CloudTrail's event history, too, what explains a gap.")
 @telling.telling_options
 @click.option("-v", "--verbose", is_flag=True, help="List every digest and log, not only findings.")
+@click.option(
+    "--progress",
+    type=click.Choice(PROGRESS),
+    default=AUTO,
+    help="A bar on a terminal, or lines of JSON for programs, on standard error.  [default: auto]",
+)
 @click.option("--no-progress", is_flag=True, help="No progress bar, even on a terminal.")
 def command(**options: Any) -> int:
     """Validate CloudTrail logs of a trail, a bucket or a local copy.
 
     Nothing narrows the run unless you do: all regions and all accounts that the trail writes are validated.
     """
-    wanted = Wanted(*(options.pop(name) for name in ("format_", "outputs", "show", "quiet", "no_progress")))
+    progress = take_progress(options, quiet=options["quiet"])
+    format_, outputs, show, quiet = (options.pop(name) for name in ("format_", "outputs", "show", "quiet"))
+    wanted = Wanted(format_, outputs, show, quiet, progress)
     verbose = options.pop("verbose")
     now = now_utc()
     try:
@@ -118,7 +128,7 @@ class Wanted:
     outputs: tuple[Path, ...]
     show: int | None
     quiet: bool
-    no_progress: bool
+    progress: str
 
 
 def _validate(
@@ -151,7 +161,7 @@ def _run_and_tell(
     companion: Companion | None = None,
 ) -> tuple[Result, bool]:
     """The files are written before anybody is told, and once more with what became of that. False: not all of them."""
-    result = execute(request, now, listener, companion=companion, quiet=wanted.no_progress or wanted.quiet)
+    result = execute(request, now, listener, companion=companion, progress=wanted.progress)
     written = write_files(result.report, wanted.outputs)
     if plan.anybody:
         result = telling.tell(plan, result)
@@ -159,6 +169,13 @@ def _run_and_tell(
     if result.interrupted and not wanted.quiet:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
     return result, written
+
+
+def take_progress(options: dict[str, Any], *, quiet: bool = False) -> str:
+    """Take the options of progress out of a command's options: which of `PROGRESS` is wanted."""
+    progress: str = options.pop("progress")
+    off = options.pop("no_progress") or (quiet and progress == AUTO)
+    return "none" if off else progress
 
 
 def build_request(options: dict[str, Any], now: datetime) -> Request:
@@ -191,23 +208,25 @@ def execute(
     listener: Listener | None = None,
     *,
     companion: Companion | None = None,
-    quiet: bool = False,
+    progress: str = AUTO,
 ) -> Result:
-    """Run a request with a progress bar, stopping cleanly at the first SIGINT or SIGTERM."""
+    """Run a request, showing progress as asked, and stopping cleanly at the first SIGINT or SIGTERM.
+
+    `progress` is one of `PROGRESS`; a bar is not drawn where a listener writes lines of its own.
+    """
     from cloudtrail_validate.api import run
-    from cloudtrail_validate.cli.progress import ProgressBar
     from cloudtrail_validate.core.errors import AccessError, ConfigurationError, InternalError
     from cloudtrail_validate.core.findings import Progress
 
-    progress: Progress = Progress()
+    counters = Progress()
     try:
         session = sign_in(request)
-        with ProgressBar(progress, enabled=not quiet and listener is None):
+        with _shown(counters, progress, bar=listener is None):
             return run(
                 request,
                 session=session,
-                progress=progress,
-                listener=listener,
+                progress=counters,
+                listener=debugging.LogListener(listener) if debugging.active() else listener,
                 now=now,
                 on_start=_stop_on_signals,
                 companion=companion,
@@ -218,6 +237,14 @@ def execute(
         raise error.__cause__ or error from None  # told and traced as an error of this command's own
     except AccessError as error:
         raise _Refusal(printable(str(error)), ExitCode.UNPROVEN) from error
+
+
+def _shown(counters: Progress, progress: str, *, bar: bool) -> contextlib.AbstractContextManager[object]:
+    from cloudtrail_validate.cli.progress import ProgressBar, ProgressLines
+
+    if progress == "json":
+        return ProgressLines(counters)
+    return ProgressBar(counters, enabled=bar and progress in (AUTO, "bar"))
 
 
 def sign_in(request: Request) -> boto3.Session | None:

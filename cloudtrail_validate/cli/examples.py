@@ -1,0 +1,99 @@
+"""Three examples for the help of each subcommand: what for, and the line. A test holds every option in them to the code."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_TRAIL: Final = "arn:aws:cloudtrail:us-east-1:111122223333:trail/management-events"
+_ROLE: Final = "arn:aws:iam::111122223333:role/auditor"
+_KEY: Final = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/01/01/NAME.json.gz"
+
+EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "validate": (
+        ("the last day of a trail, all accounts and regions", f"ctvalidate --trail-arn {_TRAIL} --last 24h"),
+        (
+            "everything in a bucket, with a report to hand on and one for programs",
+            "ctvalidate --s3-bucket DOC-EXAMPLE-BUCKET --last 7d -o report.html -o report.json",
+        ),
+        (
+            "a local copy, without AWS",
+            "ctvalidate --source copy --public-keys keys.json --start-time 2026-01-01 --end-time 2026-02-01",
+        ),
+    ),
+    "report": (
+        ("all findings of a kept report", "ctvalidate report report.json --show all"),
+        ("what one account lost, for a spreadsheet", "ctvalidate report report.json --account 111122223333 -o lost.csv"),
+        ("a week's reports as one page", "ctvalidate report monday.json tuesday.json wednesday.json -o week.html"),
+    ),
+    "compare": (
+        ("what is new since yesterday", "ctvalidate compare yesterday.json today.json"),
+        ("the same for programs", "ctvalidate compare yesterday.json today.json --format json"),
+        ("mail only what got worse", "ctvalidate compare old.json new.json > diff.txt || mail -s worse me < diff.txt"),
+    ),
+    "explain": (
+        ("all rules", "ctvalidate explain"),
+        ("one of them", "ctvalidate explain log-extra"),
+        ("for programs", "ctvalidate explain log-extra --format json"),
+    ),
+    "file": (
+        ("a log in the bucket", f"ctvalidate file s3://DOC-EXAMPLE-BUCKET/{_KEY}"),
+        ("on disk, digests in the bucket", f"ctvalidate file NAME.json.gz --key {_KEY} --s3-bucket DOC-EXAMPLE-BUCKET"),
+        ("on disk, digests in a local copy", f"ctvalidate file NAME.json.gz --key {_KEY} --source copy"),
+    ),
+    "recover": (
+        ("into a new folder", "ctvalidate recover report.json --to originals"),
+        ("as an auditor's role", f"ctvalidate recover report.json --to originals --role-arn {_ROLE}"),
+        ("over what lies there, where it differs", "ctvalidate recover report.json --to originals --force"),
+    ),
+    "diff": (
+        ("two files", "ctvalidate diff original.json.gz altered.json.gz"),
+        (
+            "a version against what lies there now",
+            f"ctvalidate diff 's3://DOC-EXAMPLE-BUCKET/{_KEY}?versionId=ID' s3://DOC-EXAMPLE-BUCKET/{_KEY}",
+        ),
+        ("for programs", "ctvalidate diff original.json.gz altered.json.gz --format json"),
+    ),
+    "snapshot": (
+        ("the last week of a trail", f"ctvalidate snapshot --trail-arn {_TRAIL} --last 7d --to snapshot-1"),
+        (
+            "a month of a bucket, signed",
+            "ctvalidate snapshot --s3-bucket DOC-EXAMPLE-BUCKET --last 30d --to snapshot-2 --sign-with key.pem",
+        ),
+        ("once more from the beginning", f"ctvalidate snapshot --trail-arn {_TRAIL} --last 7d --to snapshot-1 --force"),
+    ),
+    "verify-snapshot": (
+        ("a snapshot", "ctvalidate verify-snapshot snapshot-1"),
+        ("one that must be signed", "ctvalidate verify-snapshot snapshot-2 --public-key key.pub.pem"),
+        ("only its exit code", "ctvalidate verify-snapshot snapshot-1 > /dev/null"),
+    ),
+    "keys export": (
+        ("for January, all regions", "ctvalidate keys export --start-time 2026-01-01 --end-time 2026-02-01 -o keys.json"),
+        ("of two regions", "ctvalidate keys export --last 30d --region us-east-1 --region eu-west-1 -o keys.json"),
+        ("with a profile, to standard output", "ctvalidate keys export --last 30d --profile audit > keys.json"),
+    ),
+    "schema": (
+        ("to read", "ctvalidate schema"),
+        ("to keep", "ctvalidate schema > report.schema.json"),
+        ("to check a report", "ctvalidate schema > schema.json && check-jsonschema --schemafile schema.json r.json"),
+    ),
+    "simulate": (
+        ("a day of logs in a folder", "ctvalidate simulate trail --hours 24"),
+        ("tampered with in two ways", "ctvalidate simulate trail --hours 24 --tamper log-missing --tamper digest-moved"),
+        ("in a bucket, with answers", "ctvalidate simulate s3://DOC-EXAMPLE-BUCKET --tamper log-extra --manifest m.json"),
+    ),
+    "demo": (
+        ("write a trail, tamper with it, find it", "ctvalidate demo"),
+        ("keep the trail to look around in", "ctvalidate demo --keep demo"),
+        ("plant elsewhere", "ctvalidate demo --seed 8"),
+    ),
+    "help": (
+        ("everything", "ctvalidate help"),
+        ("one command", "ctvalidate help snapshot"),
+        ("one below another", "ctvalidate help keys export"),
+    ),
+    "completion": (
+        ("in this bash", 'source <(ctvalidate completion bash)'),
+        ("in every zsh", "ctvalidate completion zsh > ~/.zfunc/_ctvalidate"),
+        ("in every fish", "ctvalidate completion fish > ~/.config/fish/completions/ctvalidate.fish"),
+    ),
+}  # fmt: skip
