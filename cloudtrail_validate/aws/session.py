@@ -119,14 +119,17 @@ class Aws:
         client: S3Client = self.client("s3", self.bucket_region(bucket))
         return client
 
-    def visitor(self, service: str, bucket: str) -> Any:
-        """A client for a bucket of one's own, which no trail's target limits: the state's. Raises as `client`."""
+    def own_client(self, bucket: str) -> Any:
+        """Return a new S3 client for a bucket of one's own, which no trail's target limits. Raises as `bucket_region`."""
         with self._lock:
             target, self._target = self._target, None
             try:
-                return self.client(service, self.bucket_region(bucket))
+                region = self.bucket_region(bucket)
             finally:
                 self._target = target
+            made = self._session.client("s3", region_name=region, endpoint_url=self._endpoint_url, config=self._config)
+            self._renewal.attach(made)
+            return made
 
     def limit_to(self, target: Target) -> None:
         """From now on, no bucket is visited that `target` does not allow: what a digest names is no invitation."""

@@ -80,6 +80,8 @@ def describe(finding: Finding) -> str:
     template = SENTENCES[finding.rule]
     if finding.rule == rules.DIGEST_UNREADABLE and finding.where is None:
         template = "Not everything could be looked at"
+    if finding.rule == rules.HISTORY_REWRITTEN and finding.where is not None:
+        template = "The digest {object}, which an earlier run proved, is another one now or gone"
     sentence = template.format(
         object=_value(str(finding.where)) if finding.where else "(no object)",
         hours=_hours(finding.interval),

@@ -76,7 +76,7 @@ async def open_state(request: Request, session: Session, source: str, now: datet
             raise ConfigurationError(
                 f"--state: {name} needs AWS, and --source works without it: expected a file or folder"
             )
-        return aws.visitor("s3", bucket)
+        return aws.own_client(bucket)
 
     def opened() -> StateRun:
         storage = storage_of(name, client)
