@@ -177,18 +177,20 @@ def to_read(
     question, until one is: only a proven digest shows that a trail writes here.
     """
     ordered = sorted(listed)
-    wanted = [item for item in ordered if asked.wants(kind, item.end)]
-    first = tuple(item for item in wanted if item.where not in states)
+    wanted = {item.where: item for item in ordered if asked.wants(kind, item.end)}
+    first = tuple(item for where, item in wanted.items() if where not in states)
     if first:
         return first
-    after: dict[Locator, ListedDigest] = {}
-    for index, item in enumerate(ordered):
-        if item in wanted and states[item.where] is not DigestState.PROVEN:
-            successor = _witness(ordered[index + 1 :], states)
-            if successor is not None:
-                after[successor.where] = successor
-    if after:
-        return tuple(after.values())
+    witnesses: dict[Locator, ListedDigest] = {}
+    successor: ListedDigest | None = None  # the next one to read, none where a proven one comes before it
+    for item in reversed(ordered):
+        state = states.get(item.where)
+        if successor is not None and item.where in wanted and state is not DigestState.PROVEN:
+            witnesses[successor.where] = successor
+        if state is None or state is DigestState.PROVEN:
+            successor = item if state is None else None
+    if witnesses:
+        return tuple(witnesses.values())
     if kind is Kind.BACKFILL or any(states.get(item.where) is DigestState.PROVEN for item in ordered):
         return ()
     left = [item for item in ordered if item.where not in states and touches(asked.context, _instant(item.end))]
@@ -345,17 +347,6 @@ def _judge_other(file: UnreferencedFile, validated: Sequence[Writer], now: datet
 def _lost(links: Iterable[Link]) -> Span:
     """The hours of digests that prove nothing."""
     return union(link.interval for link in links if link.state is not DigestState.PROVEN)
-
-
-def _witness(later: Sequence[ListedDigest], states: Mapping[Locator, DigestState]) -> ListedDigest | None:
-    """The next successor to read, None once a proven one has been read or there is no further."""
-    for item in later:
-        state = states.get(item.where)
-        if state is None:
-            return item
-        if state is DigestState.PROVEN:
-            return None
-    return None
 
 
 def _instant(moment: datetime) -> Interval:
