@@ -29,8 +29,10 @@ from cloudtrail_validate.core.layout import base_of
 from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.plan import Target
+from cloudtrail_validate.core.shards import parse_shard
 from cloudtrail_validate.core.text import printable, without_secrets
 from cloudtrail_validate.core.trouble import refused
+from cloudtrail_validate.engine.discover import discover
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.engine.stages import Scope
 from cloudtrail_validate.report import Report, RequestEcho, Run, StateRecord
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     import boto3
 
     from cloudtrail_validate.distribute.elsewhere import Elsewhere
+    from cloudtrail_validate.distribute.parts import Part, ShardPlan
     from cloudtrail_validate.state.run import StateRun
 
 
@@ -62,10 +65,14 @@ class Companion(Listener, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A report, and what only the run itself knows: whether it was stopped early, and exact numbers of findings."""
+    """A report, and what only the run itself knows: whether it was stopped early, and exact numbers of findings.
+
+    `part` is there where the run was one shard of a larger one: what `merge` takes.
+    """
 
     report: Report
     outcome: Outcome
+    part: Part | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -118,6 +125,31 @@ def run(
     )
 
 
+def plan(request: Request, shards: int, *, session: boto3.Session | None = None, now: datetime | None = None) -> bytes:
+    """Return the plan of a run in parts, as JSON lines: which account-regions each of `shards` parts validates.
+
+    Only delimiter listings are made. Raises as `validate`.
+    """
+    asked = now or now_utc()
+    request.check(asked)
+    return run_loop(_plan(request, shards, asked, session))
+
+
+async def _plan(request: Request, shards: int, now: datetime, boto_session: boto3.Session | None) -> bytes:
+    from cloudtrail_validate.distribute.parts import plan_lines
+
+    window = request.window(now)
+    async with _documented():
+        session = await open_session(request, window, now, None, boto_session)
+        try:
+            found = await discover(session.store, session.target)
+        except (StoreError, AbsentError) as error:
+            raise AccessError(f"cannot list {source_uri(request, session.target)}: {error}") from error
+        finally:
+            await session.store.close()
+    return plan_lines(found, source_uri(request, session.target), window, shards)
+
+
 async def _validate(
     request: Request,
     watch: Watch,
@@ -142,11 +174,12 @@ async def _validate(
     kept = await _state(request, session, source_uri(request, target), now)
     if kept is not None:
         target = kept.remembered(target)
+    shard = _shard(request)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
     source = source_uri(request, target)
     try:
         async with _documented():
-            outcome = await engine.run(target, window, now, kept.memory if kept else None)
+            outcome = await engine.run(target, window, now, (kept.memory if kept else shard), whole=shard is None)
             remembered: StateRecord | UnsetType = UNSET
             if kept is not None:
                 outcome, remembered = await asyncio.to_thread(
@@ -176,7 +209,44 @@ async def _validate(
     who = await caller if caller and (caller.done() or not outcome.interrupted) else None
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     report = build(outcome, echo, ran, request.tolerate, evidence)
-    return Result(replace(report, state=remembered), outcome)
+    report = replace(report, state=remembered)
+    if shard is None:
+        return Result(report, outcome)
+    return Result(report, outcome, _part(request, shard, report, target, outcome, engine))
+
+
+def _shard(request: Request) -> ShardPlan | None:
+    """The part of a larger run that this one is, if it is one. Raises `ConfigurationError`."""
+    if request.shard is None:
+        return None
+    from cloudtrail_validate.distribute.parts import ShardPlan, read_plan
+
+    planned = None
+    if request.plan is not None:
+        try:
+            planned = read_plan(request.plan.read_bytes(), str(request.plan))
+        except OSError as error:
+            raise ConfigurationError(f"--plan: cannot read {request.plan}: {error.strerror}") from error
+    return ShardPlan(parse_shard(request.shard), planned)
+
+
+def _part(request: Request, shard: ShardPlan, report: Report, target: Target, outcome: Outcome, engine: Engine) -> Part:
+    from cloudtrail_validate.distribute.parts import Part
+
+    return Part(
+        version=report.tool.version,
+        shard=parse_shard(request.shard or ""),
+        plan=shard.fingerprint,
+        request=report.request,
+        run=report.run,
+        window=outcome.window,
+        target=target,
+        tolerate=tuple(sorted(request.tolerate)),
+        sites=shard.sites,
+        results=tuple(replace(result, digests=()) for result in engine.results),
+        findings=engine.of_the_plan(),
+        interrupted=outcome.interrupted,
+    )
 
 
 async def _state(request: Request, session: Session, source: str, now: datetime) -> StateRun | None:

@@ -20,6 +20,7 @@ from cloudtrail_validate.core.layout import ACCOUNT, REGION, parse_trail_arn
 from cloudtrail_validate.core.model import Interval, utc
 from cloudtrail_validate.core.plan import ExpectedPlace
 from cloudtrail_validate.core.recheck import parse_recheck
+from cloudtrail_validate.core.shards import parse_shard
 
 DEFAULT_CONCURRENCY: Final = 512  # at 30 ms a request 1.1 times as fast as 256, as 640 is (benchmarks.trail)
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")  # 255: buckets made before 2018 in us-east-1
@@ -34,7 +35,7 @@ class Request:
     At least one of `trail_arn`, `bucket` and `source` says what to validate. `end` None means now. Empty `regions` and
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
     the number of requests in flight, `max_rate` the most requests a second, `executor` where the work is done
-    (`core.executor`).
+    (`core.executor`). `shard` narrows the run to a part, `I/N`, as `plan` deals the account-regions out.
     `state` is where the memory of earlier runs is kept (a file, a folder, `s3://…`), `recheck` what of it is read again
     (`core.recheck`), `relist` how far back is listed again: `all`, or a span such as `90d`.
     `expect` names what must be there beyond what the bucket tells, each `ACCOUNT` or `ACCOUNT/REGION`.
@@ -61,6 +62,8 @@ class Request:
     concurrency: int = DEFAULT_CONCURRENCY
     max_rate: float | None = None
     executor: str = "auto"
+    shard: str | None = None
+    plan: Path | None = None
     state: str | None = None
     require_state: bool = False
     recheck: str | None = None
@@ -108,6 +111,12 @@ class Request:
             raise RequestError("--external-id: expected --role-arn with it")
         parse_executor(self.executor)
         self._check_state()
+        if self.shard is not None:
+            parse_shard(self.shard)
+            if self.state is not None:
+                raise RequestError("--shard: a part of a run has no state of its own, expected it without --state")
+        if self.plan is not None and self.shard is None:
+            raise RequestError("--plan: expected --shard with it")
         if not 1 <= self.concurrency <= 4096:
             raise RequestError(f"--concurrency: expected 1 to 4096, got {self.concurrency}")
         if self.max_rate is not None and not 0 < self.max_rate <= 1_000_000:

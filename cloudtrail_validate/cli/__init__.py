@@ -30,6 +30,8 @@ SUBCOMMANDS: Final = {
     "snapshot": "Validate, and keep what was validated, to prove it again later.",
     "verify-snapshot": "Prove a snapshot again, offline.",
     "keys": "Export CloudTrail's public keys for work without AWS.",
+    "plan": "Deal the account-regions of a run out to parts.",
+    "merge": "Merge the parts of a run into one report.",
     "schema": "The report's JSON Schema.",
     "simulate": "Write a trail as AWS would, whole or tampered with on purpose.",
     "demo": "Simulate a trail, tamper with it, and find what was planted.",

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 _BESIDE: Final = frozenset(
     {"start_time", "end_time", "last", "verbose", "progress", "no_progress"}
 )  # of no field of a request
+_NOT_OF_A_SNAPSHOT: Final = {"executor", "state", "require_state", "recheck", "relist", "shard", "plan"}
 _SHARED: Final = [
-    param for param in validate.command.params if param.name in _BESIDE | {field.name for field in fields(Request)}
+    param
+    for param in validate.command.params
+    if param.name in (_BESIDE | {field.name for field in fields(Request)}) - _NOT_OF_A_SNAPSHOT
 ]
 
 

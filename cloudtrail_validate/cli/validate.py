@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import debugging, telling
+from cloudtrail_validate.cli import debugging, shards, telling
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.model import Locator, Status
@@ -73,6 +73,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     metavar="WHERE",
     help="auto, local[:N], dask:ADDRESS or dask:FILE.json.  [default: auto]",
 )
+@click.option("--shard", metavar="I/N", help="Only this part of the run, for `ctvalidate merge`.")
+@click.option("--plan", type=_FILE, metavar="FILE", help="Parts as `ctvalidate plan` dealt them out.")
+@click.option("--part", metavar="FILE", help="Where this part goes: a file or s3://BUCKET/KEY.")
 @click.option("--state", metavar="WHERE", help="Memory of earlier runs: FILE, DIR/ or s3://BUCKET/KEY.")
 @click.option("--require-state", is_flag=True, help="Refuse to begin a new state: it must be there.")
 @click.option("--recheck", metavar="WHAT", help="Read again what is unchanged: N/T, P% or Nd.")
@@ -101,10 +104,11 @@ def command(**options: Any) -> int:
     progress = take_progress(options, quiet=options["quiet"])
     format_, outputs, show, quiet = (options.pop(name) for name in ("format_", "outputs", "show", "quiet"))
     wanted = Wanted(format_, outputs, show, quiet, progress)
-    verbose = options.pop("verbose")
+    verbose, part = options.pop("verbose"), options.pop("part")
     now = now_utc()
     try:
         check_outputs(wanted.format, wanted.outputs)
+        options["shard"] = shards.check(part, options["shard"])
         plan = telling.take(options, format_is_table=wanted.format == formats.TABLE)
         request = build_request(options, now)
         request.check(now)
@@ -117,6 +121,8 @@ def command(**options: Any) -> int:
         telling.tell_refusal(plan, request, now, refusal)
         raise
     telling.beat(plan, result, code)
+    if part is not None and result.part is not None and not shards.write(part, result.part, request):
+        return int(ExitCode.UNPROVEN) if code == ExitCode.VALID else code
     return code
 
 
@@ -231,12 +237,18 @@ def execute(
                 on_start=_stop_on_signals,
                 companion=companion,
             )
-    except (RequestError, ConfigurationError) as error:
-        raise _Refusal(printable(str(error)), ExitCode.USAGE) from error
     except InternalError as error:
         raise error.__cause__ or error from None  # told and traced as an error of this command's own
-    except AccessError as error:
-        raise _Refusal(printable(str(error)), ExitCode.UNPROVEN) from error
+    except (RequestError, ConfigurationError, AccessError) as error:
+        raise refused(error) from error
+
+
+def refused(error: Exception) -> click.ClickException:
+    """What the command line makes of a refusal: one line, and the contract's exit code."""
+    from cloudtrail_validate.core.errors import AccessError
+
+    code = ExitCode.UNPROVEN if isinstance(error, AccessError) else ExitCode.USAGE
+    return _Refusal(printable(str(error)), code)
 
 
 def _shown(counters: Progress, progress: str, *, bar: bool) -> contextlib.AbstractContextManager[object]:

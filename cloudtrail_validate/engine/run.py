@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.expectation import further, without_chain
-from cloudtrail_validate.core.findings import FindingSet, Watch
+from cloudtrail_validate.core.findings import Findings, FindingSet, Watch
 from cloudtrail_validate.core.model import ChainId, Finding, Interval, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome, chains_in_order
 from cloudtrail_validate.core.plan import AccountRegion, Plan, Target, Unlisted
@@ -85,18 +85,26 @@ class Engine:
         """End the run as soon as possible. May be called from a signal handler of the loop."""
         self._stopping.set()
 
+    def of_the_plan(self) -> Findings:
+        """Findings that are about no account-region alone."""
+        return self._findings.freeze()
+
     def digests(self) -> Iterable[ProvenDigest]:
         """All proven digests that name logs."""
         return (digest for result in self.results for digest in result.digests)
 
-    async def run(self, target: Target, window: Interval, now: datetime, memory: Memory | None = None) -> Outcome:
+    async def run(
+        self, target: Target, window: Interval, now: datetime, memory: Memory | None = None, *, whole: bool = True
+    ) -> Outcome:
         """Validate a target; `memory` narrows the plan to what is not known yet.
+
+        Without `whole` it is one part of a run: what must be there besides is for whoever sees all parts to say.
 
         Raises `StoreError` or `AbsentError` only where nothing at all could be listed.
         """
         self._watch.progress.phase = "listing"
         tools = make_tools(self._store, self._limiter, self._region_keys, self._watch)
-        work = asyncio.create_task(self._all(target, Scope(window, now), tools, memory))
+        work = asyncio.create_task(self._all(target, Scope(window, now), tools, memory, whole=whole))
         stopping = asyncio.create_task(self._stopping.wait())
         interrupted = False
         try:
@@ -114,7 +122,7 @@ class Engine:
         self._watch.progress.phase = "done"
         return self._outcome(window, interrupted=interrupted)
 
-    async def _all(self, target: Target, scope: Scope, tools: Tools, memory: Memory | None) -> None:
+    async def _all(self, target: Target, scope: Scope, tools: Tools, memory: Memory | None, *, whole: bool) -> None:
         gate = asyncio.Semaphore(REGIONS_AT_ONCE)
         try:
             plan = await discover(self._store, target)
@@ -126,6 +134,8 @@ class Engine:
             progress.phase = "validating"
             progress.regions_known = len(plan.sites)
             await self._every(plan.sites, scope, tools, gate)
+            if not whole:
+                return
             more = self._further(target, plan)
             progress.regions_known += len(more)
             await self._every(more, scope, tools, gate)

@@ -1,0 +1,75 @@
+"""What `--shard`, `plan` and `merge` share: where parts are kept, and which part this is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cloudtrail_validate.cli.files import write_whole
+from cloudtrail_validate.core.errors import ConfigurationError, RequestError
+from cloudtrail_validate.core.text import printable
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.distribute.parts import Part
+    from cloudtrail_validate.request import Request
+
+ARRAY_INDEX: Final = "AWS_BATCH_JOB_ARRAY_INDEX"
+"""The environment variable in which AWS Batch tells each child of an array job its number, from 0."""
+
+
+def check(part: str | None, shard: str | None) -> str | None:
+    """The shard asked for; `/N` alone takes I from AWS Batch. Raises `RequestError`."""
+    if part is not None and shard is None:
+        raise RequestError("--part: expected --shard with it")
+    if shard is None or not shard.startswith("/"):
+        return shard
+    index = os.environ.get(ARRAY_INDEX, "")
+    if not index.isdecimal():
+        raise RequestError(f"--shard: {shard} takes its number from {ARRAY_INDEX}, which is not set; expected I/N")
+    return f"{int(index) + 1}{shard}"
+
+
+def write(where: str, part: Part, request: Request) -> bool:
+    """Write a part to a file or to S3. False where that failed, which was said."""
+    from cloudtrail_validate.distribute.parts import encode
+
+    data = encode(part)
+    try:
+        if where.startswith("s3://"):
+            bucket, _, key = where.removeprefix("s3://").partition("/")
+            client(request.profile, request.endpoint_url).put_object(Bucket=bucket, Key=key, Body=data)
+        else:
+            write_whole(Path(where), data)
+    except Exception as error:  # botocore has many; whatever it is, the part is not there
+        click.echo(f"ctvalidate: --part: cannot write {printable(where)}: {printable(str(error))}", err=True)
+        return False
+    return True
+
+
+def read(where: str, profile: str | None, endpoint_url: str | None) -> bytes:
+    """Read a part from a file or from S3. Raises `ConfigurationError`."""
+    from cloudtrail_validate.distribute.parts import MAX_BYTES
+
+    try:
+        if where.startswith("s3://"):
+            bucket, _, key = where.removeprefix("s3://").partition("/")
+            answer = client(profile, endpoint_url).get_object(Bucket=bucket, Key=key)
+            data: bytes = answer["Body"].read(MAX_BYTES + 1)
+        else:
+            with Path(where).open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+    except Exception as error:  # as above
+        raise ConfigurationError(f"cannot read {printable(where)}: {printable(str(error))}") from error
+    if len(data) > MAX_BYTES:
+        raise ConfigurationError(f"{printable(where)} is too large to be a part")
+    return data
+
+
+def client(profile: str | None, endpoint_url: str | None) -> Any:
+    """A boto3 S3 client for parts."""
+    from cloudtrail_validate.aws.identity import make_session
+
+    return make_session(profile, trail_arn=None, regions=(), role_arn=None).client("s3", endpoint_url=endpoint_url)

@@ -1,0 +1,246 @@
+"""Parts of a run that several machines did, and their merge into one outcome.
+
+A part holds the results of its account-regions as values, and says which run it belongs to. What is missing, there twice or
+of another run makes the merged verdict unproven and is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.chain import absent
+from cloudtrail_validate.core.errors import ConfigurationError
+from cloudtrail_validate.core.expectation import further, without_chain
+from cloudtrail_validate.core.findings import Findings, FindingSet
+from cloudtrail_validate.core.model import ChainReport, Finding, Interval, Status
+from cloudtrail_validate.core.outcome import Outcome, chains_in_order
+from cloudtrail_validate.core.plan import AccountRegion, Plan, Target
+from cloudtrail_validate.core.shards import Place, Shard, deal
+from cloudtrail_validate.engine.stages import RegionResult, Scope
+from cloudtrail_validate.report import RequestEcho, Run
+from cloudtrail_validate.stores.protocol import Store
+
+PART: Final = "ctvalidate.part/1"
+PLAN: Final = "ctvalidate.plan/1"
+MAX_BYTES: Final = 1 << 30  # of a part: 2,000 account-regions with all their findings are ~100 MB
+
+
+class PlanHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line of a plan."""
+
+    schema: Literal["ctvalidate.plan/1"] = "ctvalidate.plan/1"
+    source: str
+    start: datetime
+    end: datetime
+    shards: int
+    account_regions: int
+    fingerprint: str
+
+
+class PlanLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One account-region of a plan: its shard, from 1, and about how many digests it has in the window."""
+
+    account: str
+    region: str
+    organization_id: str | None
+    shard: int
+    digests: int
+
+    @property
+    def place(self) -> Place:
+        """The account-region's identity."""
+        return (self.organization_id or "", self.account, self.region)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one shard came to. `plan` is the fingerprint of all account-regions that it saw, `sites` are its own."""
+
+    schema: Literal["ctvalidate.part/1"] = "ctvalidate.part/1"
+    version: str
+    shard: Shard
+    plan: str
+    request: RequestEcho
+    run: Run
+    window: Interval
+    target: Target
+    tolerate: tuple[str, ...]
+    sites: tuple[AccountRegion, ...]
+    results: tuple[RegionResult, ...]
+    findings: Findings
+    interrupted: bool = False
+
+
+def place_of(region: AccountRegion) -> Place:
+    """The account-region's identity."""
+    return (region.organization_id or "", region.account, region.region)
+
+
+def fingerprint(places: Iterable[Place]) -> str:
+    """A hash of all account-regions: parts of one run have seen the same."""
+    return hashlib.sha256("\n".join("/".join(place) for place in sorted(places)).encode()).hexdigest()[:16]
+
+
+def plan_lines(plan: Plan, source: str, window: Interval, total: int) -> bytes:
+    """A plan as JSON lines: a head, then one line an account-region in order."""
+    places = {place_of(site): site for site in plan.sites}
+    shards = deal(places, total)
+    hours = max(1, window.seconds // 3600)
+    head = PlanHead(
+        source=source,
+        start=window.start,
+        end=window.end,
+        shards=total,
+        account_regions=len(places),
+        fingerprint=fingerprint(places),
+    )
+    lines = [
+        PlanLine(
+            account=place[1], region=place[2], organization_id=place[0] or None, shard=shards[place], digests=hours
+        )
+        for place in sorted(places)
+    ]
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in (head, *lines))
+
+
+def read_plan(data: bytes, name: str) -> tuple[PlanHead, dict[Place, int]]:
+    """Read a plan. Raises `ConfigurationError` in one line."""
+    try:
+        first, *rest = data.splitlines()
+        head = msgspec.json.decode(first, type=PlanHead)
+        lines = [msgspec.json.decode(line, type=PlanLine) for line in rest if line.strip()]
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise ConfigurationError(f"--plan: {name} is no plan of `ctvalidate plan`: {error}") from error
+    if len(lines) != head.account_regions or fingerprint(line.place for line in lines) != head.fingerprint:
+        raise ConfigurationError(f"--plan: {name} is cut short or was changed")
+    return head, {line.place: line.shard for line in lines}
+
+
+class ShardPlan:
+    """Narrows a run to one shard. Part of the engine's `Memory`: it sees the plan before anything is read."""
+
+    def __init__(self, shard: Shard, planned: tuple[PlanHead, dict[Place, int]] | None) -> None:
+        self._shard = shard
+        self._planned = planned
+        self.fingerprint = ""
+        self.sites: tuple[AccountRegion, ...] = ()
+
+    async def narrow(self, plan: Plan, scope: Scope, store: Store) -> Plan:  # noqa: ARG002  # the protocol's arguments
+        """Keep this shard's account-regions. Raises `ConfigurationError` where the plan does not fit the bucket."""
+        places = [place_of(site) for site in plan.sites]
+        self.fingerprint = fingerprint(places)
+        shards = deal(places, self._shard.total)
+        if self._planned is not None:
+            head, shards = self._planned
+            if (head.fingerprint, head.shards) != (self.fingerprint, self._shard.total):
+                raise ConfigurationError(
+                    "--plan: it does not fit the bucket any more, or is of other shards: plan anew"
+                )
+        self.sites = tuple(site for site in plan.sites if shards[place_of(site)] == self._shard.number)
+        return replace(plan, sites=self.sites)
+
+
+def encode(part: Part) -> bytes:
+    """A part's bytes: JSON, closed by a line that tells a whole one from one that was cut short."""
+    body = msgspec.json.encode(part)
+    return body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n"
+
+
+def decode(data: bytes, name: str) -> Part:
+    """Read a part. Raises `ConfigurationError` in one line."""
+    body, _, rest = data.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != rest.strip():
+        raise ConfigurationError(f"{name}: it is no part of a run, or was cut short")
+    try:
+        return msgspec.json.decode(body, type=Part)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{name}: it is no part of this version of ctvalidate: {error}") from error
+
+
+def merge(parts: Sequence[tuple[str, Part]]) -> tuple[Outcome, Part]:
+    """Fold parts, each with its name, into one outcome; the second value is a part that tells of the whole run.
+
+    Raises `ConfigurationError` where there is none.
+    """
+    if not parts:
+        raise ConfigurationError("expected the parts of a run")
+    first = min((part for _, part in parts), key=lambda part: part.shard.number)
+    found = FindingSet()
+    taken: dict[int, Part] = {}
+    for name, part in sorted(parts, key=lambda pair: (pair[1].shard.number, pair[0])):
+        problem = _foreign(first, part) or ("is there twice" if part.shard.number in taken else None)
+        if problem:
+            found.add(_unproven(first, f"part {part.shard} ({name}) {problem}"))
+        else:
+            taken[part.shard.number] = part
+            if part.interrupted:
+                found.add(_unproven(first, f"part {part.shard} was interrupted before its end"))
+    for number in range(1, first.shard.total + 1):
+        if number not in taken:
+            found.add(_unproven(first, f"part {Shard(number, first.shard.total)} is missing"))
+    return _fold(first, [taken[number] for number in sorted(taken)], found), first
+
+
+def _foreign(first: Part, part: Part) -> str | None:
+    """Why a part does not belong to the run of another one."""
+    for what, one, other in (
+        ("version of ctvalidate", first.version, part.version),
+        ("number of shards", first.shard.total, part.shard.total),
+        ("window", first.window, part.window),
+        ("source", first.request.source, part.request.source),
+        ("trail", first.request.trail_arn, part.request.trail_arn),
+        ("set of account-regions", first.plan, part.plan),
+    ):
+        if one != other:
+            return f"is of another {what}"
+    return None
+
+
+def _fold(first: Part, parts: Sequence[Part], found: FindingSet) -> Outcome:
+    results = [result for part in parts for result in part.results]
+    every = tuple(site for part in parts for site in part.sites)
+    whole = {finding for part in parts for finding in part.findings.kept}  # of the plan: each part has seen the same
+    for finding in whole:
+        found.add(finding)
+    judged = [report.chain for result in results for report in result.chains]
+    proven = {chain for result in results for chain in result.trails}
+    if every:
+        results += [_absent(region, first.window) for region in further(first.target, every, proven, judged)]
+    told = {finding.account for finding in whole if finding.account}
+    judged = [report.chain for result in results for report in result.chains]
+    empty = without_chain(first.target, judged, told)
+    for account in empty:
+        trail = first.target.trail or None
+        found.add(Finding(rules.CHAIN_ABSENT, Status.UNCOVERED, account, None, trail, interval=first.window))
+    for result in results:
+        found.join(result.findings)
+    return Outcome(
+        chains_in_order(chain for result in results for chain in result.chains),
+        found.freeze(),
+        first.window,
+        any(part.interrupted for part in parts),
+        empty,
+        tuple({key for result in results for key in result.keys}),
+        sum(result.bytes_hashed for result in results),
+    )
+
+
+def _absent(region: AccountRegion, window: Interval) -> RegionResult:
+    """An account-region that proven digests of others show to be missing, judged without looking there again."""
+    judgement = absent(region.nameless, window)
+    found = FindingSet()
+    for finding in judgement.findings:
+        found.add(finding)
+    report = ChainReport(region.nameless, judgement.counts, covered=judgement.covered, gaps=judgement.gaps)
+    return RegionResult(region, (report,), found.freeze())
+
+
+def _unproven(first: Part, detail: str) -> Finding:
+    trail = first.target.trail or None
+    return Finding(rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE, trail=trail, interval=first.window, detail=detail)
