@@ -1,9 +1,5 @@
 """Digest chains: proofs that run along them, and what their shape says about the window.
 
-A `Slice` is any set of a chain's evidence in order of time; `of` makes one of a single digest and `join` merges two. All
-judgement happens once, on the whole: whether a digest is an orphan, or its predecessor missing, cannot be said at a seam,
-because what lies beyond the seam decides it. So any way of cutting the work gives the same slice and the same answer.
-
 A digest's content has two independent proofs: its own signature, and the hash that a proven successor holds of it. Proof
 therefore runs from the newest digest to the oldest (`Prover`); time runs the other way (`judge`). Pure.
 """
@@ -65,27 +61,14 @@ class Link(msgspec.Struct, frozen=True):
         return self.interval.overlaps(window) or (window.contains(self.interval.start) and not self.interval.seconds)
 
 
-class Slice(msgspec.Struct, frozen=True):
-    """Evidence of one chain, sorted by end time and key, each object once."""
+def prove(evidence: Iterable[Evidence], keys: RegionKeys) -> tuple[tuple[Link, ...], tuple[Finding, ...]]:
+    """Prove the digests of one chain that are held in memory, in whatever order they come, each object once.
 
-    evidence: tuple[Evidence, ...] = ()
-
-
-def of(evidence: Evidence) -> Slice:
-    """The slice of one digest."""
-    return Slice((evidence,))
-
-
-def join(one: Slice, other: Slice) -> Slice:
-    """Both slices as one: associative, commutative, idempotent, with `Slice()` as its unit."""
-    merged = {item.where: item for item in (*one.evidence, *other.evidence)}
-    return Slice(tuple(sorted(merged.values(), key=_order)))
-
-
-def prove(whole: Slice, keys: RegionKeys) -> tuple[tuple[Link, ...], tuple[Finding, ...]]:
-    """Links in order of time, with the findings about each digest, for a slice held in memory."""
+    Returns their links in order of time, and the findings about each, newest first.
+    """
     prover = Prover(keys)
-    steps = [prover.step(evidence) for evidence in reversed(whole.evidence)]
+    held = {item.where: item for item in evidence}
+    steps = [prover.step(item) for item in sorted(held.values(), key=_order, reverse=True)]
     return tuple(link for link, _ in reversed(steps)), tuple(item for _, found in steps for item in found)
 
 

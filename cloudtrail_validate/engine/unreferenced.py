@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.chain import DigestState, Link, Prover
+from cloudtrail_validate.core.chain import DigestState, Link, prove
 from cloudtrail_validate.core.coverage import Span, union
 from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import AbsentError, StoreError
@@ -167,16 +167,9 @@ class Inquiry:
 
     def _prove(self, chain: ChainId) -> None:
         """Carry proof along what was read of a chain, from the newest to the oldest."""
-        prover = Prover(self._keys)
-        newest_first = sorted(self._evidence[chain].values(), key=lambda item: item.interval.end, reverse=True)
-        steps = [prover.step(evidence) for evidence in newest_first]
-        self._links[chain] = tuple(link for link, _ in steps)
-        self._unread += [
-            finding
-            for _, findings in steps
-            for finding in findings
-            if finding.cause in PASSING and finding not in self._unread
-        ]
+        links, findings = prove(self._evidence[chain].values(), self._keys)
+        self._links[chain] = links
+        self._unread += [finding for finding in findings if finding.cause in PASSING and finding not in self._unread]
 
     def _states(self, chain: ChainId) -> dict[Locator, DigestState]:
         held = (*self._around.links.get(chain, ()), *self._links.get(chain, ()))

@@ -12,13 +12,10 @@ from cloudtrail_validate.core.chain import (
     DigestState,
     JudgeInput,
     Link,
-    Slice,
     Tail,
     absent,
-    join,
     judge,
     judge_tail,
-    of,
     prove,
     tail_is_cut,
 )
@@ -55,11 +52,8 @@ def row(length: int) -> list[SignedDigest]:
     return out
 
 
-def chained(*evidence: Evidence) -> Slice:
-    out = Slice()
-    for item in evidence:
-        out = join(out, of(item))
-    return out
+def chained(*evidence: Evidence) -> tuple[Evidence, ...]:
+    return evidence
 
 
 # -- proof by successors ----------------------------------------------------------------------------------------------
@@ -152,7 +146,7 @@ def test_an_edit_of_the_times_leaves_its_finding_in_the_window(year: str) -> Non
 
 def test_a_proven_digest_counts_for_the_hours_it_names() -> None:
     short = make(END, start=END - 17 * MINUTE)
-    (link,) = prove(of(evidence_of(short)), known())[0]
+    (link,) = prove([evidence_of(short)], known())[0]
     assert link.interval == Interval(END - 17 * MINUTE, END)
 
 
@@ -167,7 +161,7 @@ def test_no_links_make_an_unexplained_window_a_tail() -> None:
 
 @pytest.mark.parametrize(("late", "gaps"), [(119, 0), (120, 0), (121, 1)])
 def test_the_tail_is_pending_for_two_hours(late: int, gaps: int) -> None:
-    (link,) = prove(of(evidence_of(row(2)[1])), known())[0]
+    (link,) = prove([evidence_of(row(2)[1])], known())[0]
     judgement = judge(CHAIN, [link], JudgeInput(WINDOW, END + late * MINUTE))
     assert len(judgement.gaps) == gaps
     assert all(gap == Gap(rules.GAP_TAIL, Interval(END, END + late * MINUTE)) for gap in judgement.gaps)
@@ -176,7 +170,7 @@ def test_the_tail_is_pending_for_two_hours(late: int, gaps: int) -> None:
 def test_the_future_is_no_gap() -> None:
     question = JudgeInput(Interval(START, START + 1000 * HOUR), END)
     assert question.counted == Interval(START, END)
-    (link,) = prove(of(evidence_of(row(2)[1])), known())[0]
+    (link,) = prove([evidence_of(row(2)[1])], known())[0]
     assert judge(CHAIN, [link], question).gaps == ()
     assert JudgeInput(Interval(END, END + HOUR), START).counted == Interval(END, END)
 
@@ -211,7 +205,7 @@ def test_hours_without_a_lost_digest_are_named_by_what_follows(
 
 
 def test_hours_up_to_a_lost_digest_are_broken_and_the_rest_a_restart() -> None:
-    links, _ = prove(of(evidence_of(STARTING)), known())
+    links, _ = prove([evidence_of(STARTING)], known())
     lost = Link(Locator("b", "lost"), Interval(START, END), DigestState.MISSING)
     judgement = judge(CHAIN, [*links, lost], JudgeInput(Interval(START - HOUR, WINDOW.end), START + 3 * HOUR))
     assert judgement.gaps == (
@@ -317,6 +311,6 @@ def test_what_a_time_of_delivery_tells_of_a_tail(modified: float | None, deliver
 
 @pytest.mark.parametrize(("doubtful", "gaps"), [(False, []), (True, [Gap(rules.GAP_TAIL, Interval(END, END + HOUR))])])
 def test_a_doubtful_tail_is_not_merely_pending(doubtful: bool, gaps: list[Gap]) -> None:
-    (link,) = prove(of(evidence_of(row(2)[1])), known())[0]
+    (link,) = prove([evidence_of(row(2)[1])], known())[0]
     question = JudgeInput(WINDOW, END + HOUR, doubtful=doubtful)
     assert list(judge(CHAIN, [link], question).gaps) == gaps

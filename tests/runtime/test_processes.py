@@ -1,0 +1,117 @@
+"""Processes that make calls: answers, errors, losses, ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloudtrail_validate.runtime.processes import PipeExecutor, WorkerLostError
+
+
+@pytest.fixture
+def pool() -> Iterator[PipeExecutor]:
+    executor = PipeExecutor(2)
+    yield executor
+    executor.kill()
+    executor.shutdown()
+
+
+def test_calls_are_answered_in_any_number_of_processes(pool: PipeExecutor) -> None:
+    futures = [pool.submit(pow, 2, number) for number in range(50)]
+    assert [future.result(timeout=60) for future in futures] == [2**number for number in range(50)]
+    assert os.getpid() not in {pool.submit(os.getpid).result(timeout=60) for _ in range(4)}
+
+
+def test_what_a_call_raises_comes_back(pool: PipeExecutor) -> None:
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(divmod, 1, 0).result(timeout=60)
+    assert pool.submit(abs, -1).result(timeout=60) == 1
+
+
+def test_a_killed_process_takes_only_its_own_call_with_it(pool: PipeExecutor) -> None:
+    lost = pool.submit(os.kill, pool.submit(os.getpid).result(timeout=60), signal.SIGKILL)
+    busy = pool.submit(time.sleep, 30)
+    first = pool.submit(os.getpid).result(timeout=60)
+    os.kill(first, signal.SIGKILL)
+    assert pool.submit(abs, -7).result(timeout=60) == 7
+    assert lost.exception(timeout=60) is None or isinstance(lost.exception(), WorkerLostError)
+    assert not busy.done()
+
+
+def test_printing_does_not_stand_among_the_answers(pool: PipeExecutor) -> None:
+    assert pool.submit(print, "hello").result(timeout=60) is None
+    assert pool.submit(os.write, 1, b"x" * 100).result(timeout=60) == 100
+
+
+def test_all_end_at_once_and_take_nothing_more() -> None:
+    executor = PipeExecutor(2)
+    futures = [executor.submit(time.sleep, 60) for _ in range(6)]
+    executor.submit(abs, 1)
+    executor.kill()
+    for future in futures:
+        assert future.cancelled() or isinstance(future.exception(timeout=30), WorkerLostError)
+    executor.shutdown()
+    with pytest.raises(RuntimeError):
+        executor.submit(abs, 1)
+
+
+def test_pythonpath_and_the_current_folder_import_nothing(
+    pool: PipeExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted.py").write_text("raise SystemExit(1)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModuleNotFoundError):
+        pool.submit(__import__, "planted").result(timeout=60)
+
+
+PARENT = """
+import os, sys, time
+from cloudtrail_validate.runtime.processes import PipeExecutor
+pool = PipeExecutor(2)
+print(pool.submit(os.getpid).result(), flush=True)
+pool.submit(time.sleep, 60)
+pool.submit(time.sleep, 60)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_workers_end_with_a_parent_that_was_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(300):
+        if not _runs(worker):
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker outlived its parent")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_works_where_there_is_no_shared_memory(tmp_path: Path) -> None:
+    """As in containers without /dev/shm: whatever needs a semaphore would fail to be made."""
+    code = (
+        "import _multiprocessing\n"
+        "def refuse(*_): raise OSError(38, 'Function not implemented')\n"
+        "_multiprocessing.SemLock = refuse\n"
+        "from cloudtrail_validate.runtime.processes import PipeExecutor\n"
+        "pool = PipeExecutor(1)\n"
+        "print(pool.submit(abs, -3).result(timeout=60)); pool.shutdown()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert ran.stdout == "3\n"
