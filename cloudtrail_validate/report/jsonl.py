@@ -33,13 +33,12 @@ def header_line(tool: Tool, started: datetime, request: RequestEcho) -> str:
 
 def finding_line(finding: FindingRecord) -> str:
     """One finding's line."""
-    fields = msgspec.structs.asdict(finding)
-    return _line("finding", {name: value for name, value in fields.items() if value is not msgspec.UNSET})
+    return _line("finding", _fields(finding))
 
 
 def chain_line(chain: ChainRecord) -> str:
     """One chain's line."""
-    return _line("chain", msgspec.structs.asdict(chain))
+    return _line("chain", _fields(chain))
 
 
 def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
@@ -47,13 +46,18 @@ def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
 
     Incidents point at findings by their place in the report, which a stream does not keep: there they are left out.
     """
-    told = {name: value for name, value in msgspec.structs.asdict(report).items() if value is not msgspec.UNSET}
+    told = _fields(report)
     for name in ("schema", "tool", "request", "chains", "findings"):
         del told[name]
     if truncated is not None:
         told["findings_truncated"] = truncated
         told.pop("incidents", None)
     return "".join(map(chain_line, report.chains)) + _line("summary", told)
+
+
+def _fields(record: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a record that are there."""
+    return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not msgspec.UNSET}
 
 
 def _line(kind: str, fields: dict[str, Any]) -> str:
