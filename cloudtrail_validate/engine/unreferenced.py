@@ -203,8 +203,7 @@ class Inquiry:
         }
         unread = [finding.interval for finding in self._unread if finding.interval]
         unread += [asked.days] if self._failures and asked.days else []
-        home = dict.fromkeys(links, around.folders)
-        return Knowledge((*writers(links, home=home), *around.writers), now, union((*around.unread, *unread)), claimed)
+        return Knowledge((*writers(links), *around.writers), now, union((*around.unread, *unread)), claimed)
 
     def _in_store(self, where: Locator) -> Locator:
         """Where an object lies for this store: in a local copy one folder stands for every bucket."""
