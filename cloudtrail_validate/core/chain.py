@@ -1,11 +1,8 @@
 """Digest chains: proofs that run along them, and what their shape says about the window.
 
-A `Slice` is any set of a chain's evidence in order of time; `of` makes one of a single digest and `join` merges two. All
-judgement happens once, on the whole: whether a digest is an orphan, or its predecessor missing, cannot be said at a seam,
-because what lies beyond the seam decides it. So any way of cutting the work gives the same slice and the same answer.
-
 A digest's content has two independent proofs: its own signature, and the hash that a proven successor holds of it. Proof
-therefore runs from the newest digest to the oldest (`Prover`); time runs the other way (`judge`). Pure.
+therefore runs from the newest digest to the oldest (`Prover`); time runs the other way (`judge`). Judgement happens once, on
+the whole chain: whether a digest is an orphan, or its predecessor missing, cannot be said at a seam. Pure.
 """
 
 from __future__ import annotations
@@ -63,30 +60,6 @@ class Link(msgspec.Struct, frozen=True):
     def concerns(self, window: Interval) -> bool:
         """Whether the digest overlaps the window, an empty interval counting as its instant."""
         return self.interval.overlaps(window) or (window.contains(self.interval.start) and not self.interval.seconds)
-
-
-class Slice(msgspec.Struct, frozen=True):
-    """Evidence of one chain, sorted by end time and key, each object once."""
-
-    evidence: tuple[Evidence, ...] = ()
-
-
-def of(evidence: Evidence) -> Slice:
-    """The slice of one digest."""
-    return Slice((evidence,))
-
-
-def join(one: Slice, other: Slice) -> Slice:
-    """Both slices as one: associative, commutative, idempotent, with `Slice()` as its unit."""
-    merged = {item.where: item for item in (*one.evidence, *other.evidence)}
-    return Slice(tuple(sorted(merged.values(), key=_order)))
-
-
-def prove(whole: Slice, keys: RegionKeys) -> tuple[tuple[Link, ...], tuple[Finding, ...]]:
-    """Links in order of time, with the findings about each digest, for a slice held in memory."""
-    prover = Prover(keys)
-    steps = [prover.step(evidence) for evidence in reversed(whole.evidence)]
-    return tuple(link for link, _ in reversed(steps)), tuple(item for _, found in steps for item in found)
 
 
 class Prover:
@@ -239,10 +212,6 @@ def judge_tail(newest_end: datetime, newest_modified: datetime | None, delivered
 def tail_is_cut(newest_end: datetime, newest_modified: datetime | None, delivered: datetime) -> bool:
     """Whether CloudTrail delivered a digest after the newest one that is in the bucket: see `judge_tail`."""
     return judge_tail(newest_end, newest_modified, delivered) is Tail.CUT
-
-
-def _order(evidence: Evidence) -> tuple[datetime, Locator]:
-    return evidence.interval.end, evidence.where
 
 
 def _contradicts(claim: Claim, evidence: Evidence) -> bool:

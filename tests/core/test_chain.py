@@ -12,17 +12,13 @@ from cloudtrail_validate.core.chain import (
     DigestState,
     JudgeInput,
     Link,
-    Slice,
     Tail,
     absent,
-    join,
     judge,
     judge_tail,
-    of,
-    prove,
     tail_is_cut,
 )
-from cloudtrail_validate.core.digest import Evidence, SignatureStatus
+from cloudtrail_validate.core.digest import SignatureStatus
 from cloudtrail_validate.core.model import HOUR, Counts, Gap, Interval, Kind, Locator, Status
 from cloudtrail_validate.simulate.digests import SignedDigest
 
@@ -36,6 +32,7 @@ from .helpers import (
     look,
     make,
     packed,
+    prove,
     public,
     rules_of,
     signer,
@@ -55,20 +52,13 @@ def row(length: int) -> list[SignedDigest]:
     return out
 
 
-def chained(*evidence: Evidence) -> Slice:
-    out = Slice()
-    for item in evidence:
-        out = join(out, of(item))
-    return out
-
-
 # -- proof by successors ----------------------------------------------------------------------------------------------
 
 
 def test_proof_runs_along_the_chain_through_digests_without_signatures() -> None:
     digests = row(6)
     copied = [look(fetch(digest, metadata=None))[0] for digest in digests[:-1]]
-    links, findings = prove(chained(*copied, evidence_of(digests[-1])), known())
+    links, findings = prove((*copied, evidence_of(digests[-1])), known())
     assert {item.own for item in copied} == {SignatureStatus.ABSENT}
     assert [link.state for link in links] == [DigestState.PROVEN] * 6
     assert findings == ()
@@ -77,7 +67,7 @@ def test_proof_runs_along_the_chain_through_digests_without_signatures() -> None
 def test_a_successors_copy_of_the_signature_proves_what_its_own_content_does_not() -> None:
     """The newest has no signature and no successor, yet the signature that it quotes is CloudTrail's own."""
     older, newest = (look(fetch(digest, metadata=None))[0] for digest in row(2))
-    links, findings = prove(chained(older, newest), known())
+    links, findings = prove((older, newest), known())
     assert [link.state for link in links] == [DigestState.PROVEN, DigestState.UNREADABLE]
     assert [(item.rule, item.status, item.where) for item in findings] == [
         (rules.DIGEST_SIGNATURE_MISSING, Status.UNVERIFIABLE, newest.where)
@@ -90,7 +80,7 @@ def test_a_hash_in_a_digest_that_is_not_proven_proves_nothing() -> None:
     forged = look(fetch(second, body=packed(edited(second, awsAccountId="444455556666"))))[0]
     body = packed(edited(third, previousDigestHashValue=forged.sha256))
     last = look(fetch(third, body=body))[0]
-    links, findings = prove(chained(evidence_of(first), forged, last), known())
+    links, findings = prove((evidence_of(first), forged, last), known())
     assert [link.state for link in links] == [DigestState.PROVEN, DigestState.UNPROVEN, DigestState.UNPROVEN]
     assert sorted(rules_of(findings)) == [rules.DIGEST_SIGNATURE_INVALID] * 2
 
@@ -98,14 +88,14 @@ def test_a_hash_in_a_digest_that_is_not_proven_proves_nothing() -> None:
 def test_an_unusable_digest_is_proven_by_nothing() -> None:
     first, second = row(2)
     cut = look(fetch(first, body=packed(first.content)[:-4]))[0]
-    links, _ = prove(chained(cut, evidence_of(second)), known())
+    links, _ = prove((cut, evidence_of(second)), known())
     assert [link.state for link in links] == [DigestState.UNPROVEN, DigestState.PROVEN]
 
 
 def test_a_digest_with_an_unknown_key_is_proven_by_its_successor_and_still_found() -> None:
     first = make(START, key=signer(1))
     second = make(END, previous=first)
-    links, (finding,) = prove(chained(evidence_of(first), evidence_of(second)), known())
+    links, (finding,) = prove((evidence_of(first), evidence_of(second)), known())
     assert [link.state for link in links] == [DigestState.PROVEN, DigestState.PROVEN]
     assert (finding.rule, links[0].status) == (rules.DIGEST_KEY_UNKNOWN, Status.UNVERIFIABLE)
 
@@ -113,7 +103,7 @@ def test_a_digest_with_an_unknown_key_is_proven_by_its_successor_and_still_found
 def test_a_broken_link_tells_what_the_successor_knew() -> None:
     first, second = row(2)
     other = look(fetch(first, body=packed(edited(first, awsAccountId="444455556666")), metadata=None))[0]
-    _, (finding,) = prove(chained(other, evidence_of(second)), known())
+    _, (finding,) = prove((other, evidence_of(second)), known())
     assert (finding.rule, finding.where) == (rules.DIGEST_LINK_BROKEN, where(first))
     assert (finding.expected, finding.actual) == (second.record["previousDigestHashValue"], other.sha256)
 
@@ -121,7 +111,7 @@ def test_a_broken_link_tells_what_the_successor_knew() -> None:
 def test_a_broken_link_of_signatures_alone() -> None:
     first, second = row(2)
     other = replace(evidence_of(first), signature="00" * 256)
-    _, (finding,) = prove(chained(other, evidence_of(second)), known())
+    _, (finding,) = prove((other, evidence_of(second)), known())
     assert (finding.rule, finding.expected, finding.actual) == (
         rules.DIGEST_LINK_BROKEN,
         first.signature,
@@ -132,7 +122,7 @@ def test_a_broken_link_of_signatures_alone() -> None:
 def test_hex_in_upper_case_breaks_no_link() -> None:
     first, second = row(2)
     shouting = look(fetch(first, metadata=first.metadata | {"signature": first.signature.upper()}))[0]
-    assert prove(chained(shouting, evidence_of(second)), known())[1] == ()
+    assert prove((shouting, evidence_of(second)), known())[1] == ()
 
 
 @pytest.mark.parametrize("year", ["1990", "2999"])
@@ -141,7 +131,7 @@ def test_an_edit_of_the_times_leaves_its_finding_in_the_window(year: str) -> Non
     digests = row(4)
     times = {"digestStartTime": f"{year}-01-01T00:00:00Z", "digestEndTime": f"{year}-01-01T01:00:00Z"}
     moved = look(fetch(digests[2], body=packed(edited(digests[2], **times))))[0]
-    links, found = prove(chained(*map(evidence_of, (digests[0], digests[1], digests[3])), moved), known())
+    links, found = prove((*map(evidence_of, (digests[0], digests[1], digests[3])), moved), known())
     assert rules_of(found) == [rules.DIGEST_SIGNATURE_INVALID]
     assert [link.concerns(Interval(END, END + HOUR)) for link in links] == [False, False, True, False]
     judgement = judge(CHAIN, links, JudgeInput(Interval(START, START + 3 * HOUR), START + 3 * HOUR))
@@ -152,7 +142,7 @@ def test_an_edit_of_the_times_leaves_its_finding_in_the_window(year: str) -> Non
 
 def test_a_proven_digest_counts_for_the_hours_it_names() -> None:
     short = make(END, start=END - 17 * MINUTE)
-    (link,) = prove(of(evidence_of(short)), known())[0]
+    (link,) = prove([evidence_of(short)], known())[0]
     assert link.interval == Interval(END - 17 * MINUTE, END)
 
 
@@ -167,7 +157,7 @@ def test_no_links_make_an_unexplained_window_a_tail() -> None:
 
 @pytest.mark.parametrize(("late", "gaps"), [(119, 0), (120, 0), (121, 1)])
 def test_the_tail_is_pending_for_two_hours(late: int, gaps: int) -> None:
-    (link,) = prove(of(evidence_of(row(2)[1])), known())[0]
+    (link,) = prove([evidence_of(row(2)[1])], known())[0]
     judgement = judge(CHAIN, [link], JudgeInput(WINDOW, END + late * MINUTE))
     assert len(judgement.gaps) == gaps
     assert all(gap == Gap(rules.GAP_TAIL, Interval(END, END + late * MINUTE)) for gap in judgement.gaps)
@@ -176,7 +166,7 @@ def test_the_tail_is_pending_for_two_hours(late: int, gaps: int) -> None:
 def test_the_future_is_no_gap() -> None:
     question = JudgeInput(Interval(START, START + 1000 * HOUR), END)
     assert question.counted == Interval(START, END)
-    (link,) = prove(of(evidence_of(row(2)[1])), known())[0]
+    (link,) = prove([evidence_of(row(2)[1])], known())[0]
     assert judge(CHAIN, [link], question).gaps == ()
     assert JudgeInput(Interval(END, END + HOUR), START).counted == Interval(END, END)
 
@@ -203,7 +193,7 @@ def test_hours_without_a_lost_digest_are_named_by_what_follows(
     digests: list[SignedDigest], earlier: bool, rule: str
 ) -> None:
     window = Interval(START, START + 2 * HOUR)
-    links, _ = prove(chained(*map(evidence_of, digests)), known())
+    links, _ = prove(map(evidence_of, digests), known())
     judgement = judge(CHAIN, links, JudgeInput(window, START + 99 * HOUR, earlier))
     assert judgement.gaps == (Gap(rule, window),)
     (finding,) = judgement.findings
@@ -211,7 +201,7 @@ def test_hours_without_a_lost_digest_are_named_by_what_follows(
 
 
 def test_hours_up_to_a_lost_digest_are_broken_and_the_rest_a_restart() -> None:
-    links, _ = prove(of(evidence_of(STARTING)), known())
+    links, _ = prove([evidence_of(STARTING)], known())
     lost = Link(Locator("b", "lost"), Interval(START, END), DigestState.MISSING)
     judgement = judge(CHAIN, [*links, lost], JudgeInput(Interval(START - HOUR, WINDOW.end), START + 3 * HOUR))
     assert judgement.gaps == (
@@ -275,7 +265,7 @@ def test_a_link_without_time_concerns_the_window_that_holds_its_instant() -> Non
 def test_keys_of_the_wrong_region_prove_nothing() -> None:
     digests = row(2)
     keys = known(public(signer(1)))
-    links, findings = prove(chained(*(evidence_of(digest, keys) for digest in digests)), keys)
+    links, findings = prove((evidence_of(digest, keys) for digest in digests), keys)
     assert {link.state for link in links} == {DigestState.UNREADABLE}
     assert rules_of(findings) == [rules.DIGEST_KEY_UNKNOWN] * 2
 
@@ -317,6 +307,6 @@ def test_what_a_time_of_delivery_tells_of_a_tail(modified: float | None, deliver
 
 @pytest.mark.parametrize(("doubtful", "gaps"), [(False, []), (True, [Gap(rules.GAP_TAIL, Interval(END, END + HOUR))])])
 def test_a_doubtful_tail_is_not_merely_pending(doubtful: bool, gaps: list[Gap]) -> None:
-    (link,) = prove(of(evidence_of(row(2)[1])), known())[0]
+    (link,) = prove([evidence_of(row(2)[1])], known())[0]
     question = JudgeInput(WINDOW, END + HOUR, doubtful=doubtful)
     assert list(judge(CHAIN, [link], question).gaps) == gaps
