@@ -1,7 +1,8 @@
 """Digest chains: proofs that run along them, and what their shape says about the window.
 
 A digest's content has two independent proofs: its own signature, and the hash that a proven successor holds of it. Proof
-therefore runs from the newest digest to the oldest (`Prover`); time runs the other way (`judge`). Pure.
+therefore runs from the newest digest to the oldest (`Prover`); time runs the other way (`judge`). Judgement happens once, on
+the whole chain: whether a digest is an orphan, or its predecessor missing, cannot be said at a seam. Pure.
 """
 
 from __future__ import annotations
@@ -59,17 +60,6 @@ class Link(msgspec.Struct, frozen=True):
     def concerns(self, window: Interval) -> bool:
         """Whether the digest overlaps the window, an empty interval counting as its instant."""
         return self.interval.overlaps(window) or (window.contains(self.interval.start) and not self.interval.seconds)
-
-
-def prove(evidence: Iterable[Evidence], keys: RegionKeys) -> tuple[tuple[Link, ...], tuple[Finding, ...]]:
-    """Prove the digests of one chain that are held in memory, in whatever order they come, each object once.
-
-    Returns their links in order of time, and the findings about each, newest first.
-    """
-    prover = Prover(keys)
-    held = {item.where: item for item in evidence}
-    steps = [prover.step(item) for item in sorted(held.values(), key=_order, reverse=True)]
-    return tuple(link for link, _ in reversed(steps)), tuple(item for _, found in steps for item in found)
 
 
 class Prover:
@@ -222,10 +212,6 @@ def judge_tail(newest_end: datetime, newest_modified: datetime | None, delivered
 def tail_is_cut(newest_end: datetime, newest_modified: datetime | None, delivered: datetime) -> bool:
     """Whether CloudTrail delivered a digest after the newest one that is in the bucket: see `judge_tail`."""
     return judge_tail(newest_end, newest_modified, delivered) is Tail.CUT
-
-
-def _order(evidence: Evidence) -> tuple[datetime, Locator]:
-    return evidence.interval.end, evidence.where
 
 
 def _contradicts(claim: Claim, evidence: Evidence) -> bool:

@@ -173,8 +173,8 @@ def to_read(
     """The digests of one chain to read next, given what became of those that were read; none when all is known.
 
     First those that could name a file; then, for each that is not proven, its successors one by one until a proven one has
-    been read (decoys between the two do not stop that); then, where nothing of the chain is proven, those nearest to the
-    question, until one is: only a proven digest shows that a trail writes here.
+    been read (decoys between the two do not stop that); then, in each folder where nothing of the chain is proven, those
+    nearest to the question, until one is: only a proven digest shows that a trail writes into its folder.
     """
     ordered = sorted(listed)
     wanted = {item.where: item for item in ordered if asked.wants(kind, item.end)}
@@ -191,10 +191,16 @@ def to_read(
             successor = item if state is None else None
     if witnesses:
         return tuple(witnesses.values())
-    if kind is Kind.BACKFILL or any(states.get(item.where) is DigestState.PROVEN for item in ordered):
+    if kind is Kind.BACKFILL:
         return ()
-    left = [item for item in ordered if item.where not in states and touches(asked.context, _instant(item.end))]
-    return (min(left, key=lambda item: (_distance(asked, item.end), item)),) if left else ()
+    shown = {folder_of(*item.where) for item in ordered if states.get(item.where) is DigestState.PROVEN}
+    nearest: dict[object, ListedDigest] = {}
+    for item in ordered:
+        place = folder_of(*item.where)
+        if place in shown or item.where in states or not touches(asked.context, _instant(item.end)):
+            continue
+        nearest[place] = min(nearest.get(place, item), item, key=lambda one: (_distance(asked, one.end), one))
+    return tuple(nearest.values())
 
 
 def is_copy(digests: Iterable[ListedDigest]) -> bool:
@@ -264,34 +270,26 @@ class Knowledge(msgspec.Struct, frozen=True):
     claimed: frozenset[Locator] = frozenset()
 
 
-def writers(
-    links: Mapping[ChainId, Sequence[Link]], *, home: Mapping[ChainId, Sequence[Folder]] | None = None
-) -> tuple[Writer, ...]:
+def writers(links: Mapping[ChainId, Sequence[Link]]) -> tuple[Writer, ...]:
     """The trails that proven digests show to write here, from the links of every chain of an account-region.
 
     A standard chain and its backfill chain are one trail. Only a proven digest shows a trail: whatever lies under the digest
-    names of an invented one pardons nothing. `home` adds folders to a chain's own.
+    names of an invented one pardons nothing.
     """
     trails: dict[tuple[str, str, str | None], dict[Kind, Sequence[Link]]] = {}
     for chain, held in links.items():
         trails.setdefault((chain.trail, chain.home_region, chain.organization_id), {})[chain.kind] = held
     out = []
-    for (trail, region, organization), kinds in sorted(trails.items(), key=lambda item: str(item[0])):
+    for _, kinds in sorted(trails.items(), key=lambda item: str(item[0])):
         standard, backfill = kinds.get(Kind.STANDARD, ()), kinds.get(Kind.BACKFILL, ())
         proven = [link for link in (*standard, *backfill) if link.state is DigestState.PROVEN]
         if not proven:
             continue
         folders = dict.fromkeys(place[0] for link in proven if (place := folder_of(*link.where)))
-        more = [
-            folder
-            for chain, added in (home or {}).items()
-            if (chain.trail, chain.home_region, chain.organization_id) == (trail, region, organization)
-            for folder in added
-        ]
         hours = union(link.covers for link in standard if link.state is DigestState.PROVEN)
         out.append(
             Writer(
-                tuple(dict.fromkeys([*folders, *more])),
+                tuple(folders),
                 hours,
                 difference(_lost(standard), hours),
                 _lost(backfill) if any(link.state is DigestState.PROVEN for link in backfill) else (),

@@ -64,13 +64,14 @@ def _ranges(region: AccountRegion, place: Place, held: Sequence[ProvenDigest], w
 
 
 def listed_ranges(place: Place, window: Interval, *, exact: bool) -> list[tuple[str, str]]:
-    """Return the key ranges to list for a window: its days or, if `exact`, its minutes and what lies beside log names."""
+    """Return the key ranges to list for a window: its days or, if `exact`, its minutes and what sorts beside all minutes."""
     start, end = window.start - NAME_SLACK, window.end + NAME_SLACK
     first, last = (f"{place.path}{day_path(moment)}" for moment in (start, end))
     if not exact:
         return [(f"{first}/", f"{last}0")]
     low, high = (log_bound(place.folder, place.kind, moment) for moment in (start, end))
-    return [(f"{first}/", low[: -len("T0000")]), (low, high), (high[: -len("T0000")] + "U", f"{last}0")]
+    midnight, beyond = f"{low[:-4]}0000", f"{high[:-4]}24"  # of the days' first minute, and behind their last
+    return [(f"{first}/", midnight), (low, high), (beyond, f"{last}0")]
 
 
 def _bounds(place: Place, held: Sequence[ProvenDigest]) -> list[str]:

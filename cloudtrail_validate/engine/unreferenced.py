@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.chain import DigestState, Link, prove
+from cloudtrail_validate.core.chain import DigestState, Link, Prover
 from cloudtrail_validate.core.coverage import Span, union
 from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import AbsentError, StoreError
@@ -167,9 +167,12 @@ class Inquiry:
 
     def _prove(self, chain: ChainId) -> None:
         """Carry proof along what was read of a chain, from the newest to the oldest."""
-        links, findings = prove(self._evidence[chain].values(), self._keys)
-        self._links[chain] = links
-        self._unread += [finding for finding in findings if finding.cause in PASSING and finding not in self._unread]
+        prover = Prover(self._keys)
+        newest_first = sorted(self._evidence[chain].values(), key=_order, reverse=True)
+        steps = [prover.step(evidence) for evidence in newest_first]
+        self._links[chain] = tuple(link for link, _ in reversed(steps))
+        told = (finding for _, findings in steps for finding in findings if finding.cause in PASSING)
+        self._unread += [finding for finding in told if finding not in self._unread]
 
     def _states(self, chain: ChainId) -> dict[Locator, DigestState]:
         held = (*self._around.links.get(chain, ()), *self._links.get(chain, ()))
@@ -196,12 +199,15 @@ class Inquiry:
         }
         unread = [finding.interval for finding in self._unread if finding.interval]
         unread += [asked.days] if self._failures and asked.days else []
-        home = dict.fromkeys(links, around.folders)
-        return Knowledge((*writers(links, home=home), *around.writers), now, union((*around.unread, *unread)), claimed)
+        return Knowledge((*writers(links), *around.writers), now, union((*around.unread, *unread)), claimed)
 
     def _in_store(self, where: Locator) -> Locator:
         """Where an object lies for this store: in a local copy one folder stands for every bucket."""
         return Locator("", where.key) if self._bucketless else where
+
+
+def _order(evidence: Evidence) -> tuple[datetime, Locator]:
+    return evidence.interval.end, evidence.where
 
 
 _NEVER: Final = Interval(EPOCH, EPOCH)

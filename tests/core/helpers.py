@@ -12,6 +12,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec.structs import replace
 
+from cloudtrail_validate.core.chain import Link, Prover
 from cloudtrail_validate.core.digest import Evidence, Fetched, LogReference, inflater, observe
 from cloudtrail_validate.core.layout import Folder, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator
@@ -120,6 +121,14 @@ def look(fetched: Fetched, keys: RegionKeys | None = None) -> tuple[Evidence, tu
 
 def evidence_of(digest: SignedDigest, keys: RegionKeys | None = None) -> Evidence:
     return look(fetch(digest), keys)[0]
+
+
+def prove(evidence: Iterable[Evidence], keys: RegionKeys) -> tuple[tuple[Link, ...], tuple[Finding, ...]]:
+    """Links in order of time, with the findings about each digest: proof carried from the newest to the oldest."""
+    ordered = sorted(evidence, key=lambda item: (item.interval.end, item.where))
+    prover = Prover(keys)
+    steps = [prover.step(item) for item in reversed(ordered)]
+    return tuple(link for link, _ in reversed(steps)), tuple(item for _, found in steps for item in found)
 
 
 def rules_of(findings: Iterable[Finding]) -> list[str]:

@@ -16,10 +16,9 @@ from cloudtrail_validate.core.chain import (
     absent,
     judge,
     judge_tail,
-    prove,
     tail_is_cut,
 )
-from cloudtrail_validate.core.digest import Evidence, SignatureStatus
+from cloudtrail_validate.core.digest import SignatureStatus
 from cloudtrail_validate.core.model import HOUR, Counts, Gap, Interval, Kind, Locator, Status
 from cloudtrail_validate.simulate.digests import SignedDigest
 
@@ -33,6 +32,7 @@ from .helpers import (
     look,
     make,
     packed,
+    prove,
     public,
     rules_of,
     signer,
@@ -52,17 +52,13 @@ def row(length: int) -> list[SignedDigest]:
     return out
 
 
-def chained(*evidence: Evidence) -> tuple[Evidence, ...]:
-    return evidence
-
-
 # -- proof by successors ----------------------------------------------------------------------------------------------
 
 
 def test_proof_runs_along_the_chain_through_digests_without_signatures() -> None:
     digests = row(6)
     copied = [look(fetch(digest, metadata=None))[0] for digest in digests[:-1]]
-    links, findings = prove(chained(*copied, evidence_of(digests[-1])), known())
+    links, findings = prove((*copied, evidence_of(digests[-1])), known())
     assert {item.own for item in copied} == {SignatureStatus.ABSENT}
     assert [link.state for link in links] == [DigestState.PROVEN] * 6
     assert findings == ()
@@ -71,7 +67,7 @@ def test_proof_runs_along_the_chain_through_digests_without_signatures() -> None
 def test_a_successors_copy_of_the_signature_proves_what_its_own_content_does_not() -> None:
     """The newest has no signature and no successor, yet the signature that it quotes is CloudTrail's own."""
     older, newest = (look(fetch(digest, metadata=None))[0] for digest in row(2))
-    links, findings = prove(chained(older, newest), known())
+    links, findings = prove((older, newest), known())
     assert [link.state for link in links] == [DigestState.PROVEN, DigestState.UNREADABLE]
     assert [(item.rule, item.status, item.where) for item in findings] == [
         (rules.DIGEST_SIGNATURE_MISSING, Status.UNVERIFIABLE, newest.where)
@@ -84,7 +80,7 @@ def test_a_hash_in_a_digest_that_is_not_proven_proves_nothing() -> None:
     forged = look(fetch(second, body=packed(edited(second, awsAccountId="444455556666"))))[0]
     body = packed(edited(third, previousDigestHashValue=forged.sha256))
     last = look(fetch(third, body=body))[0]
-    links, findings = prove(chained(evidence_of(first), forged, last), known())
+    links, findings = prove((evidence_of(first), forged, last), known())
     assert [link.state for link in links] == [DigestState.PROVEN, DigestState.UNPROVEN, DigestState.UNPROVEN]
     assert sorted(rules_of(findings)) == [rules.DIGEST_SIGNATURE_INVALID] * 2
 
@@ -92,14 +88,14 @@ def test_a_hash_in_a_digest_that_is_not_proven_proves_nothing() -> None:
 def test_an_unusable_digest_is_proven_by_nothing() -> None:
     first, second = row(2)
     cut = look(fetch(first, body=packed(first.content)[:-4]))[0]
-    links, _ = prove(chained(cut, evidence_of(second)), known())
+    links, _ = prove((cut, evidence_of(second)), known())
     assert [link.state for link in links] == [DigestState.UNPROVEN, DigestState.PROVEN]
 
 
 def test_a_digest_with_an_unknown_key_is_proven_by_its_successor_and_still_found() -> None:
     first = make(START, key=signer(1))
     second = make(END, previous=first)
-    links, (finding,) = prove(chained(evidence_of(first), evidence_of(second)), known())
+    links, (finding,) = prove((evidence_of(first), evidence_of(second)), known())
     assert [link.state for link in links] == [DigestState.PROVEN, DigestState.PROVEN]
     assert (finding.rule, links[0].status) == (rules.DIGEST_KEY_UNKNOWN, Status.UNVERIFIABLE)
 
@@ -107,7 +103,7 @@ def test_a_digest_with_an_unknown_key_is_proven_by_its_successor_and_still_found
 def test_a_broken_link_tells_what_the_successor_knew() -> None:
     first, second = row(2)
     other = look(fetch(first, body=packed(edited(first, awsAccountId="444455556666")), metadata=None))[0]
-    _, (finding,) = prove(chained(other, evidence_of(second)), known())
+    _, (finding,) = prove((other, evidence_of(second)), known())
     assert (finding.rule, finding.where) == (rules.DIGEST_LINK_BROKEN, where(first))
     assert (finding.expected, finding.actual) == (second.record["previousDigestHashValue"], other.sha256)
 
@@ -115,7 +111,7 @@ def test_a_broken_link_tells_what_the_successor_knew() -> None:
 def test_a_broken_link_of_signatures_alone() -> None:
     first, second = row(2)
     other = replace(evidence_of(first), signature="00" * 256)
-    _, (finding,) = prove(chained(other, evidence_of(second)), known())
+    _, (finding,) = prove((other, evidence_of(second)), known())
     assert (finding.rule, finding.expected, finding.actual) == (
         rules.DIGEST_LINK_BROKEN,
         first.signature,
@@ -126,7 +122,7 @@ def test_a_broken_link_of_signatures_alone() -> None:
 def test_hex_in_upper_case_breaks_no_link() -> None:
     first, second = row(2)
     shouting = look(fetch(first, metadata=first.metadata | {"signature": first.signature.upper()}))[0]
-    assert prove(chained(shouting, evidence_of(second)), known())[1] == ()
+    assert prove((shouting, evidence_of(second)), known())[1] == ()
 
 
 @pytest.mark.parametrize("year", ["1990", "2999"])
@@ -135,7 +131,7 @@ def test_an_edit_of_the_times_leaves_its_finding_in_the_window(year: str) -> Non
     digests = row(4)
     times = {"digestStartTime": f"{year}-01-01T00:00:00Z", "digestEndTime": f"{year}-01-01T01:00:00Z"}
     moved = look(fetch(digests[2], body=packed(edited(digests[2], **times))))[0]
-    links, found = prove(chained(*map(evidence_of, (digests[0], digests[1], digests[3])), moved), known())
+    links, found = prove((*map(evidence_of, (digests[0], digests[1], digests[3])), moved), known())
     assert rules_of(found) == [rules.DIGEST_SIGNATURE_INVALID]
     assert [link.concerns(Interval(END, END + HOUR)) for link in links] == [False, False, True, False]
     judgement = judge(CHAIN, links, JudgeInput(Interval(START, START + 3 * HOUR), START + 3 * HOUR))
@@ -197,7 +193,7 @@ def test_hours_without_a_lost_digest_are_named_by_what_follows(
     digests: list[SignedDigest], earlier: bool, rule: str
 ) -> None:
     window = Interval(START, START + 2 * HOUR)
-    links, _ = prove(chained(*map(evidence_of, digests)), known())
+    links, _ = prove(map(evidence_of, digests), known())
     judgement = judge(CHAIN, links, JudgeInput(window, START + 99 * HOUR, earlier))
     assert judgement.gaps == (Gap(rule, window),)
     (finding,) = judgement.findings
@@ -269,7 +265,7 @@ def test_a_link_without_time_concerns_the_window_that_holds_its_instant() -> Non
 def test_keys_of_the_wrong_region_prove_nothing() -> None:
     digests = row(2)
     keys = known(public(signer(1)))
-    links, findings = prove(chained(*(evidence_of(digest, keys) for digest in digests)), keys)
+    links, findings = prove((evidence_of(digest, keys) for digest in digests), keys)
     assert {link.state for link in links} == {DigestState.UNREADABLE}
     assert rules_of(findings) == [rules.DIGEST_KEY_UNKNOWN] * 2
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cloudtrail_validate.core import layout
-from cloudtrail_validate.core.coverage import place
+from cloudtrail_validate.core.coverage import covers
 from cloudtrail_validate.core.layout import (
     DIGEST_KIND,
     LOG_KIND,
@@ -21,13 +21,15 @@ from cloudtrail_validate.core.layout import (
     day_path,
     folder_day,
     folder_of,
+    is_log_key,
     log_bound,
     log_minute,
     next_digest_key,
     parse_digest_key,
     parse_trail_arn,
 )
-from cloudtrail_validate.core.model import HOUR, ChainId, Interval, Kind
+from cloudtrail_validate.core.model import HOUR, ChainId, Interval, Kind, Locator
+from cloudtrail_validate.core.unreferenced import unreferenced
 from cloudtrail_validate.simulate import TrailSpec, naming
 from cloudtrail_validate.simulate.spec import AccountRegion
 
@@ -80,8 +82,10 @@ def test_a_real_log_key(date: str, time: str, key: str) -> None:
     assert found[1] == LOG_KIND
     minute = log_minute(key)
     assert minute is not None
-    assert place(minute, datetime.fromisoformat(f"{date}T{time}Z"), None).moments != (minute,)
-    assert len(place(minute, datetime.fromisoformat(f"{date}T{time}Z"), None).moments) == 1
+    assert is_log_key(key)
+    written = unreferenced(Locator("b", key), datetime.fromisoformat(f"{date}T{time}Z"))
+    assert not written.late
+    assert all(covers(written.spans, Interval(moment, moment)) for moment in (minute, written.modified) if moment)
     assert folder_day(key) == Interval(datetime(2026, 3, 7, tzinfo=UTC), datetime(2026, 3, 8, tzinfo=UTC))
     assert parse_digest_key(found[0], key) is None
 

@@ -219,6 +219,13 @@ def test_of_a_trail_that_has_no_digest_of_the_hour_the_nearest_are_read_until_on
     assert read_all(asked, listed(*(20 + 24 * day for day in (-36, -34, 3, 36))), []) == [20 + 24 * 3, 20 - 24 * 34]
 
 
+def test_a_trail_is_shown_in_each_of_its_folders() -> None:
+    """It moved: only a proven digest in the old folder shows that it ever wrote there."""
+    there = [ListedDigest(at(hour), link(hour, base="old/AWSLogs/").where) for hour in (1, 2, 3)]
+    here = [ListedDigest(at(hour), link(hour).where) for hour in range(10, 30)]
+    assert read_all(question([file(20.5, 20.5)]), [*there, *here], [2, *range(10, 30)]) == [21, 3, 2]
+
+
 def test_a_backfill_chain_is_not_asked_whether_it_is_there() -> None:
     assert read_all(question([file(20.5, 20.5)]), listed(1, 2, 3), [1, 2, 3], Kind.BACKFILL) == []
 

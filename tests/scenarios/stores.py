@@ -107,8 +107,8 @@ def _control_plane(world: World, aws: AwsServer, says: Aws | None) -> None:
     """Trails as CreateTrail makes them, and what GetTrailStatus tells of the main one."""
     if says is None:
         return
-    client = aws.client("cloudtrail", world.spec.home)
     for trail in says.trails:
+        client = aws.client("cloudtrail", trail.home_region or world.spec.home)
         client.create_trail(
             Name=trail.name,
             S3BucketName=trail.bucket,
@@ -139,6 +139,7 @@ def ask(world: World, place: Place, key_file: Path) -> Report:
         public_keys=key_file if world.vector.keys.source == "file" else None,
         regions=asked.regions,
         accounts=asked.accounts,
+        expect=asked.expect,
         tolerate=asked.tolerate,
         concurrency=_REQUESTS,
     )

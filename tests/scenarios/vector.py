@@ -180,13 +180,17 @@ class Keys(Part, frozen=True):
 
 
 class CloudTrail(Part, frozen=True):
-    """A trail as the control plane describes it. It belongs to the account 123456789012, as moto has no other."""
+    """A trail as the control plane describes it. It belongs to the account 123456789012, as moto has no other.
+
+    `home_region` defaults to the main trail's.
+    """
 
     name: str
     bucket: str = BUCKET
     prefix: str = ""
     validation: bool = True
     multi_region: bool = False
+    home_region: str | None = None
 
 
 class Aws(Part, frozen=True):
@@ -211,6 +215,7 @@ class Run(Part, frozen=True):
     prefix: str | None = None
     regions: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
+    expect: tuple[str, ...] = ()
     tolerate: frozenset[str] = frozenset()
 
 
