@@ -71,6 +71,16 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("of two regions", "ctvalidate keys export --last 30d --region us-east-1 --region eu-west-1 -o keys.json"),
         ("with a profile, to standard output", "ctvalidate keys export --last 30d --profile audit > keys.json"),
     ),
+    "plan": (
+        ("a month in 8 parts", f"ctvalidate plan --shards 8 --trail-arn {_TRAIL} --last 30d > plan.jsonl"),
+        ("of a bucket", "ctvalidate plan --shards 4 --s3-bucket DOC-EXAMPLE-BUCKET --last 7d > plan.jsonl"),
+        ("of two accounts", "ctvalidate plan --shards 2 --source copy --account-id 111122223333 --last 7d > plan.jsonl"),
+    ),
+    "merge": (
+        ("the parts of a run", "ctvalidate merge part-1 part-2 part-3"),
+        ("out of S3, into two reports", "ctvalidate merge s3://DOC-EXAMPLE-BUCKET/part-1 part-2 -o run.json -o run.html"),
+        ("only verdict and findings", "ctvalidate merge part-1 part-2 -q"),
+    ),
     "schema": (
         ("to read", "ctvalidate schema"),
         ("to keep", "ctvalidate schema > report.schema.json"),

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloudtrail_validate.cli.reports import read_report
+from cloudtrail_validate.cli.reports import read_doctor, read_report
 from cloudtrail_validate.cli.writing import check_outputs, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
+from cloudtrail_validate.report import formats
 from cloudtrail_validate.request import parse_time
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--rule", "rules", multiple=True, metavar="RULE", help="Only findings of this rule (repeatable).")
 @click.option("--account", "accounts", multiple=True, metavar="ID", help="Only this account (repeatable).")
 @click.option("--region", "regions", multiple=True, metavar="REGION", help="Only this region (repeatable).")
+@click.option("--doctor", metavar="FILE", help="Show what `ctvalidate doctor --format json` found beside it, in HTML.")
 @click.option("--since", metavar="TIME", help="Only what happened after that, ISO 8601; UTC unless it has an offset.")
 def command(
     *,
@@ -35,6 +37,7 @@ def command(
     outputs: tuple[Path, ...],
     show: int | None,
     quiet: bool,
+    doctor: str | None,
     **narrowing: Any,
 ) -> int:
     """Show what a run found without running it again.
@@ -50,11 +53,14 @@ def command(
         narrowing["since"] = parse_time(since, "--since") if since is not None else None
     except RequestError as error:
         raise click.UsageError(str(error)) from error
+    if doctor is not None and format_ != "html" and not any(formats.by_ending(path.name) == "html" for path in outputs):
+        raise click.UsageError("--doctor: expected --format html or an --output that ends in .html with it")
     kept = [read_report(name) for name in reports]
+    beside = read_doctor(doctor) if doctor is not None else None
     report = _made_of(kept, narrowing)
-    written = write_files(report, outputs)
+    written = write_files(report, outputs, beside)
     name = reports[0] if len(reports) == 1 and reports[0] != "-" else None
-    told = print_report(report, format_, show=show, quiet=quiet, kept=name)
+    told = print_report(report, format_, show=show, quiet=quiet, kept=name, beside=beside)
     code = report.exit_code
     return code if (told and written) or code != ExitCode.VALID else int(ExitCode.UNPROVEN)
 

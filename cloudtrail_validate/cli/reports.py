@@ -11,6 +11,7 @@ import click
 from cloudtrail_validate.core.text import printable
 
 if TYPE_CHECKING:
+    from cloudtrail_validate.report.examination import Examination
     from cloudtrail_validate.report.kept import Kept
 
 MOST_BYTES: Final = 512 * 1024 * 1024  # 20,000 findings of each status with their events are about 200 MB
@@ -22,6 +23,26 @@ def read_report(name: str) -> Kept:
     from cloudtrail_validate.report.build import this_tool
     from cloudtrail_validate.report.kept import KeptError, read
 
+    data = _bytes_of(name)
+    try:
+        return read(data, this_tool().version)
+    except KeptError as error:
+        raise click.UsageError(f"{_shown(name)}: {error}") from error
+
+
+def read_doctor(name: str) -> Examination:
+    """Read what doctor found, `-` from standard input. Raises `click.UsageError`."""
+    from cloudtrail_validate.report.examination import ExaminationError, read_examination
+
+    data = _bytes_of(name)
+    try:
+        return read_examination(data)
+    except ExaminationError as error:
+        raise click.UsageError(f"--doctor: {_shown(name)}: {error}") from error
+
+
+def _bytes_of(name: str) -> bytes:
+    """A whole file, if it is not longer than a report can be."""
     try:
         if name == STDIN:
             data = sys.stdin.buffer.read(MOST_BYTES + 1)
@@ -32,10 +53,7 @@ def read_report(name: str) -> Kept:
         raise click.UsageError(f"{_shown(name)}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > MOST_BYTES:
         raise click.UsageError(f"{_shown(name)}: expected a report of at most {MOST_BYTES >> 20} MiB")
-    try:
-        return read(data, this_tool().version)
-    except KeptError as error:
-        raise click.UsageError(f"{_shown(name)}: {error}") from error
+    return data
 
 
 def _shown(name: str) -> str:

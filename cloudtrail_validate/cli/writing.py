@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cloudtrail_validate.report import Report, Tally
+    from cloudtrail_validate.report.examination import Examination
 
     _IntType = click.ParamType[int]
 else:
@@ -93,19 +94,28 @@ def check_outputs(format_: str, outputs: Iterable[Path]) -> None:
         check_writable("--output", path)
 
 
-def write_files(report: Report, outputs: Iterable[Path]) -> bool:
-    """Write the report's files, each whole or not at all. False where one could not be written; a line says which."""
+def write_files(report: Report, outputs: Iterable[Path], beside: Examination | None = None) -> bool:
+    """Write the report's files, each whole or not at all. False where one could not be written; a line says which.
+
+    `beside` is what doctor found, for the format that shows it.
+    """
     whole = True
     for path in outputs:
         name = formats.by_ending(path.name)
         if name is None:
             continue
         try:
-            _write(path, formats.documents(name, report))
+            _write(path, [_html(report, beside)] if beside and name == "html" else formats.documents(name, report))
         except OSError as error:
             click.echo(f"ctvalidate: --output: cannot write {path}: {error.strerror}", err=True)
             whole = False
     return whole
+
+
+def _html(report: Report, beside: Examination | None) -> str:
+    from cloudtrail_validate.report.html import render
+
+    return render(report, beside)
 
 
 def _write(path: Path, documents: list[str]) -> None:
@@ -148,11 +158,13 @@ def print_report(
     show: int | None = formats.FEW,
     quiet: bool = False,
     kept: str | None = None,
+    beside: Examination | None = None,
 ) -> bool:
     """Write the report on standard output. False where there was no room for it: nobody has been told of a success."""
     try:
         if format_ != formats.TABLE:
-            sys.stdout.buffer.write(formats.renderer(format_)(report).encode())
+            document = _html(report, beside) if format_ == "html" else formats.renderer(format_)(report)
+            sys.stdout.buffer.write(document.encode())
             sys.stdout.buffer.flush()
         else:
             _table(report, tally=tally, show=show, quiet=quiet, kept=kept)

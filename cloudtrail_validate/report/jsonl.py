@@ -33,12 +33,12 @@ def header_line(tool: Tool, started: datetime, request: RequestEcho) -> str:
 
 def finding_line(finding: FindingRecord) -> str:
     """One finding's line."""
-    return _line("finding", _fields(finding))
+    return _line("finding", msgspec.structs.asdict(finding))
 
 
 def chain_line(chain: ChainRecord) -> str:
     """One chain's line."""
-    return _line("chain", _fields(chain))
+    return _line("chain", msgspec.structs.asdict(chain))
 
 
 def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
@@ -46,7 +46,7 @@ def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
 
     Incidents point at findings by their place in the report, which a stream does not keep: there they are left out.
     """
-    told = _fields(report)
+    told = msgspec.structs.asdict(report)
     for name in ("schema", "tool", "request", "chains", "findings"):
         del told[name]
     if truncated is not None:
@@ -55,10 +55,7 @@ def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
     return "".join(map(chain_line, report.chains)) + _line("summary", told)
 
 
-def _fields(record: msgspec.Struct) -> dict[str, Any]:
-    """The fields of a record that are there."""
-    return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not msgspec.UNSET}
-
-
 def _line(kind: str, fields: dict[str, Any]) -> str:
-    return to_json({"type": kind} | fields) + "\n"
+    """One line; optional fields that are not there are left out."""
+    told = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+    return to_json({"type": kind} | told) + "\n"

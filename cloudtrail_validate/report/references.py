@@ -15,10 +15,11 @@ from urllib.parse import quote
 import msgspec
 
 from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.coverage import seconds, subtract, union
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat, utc
 from cloudtrail_validate.core.rules import RULES
-from cloudtrail_validate.core.text import plural, printable
+from cloudtrail_validate.core.text import duration, plural, printable
 from cloudtrail_validate.core.versions import Changes, Event, Versions
 from cloudtrail_validate.report import Derived, EventRecord, FindingRecord, Report, Summary, Verdict
 from cloudtrail_validate.report.due import due
@@ -106,6 +107,28 @@ def narrowed(report: Report) -> bool:
     """Whether findings were left out of a kept report on purpose."""
     derived = report.derived
     return isinstance(derived, Derived) and bool(derived.rules or derived.accounts or derived.regions or derived.since)
+
+
+def derivation(report: Report) -> list[tuple[str, str]]:
+    """What a report was made of, and what was left out of it, as names and values; empty where a run wrote it."""
+    derived = report.derived
+    if not isinstance(derived, Derived):
+        return []
+    told = []
+    if len(derived.reports) > 1:
+        runs = sorted(source.run.finished for source in derived.reports)
+        asked = union(Interval(source.request.start, source.request.end) for source in derived.reports)
+        hole = seconds(subtract(Interval(report.request.start, report.request.end), asked))
+        between = f"; {duration(hole)} between their windows were looked at by none" if hole else ""
+        made = f"{len(runs):,} reports, finished {isoformat(runs[0])} to {isoformat(runs[-1])}"
+        told.append(("Merged", f"{made}; objects are counted by each{between}"))
+    named = (("rule", derived.rules), ("account", derived.accounts), ("region", derived.regions))
+    shown = [f"{name} {' or '.join(values)}" for name, values in named if values]
+    shown += [f"since {isoformat(derived.since)}"] if isinstance(derived.since, datetime) else []
+    if shown:
+        left = plural(derived.findings_left_out, "finding")
+        told.append(("Shown", f"{', '.join(shown)}; {left} left out; the verdict is that of the whole report"))
+    return told
 
 
 def all_proven(report: Report) -> str:

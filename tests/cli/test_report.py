@@ -137,6 +137,21 @@ def test_where_no_room_is_left_nobody_is_told_of_a_success(tmp_path: Path, capsy
     assert call(capsys, "report", quiet, "-o", str(folder)).code == 2
 
 
+def test_doctor_stands_beside_it_in_html_alone(
+    telling: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = tmp_path / "doctor.json"
+    found.write_text(json.dumps(samples.examination()), encoding="utf-8")
+    out = tmp_path / "page.html"
+    assert call(capsys, "report", telling, "--doctor", str(found), "-o", str(out)).code == 1
+    assert "Would tampering be noticed" in out.read_text(encoding="utf-8")
+    assert "Would tampering" in call(capsys, "report", telling, "--doctor", str(found), "--format", "html").out
+    alone = call(capsys, "report", telling, "--doctor", str(found))
+    assert (alone.code, "expected --format html" in alone.line) == (2, True)
+    bad = call(capsys, "report", telling, "--doctor", telling, "--format", "html")
+    assert (bad.code, "expected what ctvalidate doctor --format json writes" in bad.line) == (2, True)
+
+
 # --- comparing
 
 

@@ -297,6 +297,28 @@ def huge(accounts: int = 20, regions: int = 10, days: int = 90, findings: int = 
     return report(chains, found, hours=window)
 
 
+def examination() -> dict[str, Any]:
+    """What `ctvalidate doctor --format json` writes, as much as a report shows of it, and a field more."""
+    checks = [
+        ("trail-logging", "ok", "The trail is logging", "IsLogging is true", ()),
+        ("bucket-versioning", "bad", "The bucket keeps versions", "Status is <b>Suspended</b>", ("aws s3api x",)),
+        ("trail-scp", "unknown", "Nobody may stop the trail", "access denied", ()),
+        ("trail-second-copy", "weak", "There is a second copy", HOSTILE_KEYS[0], ("# ask", "aws cloudtrail y")),
+    ]
+    fields = ("check", "status", "title", "evidence", "remedy")
+    return {
+        "schema": "ctvalidate.doctor/1",
+        "verdict": "bad",
+        "exit_code": 1,
+        "run": {"started": "2026-01-02T00:00:00Z", "finished": "2026-01-02T00:00:09Z", "caller_arn": None},
+        "trail_arn": TRAIL_ARN,
+        "bucket": BUCKET,
+        "results": [
+            {**dict(zip(fields, check, strict=True)), "why": "It matters.", "axes": ["undo"]} for check in checks
+        ],
+    }
+
+
 def verdicts() -> dict[Verdict, Report]:
     """One report for each verdict."""
     unproven = report([chain(gaps=[("gap-broken", 3, 5)])], [finding(rules.GAP_BROKEN, hours=(3, 5))])

@@ -3,7 +3,7 @@
 The file asks nothing of anybody: style, script and data are inside, and its own policy lets the browser load nothing
 else and run nothing but that one script (by its hash). What a bucket wrote is made `printable`, then escaped: with
 entities in the page, with JSON escapes in the data. The script builds the page from text nodes only, never from markup.
-What decides is in the page without the script: verdict, scope, numbers, rules that fired, keys.
+What decides is in the page without the script: verdict, summary, charts, incidents, the first findings, keys.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
+from cloudtrail_validate.report.examination import Examination
 from cloudtrail_validate.report.html.heat import heat
 from cloudtrail_validate.report.html.static import body, headline
-from cloudtrail_validate.report.references import explanations
+from cloudtrail_validate.report.references import explanations, hours
 
 MOST_FINDINGS: Final = 20_000  # in the document, worst first: about 15 MB; the other formats hold them all
 _STATUSES: Final = tuple(Status)
 
 
-def render(report: Report) -> str:
-    """One self-contained HTML document."""
+def render(report: Report, examination: Examination | None = None) -> str:
+    """One self-contained HTML document; `examination` is what doctor found, to be shown beside it."""
     style, script = _asset("page.css"), _asset("findings.js") + _asset("heat.js")
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
@@ -40,7 +41,7 @@ def render(report: Report) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
         f"<title>{headline(report)}</title>\n<style>{style}</style>\n</head>\n"
-        f"<body>\n{body(report, MOST_FINDINGS)}"
+        f"<body>\n{body(report, MOST_FINDINGS, examination)}"
         f'<script type="application/json" id="data">{embedded(_data(report))}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
@@ -97,7 +98,7 @@ def _finding(finding: FindingRecord, rule: int, spot: tuple[int, int, int]) -> l
     """One finding, by position: `findings.js` names them."""
     where = f"s3://{finding.bucket}/{finding.key}" if finding.bucket and finding.key is not None else finding.key
     texts = (finding.account, finding.region, finding.trail, where, finding.cause, finding.expected, finding.actual)
-    times = (finding.start, finding.end)
+    times = hours(finding) or (None, None)
     return [
         rule,
         _STATUSES.index(finding.status),

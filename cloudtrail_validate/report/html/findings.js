@@ -75,6 +75,8 @@ function place(finding) {
     parts.push(finding.end !== null && finding.end > finding.start
       ? `${span(finding.start, finding.end)} UTC (${length(finding.end - finding.start)})`
       : `${stamp(finding.start)} UTC`);
+  } else {
+    parts.push("hours not known");
   }
   return parts;
 }

@@ -147,8 +147,9 @@ function chainRow(chain) {
     `${number(valid)} valid`, altered && `${number(altered)} altered`, missing && `${number(missing)} missing`,
     extra && `${number(extra)} extra`, unverifiable && `${number(unverifiable)} unverifiable`,
   ].filter((part) => part).join(", ");
-  return make("tr", {}, make("th", { scope: "row" }, chain.trail, chain.kind === "backfill" ? " (backfill)" : ""),
-    make("td", {}, told(chain.digests)), make("td", {}, told(chain.logs)));
+  const name = `${chain.trail}${chain.kind === "backfill" ? " (backfill)" : ""}`;
+  return make("tr", {}, make("th", { scope: "row", "data-name": "Trail" }, name),
+    make("td", { "data-name": "Digests" }, told(chain.digests)), make("td", { "data-name": "Logs" }, told(chain.logs)));
 }
 
 function select(index, first = 0, last = heat.columns - 1) {
@@ -166,10 +167,10 @@ function select(index, first = 0, last = heat.columns - 1) {
   detail.replaceChildren(make("div", {},
     make("h3", {}, `${row.account} ${row.region}, ${span(start, end)} UTC`),
     row.chains.length
-      ? make("div", { class: "scroll" }, make("table", {},
+      ? make("table", { class: "folds" },
         make("thead", {}, make("tr", {}, ...["Trail", "Digests, whole window", "Logs, whole window"].map((name) =>
           make("th", { scope: "col" }, name)))),
-        make("tbody", {}, ...row.chains.map(chainRow))))
+        make("tbody", {}, ...row.chains.map(chainRow)))
       : make("p", {}, "No digest chain at all."),
     gaps.length
       ? make("ul", {}, ...gaps.slice(0, 50).map(([, rule, from, to, logs]) => make("li", {}, make("code", {}, rule),

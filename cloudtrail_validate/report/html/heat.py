@@ -15,6 +15,7 @@ from typing import Any, Final
 from cloudtrail_validate.core.model import HOUR, Interval, Kind, Status
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import ChainRecord, FindingRecord, Report
+from cloudtrail_validate.report.due import chain_due
 from cloudtrail_validate.report.references import CHANGE, OPEN, account_of, hours, region_of
 
 MOST_COLUMNS: Final = 96  # four days of hours, three months of days: a cell of a 1280 px page is still 8 px wide
@@ -94,10 +95,18 @@ class Row:
         return letters, proven
 
 
+def _portion(row: Row, proven: int, axis: Axis, report: Report) -> int:
+    """How much of what is due there is proven, in tenths of a percent, rounded down: 1,000 is said of nothing less."""
+    standard = [chain for chain in row.chains if chain.kind is Kind.STANDARD]
+    until = min((chain_due(chain, axis.window, report.run.started) for chain in standard), default=axis.window.end)
+    due = Interval(axis.window.start, until).seconds
+    return min(1_000, 1_000 * proven // due) if due else 1_000
+
+
 def heat(report: Report) -> tuple[dict[str, Any], list[tuple[int, int, int]]]:
     """The map for the page, and of each finding its row (-1 for none), first and last column.
 
-    Rows come worst first: findings of change, then hours not proven, then by name.
+    Rows come worst first: findings of change, then least proven of what is due, then by name.
     """
     axis = Axis.of(report.request.start, report.request.end)
     rows = _rows(report)
@@ -105,11 +114,11 @@ def heat(report: Report) -> tuple[dict[str, Any], list[tuple[int, int, int]]]:
     drawn = []
     for place, row in rows.items():
         letters, proven = row.cover(axis)
-        drawn.append(((-row.totals[0], proven, place), row, letters, proven))
+        portion = _portion(row, proven, axis, report)
+        drawn.append(((-row.totals[0], portion, place), row, letters, portion))
     drawn.sort(key=lambda one: one[0])
     numbers = {key[2]: number for number, (key, *_) in enumerate(drawn[:MOST_ROWS])}
     placed = [(numbers.get(place, -1) if place else -1, first, last) for place, first, last in spots]
-    window = max(1, axis.window.seconds)
     return {
         "start": int(axis.start.timestamp()),
         "step": int(axis.step.total_seconds()),
@@ -117,7 +126,7 @@ def heat(report: Report) -> tuple[dict[str, Any], list[tuple[int, int, int]]]:
         "from": int(axis.window.start.timestamp()),
         "to": int(axis.window.end.timestamp()),
         "left_out": max(0, len(drawn) - MOST_ROWS),
-        "rows": [_row(row, letters, 1_000 * proven // window) for _, row, letters, proven in drawn[:MOST_ROWS]],
+        "rows": [_row(row, letters, portion) for _, row, letters, portion in drawn[:MOST_ROWS]],
     }, placed
 
 
@@ -149,7 +158,7 @@ def _mark(finding: FindingRecord, rows: dict[_Place, Row], axis: Axis) -> tuple[
 
 
 def _row(row: Row, letters: str, proven: int) -> dict[str, Any]:
-    """A row for the page; `proven` in tenths of a percent, rounded down so that 100% is said of nothing less."""
+    """A row for the page; `proven` is the part of what is due, in tenths of a percent."""
     gaps: defaultdict[int, list[list[Any]]] = defaultdict(list)
     for number, chain in enumerate(row.chains):
         for gap in chain.gaps:

@@ -1,16 +1,31 @@
-"""The part of the page that needs no script: verdict, request, numbers, rules, keys, and what a pass does not mean."""
+"""The page that needs no script: verdict, summary, charts, incidents, rules, first findings, keys, limits."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from html import escape
 from typing import Final
 
 from cloudtrail_validate.core.model import Status, isoformat
-from cloudtrail_validate.core.text import duration, plural, printable, share, size
-from cloudtrail_validate.report import CountsRecord, Report, Verdict
-from cloudtrail_validate.report.references import CHANGE, LIMITS, OPEN, places, sentence, title
+from cloudtrail_validate.core.text import duration, plural, share, size
+from cloudtrail_validate.report import Report, Verdict
+from cloudtrail_validate.report.due import due, due_seconds, due_sentence
+from cloudtrail_validate.report.examination import Examination
+from cloudtrail_validate.report.html.cards import cards
+from cloudtrail_validate.report.html.charts import coverage_chart
+from cloudtrail_validate.report.html.parts import badge, facts, minute, table, text
+from cloudtrail_validate.report.html.roots import beside, keys, limits, relied_on
+from cloudtrail_validate.report.html.story import brief, story
+from cloudtrail_validate.report.incidents import Incident, group
+from cloudtrail_validate.report.references import (
+    CHANGE,
+    OPEN,
+    derivation,
+    key_sources,
+    narrowed,
+    places,
+    sentence,
+    title,
+)
 
 OUTCOMES: Final = ("valid", "altered", "missing", "extra", "unverifiable")
 _WORDS: Final = {
@@ -19,12 +34,10 @@ _WORDS: Final = {
     Verdict.UNPROVEN: ("Not proven", "!"),
     Verdict.EMPTY: ("Nothing validated", "○"),
 }
-_KEY_SOURCES: Final = {"aws": "AWS, ListPublicKeys", "file": "a key file"}
-
-
-def text(value: str) -> str:
-    """A hostile string as text of the page or an attribute."""
-    return escape(printable(value), quote=True)
+_A_DIGEST_IS: Final = (
+    "About once an hour CloudTrail delivers a digest: a file, signed with a key that only AWS holds, which lists the log "
+    "files of its hour with their SHA-256 hashes and names the digest before it."
+)
 
 
 def headline(report: Report) -> str:
@@ -33,12 +46,14 @@ def headline(report: Report) -> str:
     return text(f"{_WORDS[report.verdict][0]}: CloudTrail validation, {window}")
 
 
-def body(report: Report, most: int) -> str:
+def body(report: Report, most: int, examination: Examination | None = None) -> str:
     """The page above the data; `most` is how many findings the data hold."""
+    incidents = group(report)
     return (
         '<a class="skip" href="#findings">Skip to findings</a>\n'
-        f"{_verdict(report)}<main>\n{_asked(report)}{_numbers(report)}{_map()}{_rules(report)}"
-        f"{_findings(report, most)}{_keys(report)}{_limits()}</main>\n{_footer(report)}"
+        f"{_verdict(report)}<main>\n{_summary(report, incidents)}{coverage_chart(report)}{story(incidents, report)}"
+        f"{_map()}{_rules(report)}{_findings(report, most)}{beside(examination)}{keys(report)}{relied_on(report)}"
+        f"{limits()}</main>\n{_footer(report)}"
     )
 
 
@@ -46,7 +61,8 @@ def _verdict(report: Report) -> str:
     word, sign = _WORDS[report.verdict]
     said = sentence(report)
     if report.verdict is Verdict.CHANGED:  # the heading says the rest
-        said = ". ".join(part for part in (_told(report, CHANGE), _told(report, OPEN)) if part) or said
+        found = (_told(report, "Found", CHANGE), _told(report, "Beside it, not proven", OPEN))
+        said = ". ".join(part for part in found if part) or said
     return (
         f'<header class="verdict {report.verdict}">\n<p class="kicker">CloudTrail log file validation</p>\n'
         f'<h1><span class="sign" aria-hidden="true">{sign}</span>{word}</h1>\n'
@@ -54,15 +70,49 @@ def _verdict(report: Report) -> str:
     )
 
 
-def _told(report: Report, statuses: frozenset[Status]) -> str:
+def _told(report: Report, lead: str, statuses: frozenset[Status]) -> str:
     numbers = Counter(finding.status for finding in report.findings)
     found = ", ".join(f"{numbers[of]:,} {of}" for of in Status if of in statuses and numbers[of])
-    lead = "Found" if statuses is CHANGE else "Beside it, not proven"
-    return f"{lead}: {'at least ' if report.findings_truncated else ''}{found}" if found else ""
+    if not found or narrowed(report):
+        return ""
+    return f"{lead}: {'at least ' if report.findings_truncated else ''}{found}"
 
 
-def _list(rows: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"<div><dt>{name}</dt><dd>{text(value)}</dd></div>\n" for name, value in rows if value)
+def _summary(report: Report, incidents: tuple[Incident, ...]) -> str:
+    """What stands on page one: three sentences, what was asked, the numbers, the first incidents."""
+    return (
+        '<section class="summary" aria-label="Summary">\n'
+        f'<div class="sentences"><p>{_A_DIGEST_IS}</p>\n<p>{text(_proven(report))}</p>\n<p>{text(_left(report))}</p></div>\n'
+        f'{_asked(report)}<div class="numbers">{_figure(report)}{_numbers(report)}</div>\n'
+        f"{brief(incidents, report)}</section>\n"
+    )
+
+
+def _proven(report: Report) -> str:
+    """What was proven, in one sentence."""
+    digests, logs = report.summary.digests.valid, report.summary.logs.valid
+    if not digests and not logs:
+        return "Here no digest was proven, and with it no log file."
+    return (
+        f"Here {plural(digests, 'digest')} and {plural(logs, 'log file')} were proven: each log file is bit for bit the one "
+        "whose hash its digest holds, and each digest bears AWS's signature, or the next one vouches for it."
+    )
+
+
+def _left(report: Report) -> str:
+    """What was not, in one sentence."""
+    match report.verdict:
+        case Verdict.VALID:
+            return "No file is missing from the hours that are covered, none was changed, and none lies there besides."
+        case Verdict.CHANGED:
+            return (
+                "Other files are not what AWS delivered, are gone, or were never delivered: what happened, when and where "
+                "is told below."
+            )
+        case Verdict.UNPROVEN:
+            return "No file was found to be changed, but not all of them, or not all hours, could be proven."
+        case Verdict.EMPTY:
+            return "There is no digest at all for what was asked, so that nothing can be said about it."
 
 
 def _asked(report: Report) -> str:
@@ -72,72 +122,66 @@ def _asked(report: Report) -> str:
     asked = [
         ("Trail", request.trail_arn or "any found in the source"),
         ("Source", request.source),
-        ("From", f"{_minute(isoformat(request.start))} UTC"),
-        ("To", f"{_minute(isoformat(request.end))} UTC ({duration((request.end - request.start).total_seconds())})"),
+        ("From", f"{minute(request.start)} UTC"),
+        ("To", f"{minute(request.end)} UTC ({duration((request.end - request.start).total_seconds())})"),
         ("Accounts", ", ".join(request.accounts) or "all"),
         ("Regions", ", ".join(request.regions) or "all"),
-        ("Scope", found),
+        ("Scope", f"{found}{f'; {there}' if (there := places(report.summary)) else ''}"),
     ]
-    sources = sorted({key.source for key in report.public_keys})
     who = [
         ("Run as", run.caller_arn or "not known"),
         ("Tool", f"{report.tool.name} {report.tool.version}"),
-        ("Started", f"{_minute(isoformat(run.started), seconds=True)} UTC"),
+        ("Started", f"{minute(run.started, seconds=True)} UTC"),
         ("Took", duration((run.finished - run.started).total_seconds())),
-        ("Keys", f"{plural(len(report.public_keys), 'public key')} from {_sources(sources)}" if sources else "none"),
+        ("Keys", key_sources(report) or "none"),
         ("Exit code", str(report.exit_code)),
+        *derivation(report),
     ]
     return (
-        '<section class="facts" aria-label="Request and run">\n'
-        f"<div><h2>What was asked</h2>\n<dl>{_list(asked)}</dl></div>\n"
-        f"<div><h2>Who ran it</h2>\n<dl>{_list(who)}</dl></div>\n</section>\n"
+        '<div class="facts">\n'
+        f"<div><h2>What was asked</h2>\n<dl>{facts(asked)}</dl></div>\n"
+        f"<div><h2>Who ran it</h2>\n<dl>{facts(who)}</dl></div>\n</div>\n"
     )
 
 
-def _sources(sources: Iterable[str]) -> str:
-    return " and ".join(_KEY_SOURCES.get(source, source) for source in sources)
-
-
-def _minute(stamp: str, *, seconds: bool = False) -> str:
-    return stamp.replace("T", " ")[: 19 if seconds else 16]
+def _figure(report: Report) -> str:
+    summary, whole = report.summary, due_seconds(report)
+    covered = share(summary.covered_seconds, whole)
+    return (
+        f'<div><p class="figure"><strong>{covered}</strong> of what is due is covered by proven digests in every account '
+        f"and region that should have them ({duration(summary.covered_seconds)} of {duration(whole)})"
+        f"{text(due_sentence(due(report)))}.</p>\n"
+        f'<p class="muted">{size(summary.log_bytes_hashed)} of log content hashed, '
+        f"{plural(len(report.chains), 'digest chain')} followed.</p></div>\n"
+    )
 
 
 def _numbers(report: Report) -> str:
-    summary = report.summary
-    covered = share(summary.covered_seconds, summary.window_seconds or 1)
-    counted = f" {there}." if (there := places(summary)) else ""
-    rows = "".join(_counts(name, counts) for name, counts in (("Digests", summary.digests), ("Logs", summary.logs)))
-    head = "".join(f'<th scope="col">{name.capitalize()}</th>' for name in OUTCOMES)
-    return (
-        '<section class="numbers" aria-label="Numbers">\n'
-        f'<p class="figure"><strong>{covered}</strong> of the window is covered by proven digests in every account and '
-        f"region that should have them ({duration(summary.covered_seconds)} of {duration(summary.window_seconds)})."
-        f"{counted}</p>\n"
-        f'<div class="scroll"><table><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>\n'
-        f'<p class="muted">{size(summary.log_bytes_hashed)} of log content hashed, '
-        f"{plural(len(report.chains), 'digest chain')} followed.</p>\n</section>\n"
-    )
-
-
-def _counts(name: str, counts: CountsRecord) -> str:
-    cells = ""
+    """Outcomes down, digests and logs across: as narrow as a phone."""
+    rows = ""
     for outcome in OUTCOMES:
-        number = getattr(counts, outcome)
-        style = "zero" if not number else outcome
-        cells += f'<td class="{style}">{number:,}</td>'
-    return f'<tr><th scope="row">{name}</th>{cells}</tr>'
+        cells = ""
+        for counts in (report.summary.digests, report.summary.logs):
+            number = getattr(counts, outcome)
+            cells += f'<td class="{outcome if number else "zero"}">{number:,}</td>'
+        rows += f'<tr><th scope="row">{outcome.capitalize()}</th>{cells}</tr>\n'
+    return (
+        '<table class="outcomes"><caption>Objects by outcome</caption><thead><tr><th scope="col">Outcome</th>'
+        f'<th scope="col">Digests</th><th scope="col">Logs</th></tr></thead>\n<tbody>{rows}</tbody></table>\n'
+    )
 
 
 def _map() -> str:
     """The frame of the map; the script fills it, and shows it then."""
     return (
         '<section id="map" hidden aria-labelledby="map-title">\n'
-        '<h2 id="map-title">Coverage and findings over time</h2>\n'
+        '<h2 id="map-title">Every account and region over time</h2>\n'
         '<div class="bar"><label>Find a place <input type="search" id="map-search" placeholder="account or region">'
         '</label><label><input type="checkbox" id="map-byname"> by name</label></div>\n'
-        '<div id="grid" role="grid" tabindex="0" aria-describedby="map-help"></div>\n'
+        '<div id="grid" role="grid" tabindex="0" aria-label="Accounts and regions over time" '
+        'aria-describedby="map-help"></div>\n'
         '<p id="map-say" role="status"></p>\n<button type="button" id="map-more" hidden></button>\n'
-        '<p class="legend" aria-label="Legend"><span><i class="c"></i>covered</span><span><i class="p"></i>gap in part'
+        '<p class="legend"><span><i class="c"></i>covered</span><span><i class="p"></i>gap in part'
         '</span><span><i class="g"></i>gap</span><span><i class="n"></i>no digest due yet</span>'
         '<span><i class="c change"></i>altered, missing or extra</span><span><i class="c open"></i>could not be proven'
         '</span><span><i class="c notice"></i>notice</span></p>\n'
@@ -151,22 +195,23 @@ def _rules(report: Report) -> str:
     numbers = Counter((finding.status, finding.rule) for finding in report.findings)
     if not numbers:
         return ""
-    rows = ""
-    for status, rule in sorted(numbers, key=lambda key: list(Status).index(key[0])):
-        rows += (
-            f'<tr><td><span class="badge {status}">{status}</span></td>'
-            f'<td><a href="#findings" data-rule="{text(rule)}" data-status="{status}">{text(rule)}</a></td>'
-            f'<td>{text(title(rule))}</td><td class="number">{numbers[status, rule]:,}</td></tr>\n'
+    rows = [
+        (
+            badge(status),
+            f'<a href="#findings" data-rule="{text(rule)}" data-status="{status}">{text(rule)}</a>',
+            text(title(rule)),
+            f"{numbers[status, rule]:,}",
         )
+        for status, rule in sorted(numbers, key=lambda key: list(Status).index(key[0]))
+    ]
     kept = (
         '<p class="muted">The run found more than the report keeps; the counts of digests and logs above are exact, '
         "those of the findings are of what was kept.</p>\n"
     )
     return (
         '<section aria-labelledby="rules-title">\n<h2 id="rules-title">Findings by rule</h2>\n'
-        '<div class="scroll"><table class="rules"><thead><tr><th scope="col">Status</th><th scope="col">Rule</th>'
-        '<th scope="col">Title</th><th scope="col" class="number">Findings</th></tr></thead>\n'
-        f"<tbody>{rows}</tbody></table></div>\n{kept if report.findings_truncated else ''}</section>\n"
+        f"{table(('Status', 'Rule', 'Title', 'Findings'), rows, kind='rules')}"
+        f"{kept if report.findings_truncated else ''}</section>\n"
     )
 
 
@@ -192,41 +237,13 @@ def _findings(report: Report, most: int) -> str:
         '<h2 id="findings-title" tabindex="-1">Findings</h2>\n'
         f'<div class="bar" id="filters" hidden><div role="group" aria-label="Show only">{toggles}</div>'
         '<label>Containing <input type="search" id="search" placeholder="key, hash, words"></label></div>\n'
-        '<div id="chips"></div>\n<p id="found" role="status" class="muted"></p>\n<div id="list"></div>\n'
-        f'<button type="button" id="more" hidden></button>\n{left_out}'
-        "<noscript><p>The single findings are shown by this page's own script, which is off here. They are in the "
-        "report's JSON and CSV formats as well.</p></noscript>\n</section>\n"
-    )
-
-
-def _keys(report: Report) -> str:
-    if not report.public_keys:
-        return ""
-    rows = "".join(
-        f"<tr><td><code>{text(key.fingerprint)}</code></td><td>{text(key.region)}</td>"
-        f"<td>{text(_KEY_SOURCES.get(key.source, key.source))}</td></tr>\n"
-        for key in report.public_keys
-    )
-    return (
-        '<section aria-labelledby="keys-title">\n<h2 id="keys-title">Public keys that proved a signature</h2>\n'
-        f"<details{' open' if len(report.public_keys) <= 10 else ''}><summary>"
-        f"{plural(len(report.public_keys), 'key')}</summary>\n"
-        '<div class="scroll"><table><thead><tr><th scope="col">Fingerprint (MD5 of the DER key)</th>'
-        f'<th scope="col">Region</th><th scope="col">From</th></tr></thead><tbody>{rows}</tbody></table></div>\n'
-        "</details>\n</section>\n"
-    )
-
-
-def _limits() -> str:
-    return (
-        '<section class="limits" aria-labelledby="limits-title">\n'
-        '<h2 id="limits-title">What a pass means, and what it does not</h2>\n'
-        f"<p>{LIMITS}</p>\n</section>\n"
+        f'<div id="chips"></div>\n<p id="found" role="status" class="muted"></p>\n<div id="list">{cards(report)}</div>\n'
+        f'<button type="button" id="more" hidden></button>\n{left_out}</section>\n'
     )
 
 
 def _footer(report: Report) -> str:
     return (
         f"<footer>{text(report.tool.name)} {text(report.tool.version)} · {report.schema} · finished "
-        f"{_minute(isoformat(report.run.finished), seconds=True)} UTC</footer>\n"
+        f"{minute(report.run.finished, seconds=True)} UTC</footer>\n"
     )

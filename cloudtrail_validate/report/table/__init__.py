@@ -8,23 +8,19 @@ what to do next, and what all this does not prove. Whatever the report holds is 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from cloudtrail_validate.core.coverage import seconds, subtract, union
-from cloudtrail_validate.core.model import Interval, Status, isoformat
-from cloudtrail_validate.core.text import duration, plural, share, size
-from cloudtrail_validate.report import Derived, Verdict
+from cloudtrail_validate.core.model import Status, isoformat
+from cloudtrail_validate.core.text import duration, share, size
+from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.formats import FEW
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import LIMITS, all_proven, key_sources, narrowed, places
+from cloudtrail_validate.report.references import LIMITS, all_proven, derivation, key_sources, narrowed, places
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
 from cloudtrail_validate.report.table.story import STYLES, story
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rich.console import Console
 
     from cloudtrail_validate.report import Report, Tally
@@ -121,7 +117,7 @@ def _header(page: Page, report: Report) -> None:
         ("Keys", key_sources(report)),
         ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
         ("As", run.caller_arn or ""),
-        *_derived(report),
+        *derivation(report),
     )
     page.line()
     for name, value in rows:
@@ -136,26 +132,6 @@ def _scope(report: Report) -> str:
     asked_accounts = f"accounts {', '.join(request.accounts)}" if request.accounts else "all accounts"
     asked_regions = f"regions {', '.join(request.regions)}" if request.regions else "all regions"
     return f"{asked_accounts} ({len(accounts):,} found), {asked_regions} ({len(regions):,} found)"
-
-
-def _derived(report: Report) -> Iterable[tuple[str, str]]:
-    """What a report was made of, and what was left out of it."""
-    derived = report.derived
-    if not isinstance(derived, Derived):
-        return
-    if len(derived.reports) > 1:
-        runs = sorted(source.run.finished for source in derived.reports)
-        asked = union(Interval(source.request.start, source.request.end) for source in derived.reports)
-        hole = seconds(subtract(Interval(report.request.start, report.request.end), asked))
-        between = f"; {duration(hole)} between their windows were looked at by none" if hole else ""
-        told = f"{len(runs):,} reports, finished {isoformat(runs[0])} to {isoformat(runs[-1])}; objects are counted by each"
-        yield "Merged", told + between
-    named = (("rule", derived.rules), ("account", derived.accounts), ("region", derived.regions))
-    shown = [f"{name} {' or '.join(values)}" for name, values in named if values]
-    shown += [f"since {isoformat(derived.since)}"] if isinstance(derived.since, datetime) else []
-    if shown:
-        left = plural(derived.findings_left_out, "finding")
-        yield "Shown", f"{', '.join(shown)}; {left} left out; the verdict is that of the whole report"
 
 
 def _totals(page: Page, report: Report) -> None:
