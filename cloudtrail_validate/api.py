@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from cloudtrail_validate.distribute.elsewhere import Elsewhere
     from cloudtrail_validate.distribute.parts import Part, ShardPlan
+    from cloudtrail_validate.state.model import OpenFinding
     from cloudtrail_validate.state.run import StateRun
 
 
@@ -67,12 +68,15 @@ class Companion(Listener, Protocol):
 class Result:
     """A report, and what only the run itself knows: whether it was stopped early, and exact numbers of findings.
 
-    `part` is there where the run was one shard of a larger one: what `merge` takes.
+    `part` is there where the run was one shard of a larger one: what `merge` takes. With a state, `open_before` are the
+    findings that were open before the run (None where nothing was remembered yet), `open_after` those that are still.
     """
 
     report: Report
     outcome: Outcome
     part: Part | None = None
+    open_before: tuple[OpenFinding, ...] | None = None
+    open_after: tuple[OpenFinding, ...] = ()
 
     @property
     def interrupted(self) -> bool:
@@ -210,9 +214,10 @@ async def _validate(
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     report = build(outcome, echo, ran, request.tolerate, evidence)
     report = replace(report, state=remembered)
-    if shard is None:
-        return Result(report, outcome)
-    return Result(report, outcome, _part(request, shard, report, target, outcome, engine))
+    part = _part(request, shard, report, target, outcome, engine) if shard is not None else None
+    if kept is None:
+        return Result(report, outcome, part)
+    return Result(report, outcome, part, kept.open_before, kept.open_after)
 
 
 def _shard(request: Request) -> ShardPlan | None:

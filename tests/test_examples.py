@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
     from tests.servers.aws import AwsServer
     from tests.servers.proxy import FaultProxy
+    from tests.servers.receiver import Receiver
 
 ROOT: Final = Path(__file__).parent.parent
 EXAMPLES: Final = ROOT / "examples"
 PACKAGE: Final = ROOT / "cloudtrail_validate"
 BUCKET: Final = "amzn-s3-demo-bucket"
+STATE_BUCKET: Final = "amzn-s3-demo-state-bucket"
 SPEC: Final = TrailSpec(accounts=("123456789012",), bucket=BUCKET, hours=12, logs_per_hour=2)  # moto's own account
 TIMEOUT: Final = 180
 
@@ -227,27 +229,81 @@ def crontab() -> Iterator[tuple[str, str]]:
             yield "", fields[5]
 
 
-@linux
-def test_crontab_lines_work_as_they_stand(aws: AwsServer, tmp_path: Path) -> None:
-    """The daily window lies within the trail; the weekly one begins before its first digest, which is exit code 3."""
+def tool(folder: Path) -> Path:
+    """The command of this environment. Where it keeps no state yet, one that passes `--state` over."""
+    real = Path(sys.executable).with_name("ctvalidate")
+    if "--state" in shell(str(real), "validate", "--help").stdout:
+        return real
+    stateless = folder / "ctvalidate"
+    stateless.write_text(
+        "#!/bin/sh\nfor word do\n    shift\n"
+        '    if [ "$word" = --state ]; then skip=1; elif [ "${skip:-}" ]; then skip=; else set -- "$@" "$word"; fi\n'
+        f'done\nexec {shlex.quote(str(real))} "$@"\n'
+    )
+    stateless.chmod(0o755)
+    return stateless
+
+
+def hourly(aws: AwsServer, hours: int = 28) -> Simulation:
+    """A trail whose newest digest is that of the last hour, and a bucket for the state."""
     last_hour = (datetime.now(UTC) - timedelta(minutes=31)).replace(minute=0, second=0, microsecond=0)
-    hours = 28
     spec = TrailSpec(
         accounts=SPEC.accounts, bucket=BUCKET, start=last_hour - timedelta(hours=hours), hours=hours, logs_per_hour=1
     )
-    simulation = deliver(aws, spec)
+    aws.client("s3").create_bucket(Bucket=STATE_BUCKET)
+    return deliver(aws, spec)
+
+
+@linux
+def test_crontab_lines_work_as_they_stand(aws: AwsServer, receiver: Receiver, tmp_path: Path) -> None:
+    """The hourly window lies within the trail; the weekly one begins before its first digest, which is exit code 3."""
+    simulation = hourly(aws)
+    topic = aws.client("sns").create_topic(Name="cloudtrail-integrity")["TopicArn"]
+    settings = tmp_path / "ctvalidate.env"
+    example = (EXAMPLES / "cron" / "ctvalidate.env.example").read_text()
+    example = re.sub(r"arn:aws:sns:[^ \"]+", topic, example).replace("https://hc-ping.com", receiver.url)
+    settings.write_text(example)
+    config = tmp_path / "config"
+    config.write_text("[profile ctvalidate]\nregion = us-east-1\n")
     variables = dict(item for item in crontab() if item[0])
     variables |= {
         "TRAIL_ARN": simulation.manifest.trail_arn,
         "EXAMPLES": str(EXAMPLES),
-        "CTVALIDATE": str(Path(sys.executable).with_name("ctvalidate")),
+        "CTVALIDATE": str(tool(tmp_path)),
+        "CTVALIDATE_ENV": str(settings),
+        "AWS_CONFIG_FILE": str(config),
+        "STATE": f"s3://{STATE_BUCKET}/ctvalidate/state",
         "REPORTS": str(tmp_path / "reports"),
     }
     (tmp_path / "reports").mkdir()
-    daily, weekly = (shell("/bin/sh", "-c", job, **variables) for name, job in crontab() if not name)
-    assert (daily.returncode, daily.stdout) == (0, ""), daily.stdout + daily.stderr
+    aws.calls.clear()
+    every_hour, weekly = (shell("/bin/sh", "-c", job, **variables) for name, job in crontab() if not name)
+    assert (every_hour.returncode, every_hour.stdout) == (0, ""), every_hour.stdout + every_hour.stderr
     assert weekly.returncode == 3, weekly.stdout + weekly.stderr
     assert "gap-late-start" in weekly.stdout
+    assert [path.rpartition("/")[2] for path in receiver.paths] == ["0", "3"]  # the heartbeat tells the exit codes
+    assert aws.calls["sns:Publish", "us-east-1"] == 1  # a pass is not told of
+
+
+@linux
+def test_cron_prunes_old_reports_and_keeps_evidence(tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    times = {"20250101T004000Z": 0, "20250101T014000Z": 1, "20250101T024000Z": 3}
+    (folder / "runs.log").write_text("".join(f"{time} {code} text\n" for time, code in times.items()))
+    names = [f"{time}.{ending}" for time in times for ending in ("json", "txt", "log")] + [
+        "notes.txt",
+        "2025-audit.json",
+    ]
+    old = (datetime.now(UTC) - timedelta(days=91)).timestamp()
+    for name in names:
+        (folder / name).write_text("{}")
+        os.utime(folder / name, (old, old))
+    (folder / "20250101T034000Z.json").write_text("{}")  # written just now, whatever its name says
+    shell(str(EXAMPLES / "cron" / "ctvalidate-cron.sh"), str(folder), *local(tmp_path)).check_returncode()
+    left = {path.name for path in folder.iterdir() if path.name in names}
+    assert left == {name for name in names if "T014000Z" in name} | {"notes.txt", "2025-audit.json"}
+    assert (folder / "20250101T034000Z.json").exists()
 
 
 # -- permissions -----------------------------------------------------------------------------------------------------
@@ -256,6 +312,7 @@ S3_PERMISSIONS: Final = {  # Service Authorization Reference: the permission's n
     "head_bucket": {"s3:ListBucket"},
     "list_objects_v2": {"s3:ListBucket"},
     "get_object": {"s3:GetObject", "s3:GetObjectVersion"},
+    "put_object": {"s3:PutObject"},
     "list_object_versions": {"s3:ListBucketVersions"},
     "get_bucket_versioning": {"s3:GetBucketVersioning"},
     "get_bucket_lifecycle_configuration": {"s3:GetLifecycleConfiguration"},
@@ -270,8 +327,8 @@ BY_S3: Final = "kms:Decrypt"  # S3 asks KMS in the caller's name
 FREE: Final = "sts:GetCallerIdentity"  # needs no permission
 
 
-def policy_actions() -> set[str]:
-    policy = json.loads((EXAMPLES / "iam" / "policy.json").read_text())
+def policy_actions(name: str = "policy.json") -> set[str]:
+    policy = json.loads((EXAMPLES / "iam" / name).read_text())
     assert policy["Version"] == "2012-10-17"
     actions: set[str] = set()
     for statement in policy["Statement"]:
@@ -281,12 +338,23 @@ def policy_actions() -> set[str]:
     return actions
 
 
-def actions_in_source() -> set[str]:
+SENDING: Final = ("notify", "metrics")  # rooms that send with the caller's own rights, not with the auditor's role
+KEEPING: Final = {"s3:PutObject"}  # a state, or the part of a shard, into a bucket of its own: state.json
+
+
+def modules(rooms: tuple[str, ...] | None) -> Iterator[Path]:
+    """The source of some rooms, or of all that read: the simulator writes trails, with a developer's rights."""
+    for path in PACKAGE.rglob("*.py"):
+        place = path.relative_to(PACKAGE)
+        sends = place.parts[0] in SENDING
+        if "simulate" not in place.as_posix() and (not sends if rooms is None else place.parts[0] in rooms):
+            yield path
+
+
+def actions_in_source(rooms: tuple[str, ...] | None = None) -> set[str]:
     """What the tool's own boto3 calls need: services by `client("…")`, operations by attribute or paginator name."""
     services, names = set(), set()
-    for path in PACKAGE.rglob("*.py"):
-        if "simulate" in path.relative_to(PACKAGE).as_posix():
-            continue  # it writes trails into buckets to try things on, with a developer's rights
+    for path in modules(rooms):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute):
                 names.add(node.attr)
@@ -308,7 +376,18 @@ def actions_in_source() -> set[str]:
 
 
 def test_policy_holds_exactly_what_the_source_calls() -> None:
-    assert policy_actions() == actions_in_source() | {BY_S3}
+    assert policy_actions() == actions_in_source() - KEEPING | {BY_S3}
+
+
+def test_policy_of_sending_holds_exactly_what_the_source_sends() -> None:
+    assert policy_actions("telling.json") == actions_in_source(SENDING)
+
+
+def test_policy_of_the_state_can_write_the_state_and_nothing_else() -> None:
+    """ListBucket tells a state that is not there from one that may not be read."""
+    assert policy_actions("state.json") == {"s3:GetObject", "s3:PutObject", "s3:ListBucket"}
+    source = "".join(path.read_text(encoding="utf-8") for path in modules(("state",)))
+    assert set(re.findall(r"\.((?:get|put|delete|copy|list)_object\w*)\(", source)) == {"get_object", "put_object"}
 
 
 def test_each_permission_is_explained() -> None:

@@ -107,15 +107,17 @@ def take(options: dict[str, Any], *, format_is_table: bool = True) -> Telling:
     )
 
 
-def tell(plan: Telling, result: Result, previous: OpenFindings | None = None) -> Result:
+def tell(plan: Telling, result: Result) -> Result:
     """Tell of a run and return its result with what became of that in the report.
 
+    With a state, what it holds open is no news, and what it no longer holds open is closed.
     Of an interrupted run only evidence of change is told, and no metrics are written: it says nothing of the rest.
     """
     if not plan.anybody or (result.interrupted and result.report.verdict is not Verdict.CHANGED):
         return result
     from cloudtrail_validate.notify.deliver import OwnSurroundings, When, notify
 
+    previous, kept = _remembered(result)
     around = OwnSurroundings(plan.profile)
     tally = result.outcome.findings.tally
     told = notify(
@@ -125,6 +127,7 @@ def tell(plan: Telling, result: Result, previous: OpenFindings | None = None) ->
         when=When(plan.when),
         tally=tally,
         complete=not result.interrupted,
+        kept=kept,
         surroundings=around,
     )
     report = msgspec.structs.replace(result.report, notifications=told)
@@ -132,6 +135,15 @@ def tell(plan: Telling, result: Result, previous: OpenFindings | None = None) ->
         told += _write_metrics(plan, report, result, around)
     _complain(told)
     return replace(result, report=msgspec.structs.replace(report, notifications=told))
+
+
+def _remembered(result: Result) -> tuple[OpenFindings | None, OpenFindings | None]:
+    """What was open before the run and what is after it, where a state remembers."""
+    if result.open_before is None:
+        return None, None
+    from cloudtrail_validate.notify.remembered import open_findings
+
+    return open_findings(result.open_before), open_findings(result.open_after)
 
 
 def _write_metrics(plan: Telling, report: Report, result: Result, around: Any) -> tuple[NotificationRecord, ...]:
@@ -149,9 +161,7 @@ def _write_metrics(plan: Telling, report: Report, result: Result, around: Any) -
     return in_time([(target.name, lambda target=target: write(target)) for target in plan.metrics])  # type: ignore[misc]
 
 
-def tell_refusal(
-    plan: Telling, request: Request, now: datetime, error: click.ClickException, previous: OpenFindings | None = None
-) -> None:
+def tell_refusal(plan: Telling, request: Request, now: datetime, error: click.ClickException) -> None:
     """Tell that nothing could be validated: whoever takes the permissions away must not end the alerts with them."""
     if not plan.targets:
         return
@@ -171,7 +181,7 @@ def tell_refusal(
         accounts=request.accounts,
     )
     event = refused_event(
-        echo, previous, exit_code=error.exit_code, problem=error.format_message(), now=now, version=this_tool().version
+        echo, None, exit_code=error.exit_code, problem=error.format_message(), now=now, version=this_tool().version
     )
     _complain(tell_event(event, plan.targets, when=When(plan.when), surroundings=OwnSurroundings(plan.profile)))
 

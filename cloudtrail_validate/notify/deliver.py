@@ -66,16 +66,19 @@ def notify(
     when: When = When.PROBLEM,
     tally: Tally | None = None,
     complete: bool = True,
+    kept: OpenFindings | None = None,
     surroundings: Surroundings | None = None,
     deadline: float = DEADLINE,
 ) -> tuple[NotificationRecord, ...]:
     """Tell the targets of a report and return what became of each, in their order.
 
     `previous` is what was open before: with it a finding that was found again is no news, and one that is gone is closed.
-    `tally` has exact numbers where the report's findings were capped; a run that is not `complete` heals nothing.
+    `kept` is what a state holds open after the run; without it the report itself decides what is healed. `tally` has exact
+    numbers where the report's findings were capped; a run that is not `complete` heals nothing.
     """
     numbers = _by_status(tally) if tally is not None else None
-    event = build_event(report, previous, numbers=numbers, complete=complete)
+    ids = {item.id for item in kept.findings} if kept is not None else None
+    event = build_event(report, previous, numbers=numbers, complete=complete, kept=ids)
     return tell(event, targets, when=when, surroundings=surroundings, deadline=deadline)
 
 

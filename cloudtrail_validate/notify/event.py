@@ -11,23 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.layout import parse_trail_arn
-from cloudtrail_validate.core.model import Interval, Kind, Status
+from cloudtrail_validate.core.model import Cause, Interval, Kind, Status
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report, RequestEcho, Time, Verdict
-from cloudtrail_validate.report.references import CHANGE, OPEN, Severity, hours, identities, severity
+from cloudtrail_validate.report.healing import TOLD, Proof
+from cloudtrail_validate.report.references import Severity, identities, severity
 
 SCHEMA: Final = "ctvalidate.event/1"
-TOLD: Final = CHANGE | OPEN
-"""Statuses that somebody is told of; a notice is in the report and nowhere else."""
 MAX_VALUE: Final = 1_200  # characters of a value that is passed on: an S3 key has 1,024 bytes, a signature 512 digits
 
 
@@ -123,17 +121,18 @@ def build_event(
     *,
     numbers: Mapping[Status, int] | None = None,
     complete: bool = True,
+    kept: Collection[str] | None = None,
 ) -> Event:
     """Make the event of a run.
 
-    `numbers` are the exact numbers of findings by status, where the report's own list was capped. Nothing is healed by a
-    run that was not `complete` (an interrupted one), nor by a report that left findings out.
+    `kept` are the ids that a state keeps open after the run: it has asked about hours beyond the report's, so it decides
+    what is healed, where there is one. `numbers` are the exact numbers of findings by status, where the report's own list
+    was capped. Nothing is healed by a run that was not `complete`, nor by a report that left findings out.
     """
     before = {item.id: item for item in (previous or OpenFindings()).findings}
     found = {item.id: item for item in _found(report, before)}
     absent = [item for identity, item in before.items() if identity not in found]
-    proof = _Proof(report) if complete and not report.findings_truncated else None
-    healed = tuple(item for item in absent if proof is not None and proof.heals(item.finding))
+    healed = _healed(report, absent, kept) if complete and not report.findings_truncated else ()
     gone = {item.id for item in healed}
     arn = parse_trail_arn(report.request.trail_arn or "")
     return Event(
@@ -226,47 +225,25 @@ def brief(finding: FindingRecord) -> Brief:
     )
 
 
-class _Proof:
-    """What a report proves: which hours of which account, region and trail, and what stands against which key."""
-
-    def __init__(self, report: Report) -> None:
-        self._covered: dict[tuple[str, str], list[tuple[str, Interval]]] = {}
-        for chain in report.chains:
-            if chain.kind is Kind.STANDARD:
-                spans = [(chain.trail, Interval(*span)) for span in chain.covered]
-                self._covered.setdefault((chain.account, chain.region), []).extend(spans)
-        self._accused = {finding.key for finding in report.findings if finding.key and finding.status in TOLD}
-
-    def heals(self, finding: Brief) -> bool:
-        """Whether a finding that is not found any more was looked for, and its hours are proven."""
-        covered = self._covered.get((finding.account or "", finding.region or ""), [])
-        if finding.rule == rules.CHAIN_ABSENT:
-            return bool(covered)  # there are digests now; hours from before the first are findings of their own
-        if finding.key in self._accused and finding.key is not None:
-            return False  # another rule accuses the same object now: nothing is well
-        span = hours_of(finding)
-        if span is None:
-            return bool(covered)  # no hours to prove: files outside of date folders are looked for in every run
-        by_trail = [interval for trail, interval in covered if finding.trail in (None, trail)]
-        return _contains(by_trail, span)
+def as_record(finding: Brief) -> FindingRecord:
+    """The finding as a report has it."""
+    fields = {name: getattr(finding, name) for name in finding.__struct_fields__}
+    cause = Cause(finding.cause) if finding.cause in set(Cause) else None
+    return FindingRecord(**fields | {"cause": cause})
 
 
-def hours_of(finding: Brief) -> Interval | None:
-    """The hours of a finding: its own, else those that its key names; None where neither tells."""
-    if finding.start is not None and finding.end is not None:
-        return Interval(finding.start, finding.end)
-    bare = {name: getattr(finding, name) for name in finding.__struct_fields__}
-    return hours(FindingRecord(**bare | {"cause": None}))
+def _healed(report: Report, absent: Iterable[OpenFinding], kept: Collection[str] | None) -> tuple[OpenFinding, ...]:
+    """Those of the findings that were not found again that are healed."""
+    if kept is not None:
+        return tuple(item for item in absent if item.id not in kept)
+    proof = _proof(report)
+    return tuple(item for item in absent if proof.heals(as_record(item.finding)))
 
 
-def _contains(covered: Sequence[Interval], span: Interval) -> bool:
-    """Whether intervals, in any order, cover a span together."""
-    reached = span.start
-    for interval in sorted(covered):
-        if interval.start > reached:
-            break
-        reached = max(reached, interval.end)
-    return reached >= span.end and any(interval.overlaps(span) for interval in covered)
+def _proof(report: Report) -> Proof:
+    chains = [chain for chain in report.chains if chain.kind is Kind.STANDARD]
+    covered = ((one.account, one.region, one.trail, [Interval(*span) for span in one.covered]) for one in chains)
+    return Proof(covered, report.findings)
 
 
 def _worst(found: Iterable[OpenFinding], verdict: Verdict) -> Severity:

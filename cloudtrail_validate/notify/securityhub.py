@@ -18,12 +18,11 @@ import msgspec
 
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.layout import REGION
-from cloudtrail_validate.core.model import Cause, isoformat
+from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.notify.aws_calls import call
-from cloudtrail_validate.notify.event import Event, OpenFinding
+from cloudtrail_validate.notify.event import Event, OpenFinding, as_record
 from cloudtrail_validate.notify.target import DeliveryError, Surroundings
-from cloudtrail_validate.report import FindingRecord
 from cloudtrail_validate.report.asff import Importer, security_finding
 from cloudtrail_validate.report.references import CHANGE, to_json
 
@@ -97,10 +96,7 @@ def findings(event: Event, account: str, region: str) -> list[dict[str, Any]]:
 
 
 def _finding(item: OpenFinding, importer: Importer, *, healed: bool) -> dict[str, Any]:
-    found = item.finding
-    fields = {name: getattr(found, name) for name in found.__struct_fields__}
-    record = FindingRecord(**fields | {"cause": Cause(found.cause) if found.cause in set(Cause) else None})
-    out = security_finding(record, item.id, importer)
+    out = security_finding(as_record(item.finding), item.id, importer)
     out["FindingProviderFields"] = {"Severity": out.pop("Severity"), "Types": out.pop("Types")}
     del out["Workflow"]
     out["CreatedAt"] = out["FirstObservedAt"] = isoformat(item.first_seen)
@@ -108,7 +104,7 @@ def _finding(item: OpenFinding, importer: Importer, *, healed: bool) -> dict[str
         out["LastObservedAt"] = isoformat(item.last_seen)
         status, out["RecordState"] = "PASSED", "ARCHIVED"
     else:
-        status = "FAILED" if found.status in CHANGE else "WARNING"
+        status = "FAILED" if item.finding.status in CHANGE else "WARNING"
     out["Compliance"] = {"Status": status}
     return out
 

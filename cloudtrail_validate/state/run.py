@@ -29,13 +29,18 @@ SEES: Final = (
 
 
 class StateRun:
-    """The state of one run: `memory` goes into the engine, `finish` saves what comes out of it."""
+    """The state of one run: `memory` goes into the engine, `finish` saves what comes out of it.
+
+    `open_before` is what was open before the run, None where nothing was remembered; `open_after` what is open after it.
+    """
 
     def __init__(self, name: str, storage: Storage, loaded: Loaded, memory: StateMemory) -> None:
         self._name = name
         self._storage = storage
         self._loaded = loaded
         self.memory = memory
+        self.open_before = None if loaded.created else loaded.state.open
+        self.open_after = loaded.state.open
 
     def remembered(self, target: Target) -> Target:
         """The target, with what is remembered among what must be there."""
@@ -49,6 +54,7 @@ class StateRun:
         """Conclude, and save the next state. An interrupted run saves nothing. Raises `ConfigurationError`."""
         ended, state, used = self.memory.conclude(outcome, results, scope)
         if not outcome.interrupted:
+            self.open_after = state.open
             save(self._storage, self._name, self._loaded, msgspec.structs.replace(state, version=version))
         return ended, self._record(used, len(state.open))
 

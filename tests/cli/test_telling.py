@@ -183,3 +183,27 @@ def test_alerts_go_out_with_the_senders_own_identity(
     assert (answer.code, answer.err) == (1, "")
     assert sum(n for (permission, _), n in aws.calls.items() if permission == "sts:AssumeRole") == 1
     assert aws.calls["sns:Publish", "us-east-1"] == 1
+
+
+def test_with_a_state_findings_are_opened_found_again_and_closed(
+    aws: AwsServer, receiver: Receiver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, client = deliver(aws), aws.client("s3")
+    body = client.get_object(Bucket=BUCKET, Key=made.logs[3])["Body"].read()
+    client.delete_object(Bucket=BUCKET, Key=made.logs[3])
+    arguments = [*base(made), "--state", str(tmp_path / "state"), "--notify", f"webhook:{receiver.url}/"]
+    arguments += ["--notify", "securityhub"]
+    codes = [call(capsys, *arguments).code, call(capsys, *arguments).code]
+    client.put_object(Bucket=BUCKET, Key=made.logs[3], Body=body)
+    codes += [call(capsys, *arguments).code, call(capsys, *arguments).code]
+    assert codes == [1, 1, 0, 0]
+    told = [json.loads(got.body) for got in receiver.got]
+    assert [{name: len(one[name]) for name in ("opened", "again", "healed")} for one in told] == [
+        {"opened": 1, "again": 0, "healed": 0},
+        {"opened": 0, "again": 1, "healed": 0},
+        {"opened": 0, "again": 0, "healed": 1},
+    ]  # the fourth run has nothing to tell
+    assert len({told[0]["opened"][0]["id"], told[1]["again"][0]["id"], told[2]["healed"][0]["id"]}) == 1
+    assert told[2]["healed"][0]["times"] == 2
+    (imported,) = aws.client("securityhub").get_findings()["Findings"]
+    assert (imported["Compliance"]["Status"], imported["RecordState"]) == ("PASSED", "ARCHIVED")

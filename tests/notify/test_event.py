@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Kind, Status
-from cloudtrail_validate.notify.event import TOLD, Event, OpenFindings, build_event, refused_event, still_open
+from cloudtrail_validate.notify.event import Event, OpenFindings, build_event, refused_event, still_open
 from cloudtrail_validate.report import ChainRecord, FindingRecord, Report
+from cloudtrail_validate.report.healing import TOLD
 from cloudtrail_validate.report.references import Severity, identities
 from tests.report import samples
 from tests.report.samples import at, chain, finding, log_key, report
