@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _LOCATION: Final = re.compile(r"The ([a-z0-9-]{4,30}) location constraint")  # of buckets in opt-in regions
-_CA_SETTINGS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # in boto3's order
+_CA_SETTINGS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")  # in boto3's order
 _peek = threading.local()  # `box`: where the request that this thread is about to make is put instead of being sent
 
 

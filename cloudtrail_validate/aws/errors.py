@@ -38,7 +38,9 @@ _ON_THE_WAY: Final = (
     ResponseParserError,
     OSError,
 )
-_REASON: Final = re.compile(r"\[Errno -?[0-9]+\] ([^'\")]+)|\[SSL: [A-Z_0-9]+\] ([^'\")]+)|: ([A-Z][^:'\")]+)['\")]*$")
+_REASON: Final = re.compile(
+    r"""\[Errno -?[0-9]+\] ([^'")]+)|\[SSL: [A-Z_0-9]+\] ([^'"(]+)|(?:: |')([A-Z0-9][^:'"()]+)['")]*$"""
+)
 
 
 def from_botocore(error: Exception) -> StoreError | AbsentError:

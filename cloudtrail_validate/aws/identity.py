@@ -10,6 +10,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ from botocore.credentials import (
 from botocore.utils import JSONFileCache
 
 from cloudtrail_validate.aws.errors import ANY_ERROR
-from cloudtrail_validate.aws.refusals import Profiles, login_in, refusal
+from cloudtrail_validate.aws.refusals import Profiles, login_in, nobody, refusal
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.regions import choose_region
 from cloudtrail_validate.core.text import printable
@@ -34,23 +35,26 @@ if TYPE_CHECKING:
     from botocore.session import Session as BotocoreSession
 
 ROLE_SESSION: Final = "ctvalidate"  # how CloudTrail names this tool in the events of a role that it assumed
+_CACHE: Final = "ctvalidate_cli_cache"  # name of a component of the session, as botocore calls what it holds
 _FROM_A_LOGIN: Final = frozenset({"assume-role", "sso", "login"})
 
 
 class CliCache(JSONFileCache):
     """The AWS CLI's own files in `~/.aws/cli/cache`: one for each role, named by a hash of what was asked for.
 
-    A home that cannot be written to, or a file that is cut short, means no more than that AWS is asked.
+    A home that cannot be written to, or a file that is cut short, means no more than that AWS is asked. `refused` are
+    access keys that AWS has called expired, whatever the files say.
     """
 
     def __init__(self) -> None:
         super().__init__(str(Path("~/.aws/cli/cache").expanduser()))
+        self.refused: set[str] = set()
 
     def __contains__(self, key: str) -> bool:
         try:
             held = self[key]["Credentials"]
             names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
-            return all(isinstance(held[name], str) for name in names)
+            return all(isinstance(held[name], str) for name in names) and held["AccessKeyId"] not in self.refused
         except (LookupError, TypeError):
             return False
 
@@ -59,6 +63,13 @@ class CliCache(JSONFileCache):
             super().__setitem__(key, value)
         except OSError:
             return
+
+
+class _NoCache(dict[str, Any]):
+    """Keeps nothing."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        return
 
 
 def make_session(
@@ -79,7 +90,9 @@ def make_session(
             trail_arn=trail_arn, asked=regions, environ=os.environ, configured=configured, role_arn=role_arn
         )
         session = boto3.Session(botocore_session=inner, region_name=region)
-        resolver = create_credential_resolver(inner, cache=CliCache(), region_name=region)  # type: ignore[arg-type]
+        cache = CliCache()
+        inner.register_component(_CACHE, cache)
+        resolver = create_credential_resolver(inner, cache=cache, region_name=region)  # type: ignore[arg-type]
         # botocore has no public way to say who asks for a code; its own getpass would read one from standard input.
         setattr(resolver.get_provider("assume-role"), "_prompter", _mfa_prompter(inner))  # noqa: B010
         inner.register_component("credential_provider", resolver)
@@ -96,7 +109,8 @@ def assume_role(session: boto3.Session, role_arn: str, external_id: str | None, 
     source = credentials_of(session, region)
     extra = {"RoleSessionName": ROLE_SESSION} | ({"ExternalId": external_id} if external_id else {})
     inner = inner_of(session)
-    fetcher = AssumeRoleCredentialFetcher(inner.create_client, source, role_arn, extra_args=extra)
+    # A cache that keeps nothing: else a session that AWS has ended would be handed out again until its time is over.
+    fetcher = AssumeRoleCredentialFetcher(inner.create_client, source, role_arn, extra_args=extra, cache=_NoCache())
     refreshing: Credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
     acting = botocore.session.Session(profile=inner.instance_variables().get("profile"))
     acting._credentials = refreshing  # type: ignore[attr-defined]  # set_credentials takes only such as never expire
@@ -111,18 +125,14 @@ def credentials_of(session: boto3.Session, region: str, *, role_arn: str | None 
     """
     try:
         if session.region_name is None:
-            session.client(
-                "sts", region_name=region
-            )  # STS for a profile's role: botocore takes the last client's region
+            session.client("sts", region_name=region)  # botocore asks for a profile's role in the last client's region
         found = session.get_credentials()
         if found is not None:
             found.get_frozen_credentials()
     except ANY_ERROR as error:
         raise refusal(error, session.profile_name, profiles_of(session), role_arn) from error
     if found is None:
-        raise ConfigurationError(
-            "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run where a role provides them"
-        )
+        raise ConfigurationError(nobody(session.profile_name, profiles_of(session)))
     return found
 
 
@@ -146,6 +156,12 @@ def profiles_of(session: boto3.Session) -> Profiles:
     except ANY_ERROR:
         return {}
     return profiles
+
+
+def refuse_cached(session: boto3.Session, access_key: str) -> None:
+    """Have a session of `make_session` not take credentials from the AWS CLI's cache that AWS has called expired."""
+    with suppress(*ANY_ERROR):  # a session of the caller's own has no such cache
+        inner_of(session).get_component(_CACHE).refused.add(access_key)
 
 
 def _mfa_prompter(inner: BotocoreSession) -> Callable[[str], str]:

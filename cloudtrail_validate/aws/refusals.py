@@ -19,8 +19,9 @@ from botocore.exceptions import (
 
 from cloudtrail_validate.aws.errors import ANY_ERROR, brief, from_botocore
 from cloudtrail_validate.core.errors import AccessError, ConfigurationError, StoreError
+from cloudtrail_validate.core.model import PASSING, Cause
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.core.trouble import OF_SETTINGS, OF_THE_WAY, Login, Trouble, advice, diagnose
+from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, Trouble, advice, diagnose
 
 Profiles = Mapping[str, Mapping[str, Any]]
 """Every profile's settings by name, as botocore read them from the config and the credentials file."""
@@ -40,22 +41,29 @@ def refusal(
     if named is not None:
         return ConfigurationError(named)
     failure = from_botocore(error)
-    code, detail = (failure.code, failure.detail) if isinstance(failure, StoreError) else ("", str(failure))
-    trouble = diagnose(code, detail)
-    who, said = _who(profile, profiles, role_arn), printable(brief(detail))
+    if not isinstance(failure, StoreError):
+        failure = StoreError(Cause.NETWORK, str(failure))
+    trouble = diagnose(failure.code, failure.detail)
+    who, said = _who(profile, profiles, role_arn), printable(brief(failure.detail))
     if trouble is Trouble.DENIED and isinstance(error, ClientError):
         action = _ACTIONS.get(error.operation_name, error.operation_name)
         role = role_arn or str(profiles.get(profile, {}).get("role_arn") or os.environ.get("AWS_ROLE_ARN", ""))
         return ConfigurationError(f"{who}: {advice(trouble, permission=action, on=printable(role))} ({said})")
-    if trouble in OF_THE_WAY and isinstance(error, BotoCoreError) and trouble not in OF_SETTINGS:
-        return AccessError(f"{who}: {said}: {advice(trouble)}")
-    if trouble is Trouble.THROTTLED or (trouble is Trouble.NETWORK and isinstance(error, ClientError)):
-        return AccessError(f"{who}: {said}: {advice(trouble)}")
     if trouble in OF_SETTINGS:
-        return ConfigurationError(
-            f"{who}: {trouble}: {advice(trouble, login=login_in(profile, profiles, error))} ({said})"
-        )
+        hint = advice(trouble, login=login_in(profile, profiles, error))
+        return ConfigurationError(f"{who}: {trouble}: {hint} ({said})")
+    if failure.cause in PASSING:
+        return AccessError(f"{who}: {said}: {advice(trouble)}")
     return ConfigurationError(f"{who}: {said}")
+
+
+def nobody(profile: str, profiles: Profiles) -> str:
+    """Return the line for who has no credentials at all: what the profile lacks, or where they may come from."""
+    held = profiles.get(profile, {})
+    lacking = [name for name in ("sso_account_id", "sso_role_name") if name not in held]
+    if "sso_session" in held and lacking:  # enough for a token, and so no error for botocore
+        return f"AWS profile {printable(profile)}: has sso_session and lacks {' and '.join(lacking)}"
+    return "no AWS credentials found: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run where a role provides them"
 
 
 def login_in(profile: str, profiles: Profiles, error: BaseException | None = None) -> Login:

@@ -8,6 +8,7 @@ times.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,12 +25,16 @@ _RENEWED: Final = "ctvalidate_renewed"
 class Renewal:
     """Renews one set of credentials. Thread-safe.
 
-    `load` reads them anew from where they came from, None where they are not there any more.
+    `load` reads them anew from where they came from, None where they are not there any more; `refuse` is told of an
+    access key that AWS has called expired.
     """
 
-    def __init__(self, credentials: Credentials, load: Any) -> None:
+    def __init__(
+        self, credentials: Credentials, load: Callable[[], Credentials | None], refuse: Callable[[str], None]
+    ) -> None:
         self._credentials = credentials
         self._load = load
+        self._refuse = refuse
         self._lock = threading.Lock()
 
     def renew(self, stale: str) -> bool:
@@ -37,6 +42,7 @@ class Renewal:
         with self._lock:
             if self._key() != stale:
                 return True  # another request has renewed them
+            self._refuse(stale)
             try:
                 self._refresh()
                 return self._key() != stale

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,13 +21,20 @@ from botocore.utils import is_valid_endpoint_url
 
 from cloudtrail_validate.aws.endpoints import Access, access_to, ca_bundle_of, told_region, watch
 from cloudtrail_validate.aws.errors import ANY_ERROR, AWS_ERRORS, MALFORMED, from_botocore
-from cloudtrail_validate.aws.identity import assume_role, credentials_of, inner_of, login_of, make_session
+from cloudtrail_validate.aws.identity import (
+    assume_role,
+    credentials_of,
+    inner_of,
+    login_of,
+    make_session,
+    refuse_cached,
+)
 from cloudtrail_validate.aws.renewal import Renewal
 from cloudtrail_validate.core.errors import ConfigurationError, StoreError
 from cloudtrail_validate.core.model import Cause
 from cloudtrail_validate.core.regions import choose_region
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.core.trouble import Login, Trouble, advice
+from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, Trouble, advice, diagnose
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -82,7 +90,8 @@ class Aws:
         self._regions: dict[str, str] = {}
         self._target: Target | None = None
         whence: dict[str, Any] = {"trail_arn": trail_arn, "regions": regions, "role_arn": role_arn}
-        self._session = session if session is not None else make_session(profile, **whence)
+        source = session if session is not None else make_session(profile, **whence)
+        self._session = source
         self.region = _region_of(self._session, **whence)
         self._trusted = ca_bundle_of(self._session)
         self._credentials = credentials_of(self._session, self.region)
@@ -91,7 +100,7 @@ class Aws:
             self._credentials = credentials_of(self._session, self.region, role_arn=role_arn)
         self.login: Login = login_of(self._session, self._credentials)
         chain = inner_of(self._session).get_component("credential_provider")
-        self._renewal = Renewal(self._credentials, chain.load_credentials)
+        self._renewal = Renewal(self._credentials, chain.load_credentials, partial(refuse_cached, source))
 
     def client(self, service: str, region: str | None = None) -> Any:
         """A boto3 client of a service in a region, made once. Raises `ConfigurationError`."""
@@ -146,7 +155,10 @@ class Aws:
             answer = self._ask(bucket, "head_bucket")
             told = told_region(answer)
             if told is None and _status(answer) in _MISDIRECTED:
-                told = told_region(self._ask(bucket, "list_objects_v2", MaxKeys=1))
+                answer = self._ask(bucket, "list_objects_v2", MaxKeys=1)  # HEAD has no body to say more in
+                told = told_region(answer)
+                if told is None:
+                    _raise_refusal(answer)
             region = told or self.region
             if owner is not None:
                 self._check_owner(bucket, region, owner)
@@ -235,6 +247,14 @@ class Aws:
             failure = from_botocore(error)
             raise failure if isinstance(failure, StoreError) else StoreError(Cause.NETWORK, str(failure)) from error
         return answer
+
+
+def _raise_refusal(answer: Mapping[str, Any]) -> None:
+    """Raise `StoreError` where S3 refuses who asks, or says that the bucket is elsewhere and not where."""
+    error = answer.get("Error", {})
+    code, message = str(error.get("Code", "")), str(error.get("Message", ""))
+    if code and diagnose(code, message) in OF_SETTINGS:
+        raise StoreError(Cause.ACCESS_DENIED, f"{code}: {message}", code=code)
 
 
 def _status(answer: Mapping[str, Any]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.credentials import SSOProvider
+from botocore.tokens import SSOTokenProvider
 
 from tests.servers.internet import internet
 
@@ -24,6 +26,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.delenv("AWS_CONFIG_FILE")
     monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
+    for holder in (SSOProvider, SSOTokenProvider):  # botocore asked for the home when it was imported
+        monkeypatch.setattr(holder, "_SSO_TOKEN_CACHE_DIR", str(folder / ".aws" / "sso" / "cache"))
     return folder
 
 
