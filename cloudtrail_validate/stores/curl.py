@@ -84,7 +84,7 @@ class Curl:
     def _hand_over(self, loop: asyncio.AbstractEventLoop, order: Order, transfer: Transfer) -> None:
         if self._closed:
             if order is Order.BEGIN:
-                transfer.done(TransferError("the store is closed", final=True))
+                transfer.done(TransferError("the store is closed"))
             return
         self._waiting.append((order, transfer))
         if len(self._waiting) == 1:

@@ -20,16 +20,24 @@ import pycurl
 
 from cloudtrail_validate.runtime.limits import Timeouts
 from cloudtrail_validate.stores.poller import BROKEN, IN, OUT, make_poller
-from cloudtrail_validate.stores.transfer import Answer, Outcome, Route, Transfer, TransferError
+from cloudtrail_validate.stores.transfer import Answer, Broken, Outcome, Route, Transfer, TransferError
 
 PIECE_BYTES: Final = 1024 * 1024  # of a body that is handed on while it comes
 _UNTAKEN: Final = 2  # such pieces in memory before the connection is told to wait
 _PATIENCE: Final = 3  # times as long as a silence may last, an answer may take however slowly it drips;
 _LEAST_SPEED: Final = 4096  # from then on it must have come with so many bytes a second
 _BUFFER_BYTES: Final = 128 * 1024  # read from a socket at once; libcurl's 16 KiB make eight calls of it
-_FINAL: Final = frozenset(
-    {pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR, pycurl.E_URL_MALFORMAT}
-)
+_BROKEN: Final = {
+    pycurl.E_PEER_FAILED_VERIFICATION: Broken.CERTIFICATE,
+    pycurl.E_SSL_CONNECT_ERROR: Broken.CERTIFICATE,
+    pycurl.E_SSL_CACERT_BADFILE: Broken.CERTIFICATE,
+    pycurl.E_SSL_ISSUER_ERROR: Broken.CERTIFICATE,
+    pycurl.E_COULDNT_RESOLVE_PROXY: Broken.PROXY,
+    97: Broken.PROXY,  # CURLE_PROXY, which pycurl does not name
+    pycurl.E_COULDNT_RESOLVE_HOST: Broken.UNREACHABLE,
+    pycurl.E_COULDNT_CONNECT: Broken.UNREACHABLE,
+    pycurl.E_FILESIZE_EXCEEDED: Broken.TOO_LONG,
+}
 _log = logging.getLogger("cloudtrail_validate")
 
 
@@ -44,8 +52,12 @@ class Order(Enum):
 class Handle(pycurl.Curl):
     """A handle of libcurl, the route that it is set up for, and what it is busy with."""
 
-    route: Route | None = None
-    transfer: Transfer | None = None
+    route: Route | None  # no values here: pycurl keeps attributes in a place of its own, and finds those of the class first
+    transfer: Transfer | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.route = self.transfer = None
 
 
 class CurlThread:
@@ -82,7 +94,10 @@ class CurlThread:
     def give(self, orders: Sequence[tuple[Order, Transfer]]) -> None:
         """Hand over orders, in the order in which they are to be done."""
         self._inbox.extend(orders)
-        self._ring()
+        if self._ended.done():
+            self._end()
+        else:
+            self._ring()
 
     def stop(self) -> None:
         """End the thread, whatever it is doing."""
@@ -111,8 +126,8 @@ class CurlThread:
             _log.exception("curl thread")
             reason = f"internal error, please report it: {type(error).__name__}: {error}"
             self._stopping = True
-        for transfer in (*self._active, *self._queue, *(item for order, item in self._inbox if order is Order.BEGIN)):
-            self._told.append((transfer.done, TransferError(reason, final=True)))
+        for transfer in (*self._active, *self._queue):
+            self._told.append((transfer.done, TransferError(reason)))
         self._pass_on()
         for transfer in list(self._active):
             self._remove(transfer)
@@ -123,8 +138,13 @@ class CurlThread:
             self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
+        """On the loop: nobody may wait for a thread that is no more."""
         if not self._ended.done():
             self._ended.set_result(None)
+        while self._inbox:
+            order, transfer = self._inbox.popleft()
+            if order is Order.BEGIN:
+                transfer.done(TransferError("the store is closed"))
 
     def _turn(self) -> None:
         """Wait, let libcurl do what there is to do, take what it has finished, start what was asked for."""
@@ -217,7 +237,7 @@ class CurlThread:
             transfer.begun = transfer.moved = time.monotonic()
             self._multi.add_handle(curl)
         except (pycurl.error, ValueError) as error:  # a proxy or header that cannot be meant
-            self._told.append((transfer.done, TransferError(str(error), final=True)))
+            self._told.append((transfer.done, TransferError(str(error))))
             return
         self._active.add(transfer)
 
@@ -237,7 +257,6 @@ class CurlThread:
         curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)  # logs bear `Content-Encoding: gzip`, and their bytes are judged
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(timeouts.connect * 1000)))
         curl.setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)
-        curl.setopt(pycurl.USERAGENT, "")
         curl.setopt(pycurl.HTTPHEADER, list(route.headers))
         if route.verbatim:
             curl.setopt(pycurl.PATH_AS_IS, 1)
@@ -251,7 +270,7 @@ class CurlThread:
 
         def take(data: bytes) -> int | None:
             body, give = transfer.body, transfer.piece
-            if give is None or transfer.curl.getinfo(pycurl.RESPONSE_CODE) != 200:
+            if give is None or not _is_content(transfer.lines):
                 body.append(data)
                 return None
             if transfer.untaken >= _UNTAKEN:
@@ -279,8 +298,8 @@ class CurlThread:
             for curl, number, text in failed:
                 transfer = curl.transfer
                 self._remove(transfer)
-                detail = f"{text or 'the transfer failed'} (curl {number})"
-                self._told.append((transfer.done, TransferError(detail, final=number in _FINAL)))
+                why = TransferError(text or f"libcurl's error {number}", _BROKEN.get(number, Broken.OTHERWISE))
+                self._told.append((transfer.done, why))
 
     def _done(self, curl: Handle, transfer: Transfer) -> None:
         body = transfer.body
@@ -322,6 +341,12 @@ class CurlThread:
     def _give_up(self, transfer: Transfer, why: str) -> None:
         self._remove(transfer)
         self._told.append((transfer.done, TransferError(why)))
+
+
+def _is_content(lines: Sequence[bytes]) -> bool:
+    """Whether the last answer's status is 200. (libcurl does not say so while a transfer runs.)"""
+    status = next((line for line in reversed(lines) if line.startswith(b"HTTP/")), b"")
+    return status.split(b" ")[1:2] in ([b"200"], [b"200\r\n"])
 
 
 def _own(lines: list[bytes]) -> tuple[bytes, ...]:

@@ -8,12 +8,11 @@ from typing import Final
 
 from cloudtrail_validate.core.errors import StoreError
 from cloudtrail_validate.core.model import PASSING, Cause
+from cloudtrail_validate.core.trouble import HOPELESS, diagnose
 from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
 
 _FIRST_PAUSE: Final = 0.1  # seconds
 _LONGEST_PAUSE: Final = 3.0  # seconds
-HOPELESS: Final = "hopeless"
-"""The code of a `StoreError` whose cause would pass, were it not known that it does not: a refused certificate."""
 
 
 class Tries:
@@ -31,7 +30,7 @@ class Tries:
 
     async def again_after(self, error: StoreError) -> None:
         """Wait before the next try, or raise the error where another try cannot help or has not helped."""
-        if error.cause not in PASSING or error.code == HOPELESS:
+        if error.cause not in PASSING or diagnose(error.code, error.detail) in HOPELESS:
             raise error
         now = asyncio.get_running_loop().time()
         if not self._failures:

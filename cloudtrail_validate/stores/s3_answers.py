@@ -32,6 +32,7 @@ _MOVED: Final = frozenset({"PermanentRedirect", "TemporaryRedirect", "Authorizat
 }
 _ABSENT: Final = {"NoSuchKey": AbsentError, "NoSuchBucket": BucketAbsentError}
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_ALIASES: Final = ("-s3alias", "--ol-s3", "-ext-s3alias", ".mrap")  # S3 User Guide: reserved endings of bucket names
 _META: Final = b"x-amz-meta-"
 _DEPTH: Final = 8  # of elements: a listing has 4
 
@@ -76,7 +77,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a listing was asked for. `bucket` is empty where S3 may call it otherwise (access points)."""
+    """What a listing was asked for: the bucket as `listed_name` gives it, the prefix, and behind which key."""
 
     bucket: str
     prefix: str
@@ -134,6 +135,11 @@ def modified(answer: Answer) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def listed_name(bucket: str) -> str:
+    """The name by which S3 lists a bucket; empty for access points, which it may call otherwise."""
+    return "" if ":" in bucket or bucket.endswith(_ALIASES) else bucket
 
 
 def etag(answer: Answer) -> str:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import msgspec
 
 
-class TransferError(Exception):
-    """No whole answer came. `final` is true where to ask again would change nothing, such as a refused certificate."""
+class Broken(Enum):
+    """Where a transfer broke off. The values are the names that botocore's exceptions give it (`core.trouble`)."""
 
-    def __init__(self, detail: str, *, final: bool = False) -> None:
+    CERTIFICATE = "SSLError"
+    PROXY = "ProxyConnectionError"
+    UNREACHABLE = "EndpointConnectionError"
+    TOO_LONG = "too long"  # more bytes than `Transfer.limit`
+    OTHERWISE = ""
+
+
+class TransferError(Exception):
+    """No whole answer came."""
+
+    def __init__(self, detail: str, where: Broken = Broken.OTHERWISE) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.final = final
+        self.where = where
 
 
 class Signature(msgspec.Struct, frozen=True):
