@@ -28,7 +28,6 @@ from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.trouble import Login, Trouble, advice
 
 if TYPE_CHECKING:
-    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3 import S3Client
 
     from cloudtrail_validate.core.plan import Target
@@ -154,10 +153,6 @@ class Aws:
     def bucket(self, bucket: str) -> Access:
         """How a bucket is reached. Raises as `bucket_region`, and `ConfigurationError`."""
         return access_to(self.s3_client(bucket), bucket, self._trusted, self._owner(bucket))
-
-    def frozen_credentials(self) -> ReadOnlyCredentials:
-        """The credentials of this moment. boto3 refreshes them minutes before they expire. Blocking, where it must."""
-        return self._credentials.get_frozen_credentials()
 
     def found_in(self, bucket: str, region: str) -> None:
         """Note that S3 itself says a bucket lies in a region, other than was found before."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import threading
 import time
@@ -36,8 +37,16 @@ _BROKEN: Final = {
     97: Broken.PROXY,  # CURLE_PROXY, which pycurl does not name
     pycurl.E_COULDNT_RESOLVE_HOST: Broken.UNREACHABLE,
     pycurl.E_COULDNT_CONNECT: Broken.UNREACHABLE,
+    pycurl.E_OPERATION_TIMEDOUT: Broken.UNREACHABLE,
     pycurl.E_FILESIZE_EXCEEDED: Broken.TOO_LONG,
 }
+# Where libcurl's own words hold numbers: the same trouble is to read the same, since it is counted.
+_WORDS: Final = {
+    pycurl.E_PARTIAL_FILE: "the answer broke off",
+    pycurl.E_GOT_NOTHING: "the connection was closed without an answer",
+    pycurl.E_OPERATION_TIMEDOUT: "connect timeout",
+}
+_TAKEN: Final = re.compile(r" after [0-9]+ ms")
 _log = logging.getLogger("cloudtrail_validate")
 
 
@@ -298,7 +307,8 @@ class CurlThread:
             for curl, number, text in failed:
                 transfer = curl.transfer
                 self._remove(transfer)
-                why = TransferError(text or f"libcurl's error {number}", _BROKEN.get(number, Broken.OTHERWISE))
+                words = _WORDS.get(number) or _TAKEN.sub("", text) or f"libcurl's error {number}"
+                why = TransferError(words, _BROKEN.get(number, Broken.OTHERWISE))
                 self._told.append((transfer.done, why))
 
     def _done(self, curl: Handle, transfer: Transfer) -> None:
@@ -344,7 +354,7 @@ class CurlThread:
 
 
 def _is_content(lines: Sequence[bytes]) -> bool:
-    """Whether the last answer's status is 200. (libcurl does not say so while a transfer runs.)"""
+    """Whether the last answer has the status 200, which libcurl does not tell while a transfer runs."""
     status = next((line for line in reversed(lines) if line.startswith(b"HTTP/")), b"")
     return status.split(b" ")[1:2] in ([b"200"], [b"200\r\n"])
 

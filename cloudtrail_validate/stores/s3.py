@@ -4,7 +4,7 @@ What is believed, and what it takes (CONTRACT, "Whose fault it is"):
 
 - content: status 200 with the length and ETag that were listed. Where they differ the object is listed again, and then read
   again; where it may not be listed, two reads must agree.
-- absence of an object: S3's code NoSuchKey, and a listing that does not show it or that code twice. Absence of a bucket: twice.
+- absence of an object: S3's code NoSuchKey, and a listing that does not show it, or that code twice; of a bucket: twice.
 - a listing: a whole `ListBucketResult` of this bucket and prefix, in order. One that shows nothing is asked for twice.
 - a customer's key, an expired token, a wrong clock: S3's code for it, twice.
 """

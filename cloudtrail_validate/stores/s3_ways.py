@@ -139,8 +139,8 @@ class Ways:
         return msgspec.structs.replace(new, route=old.route) if new.route == old.route else new
 
     def _signature(self, region: str) -> tuple[Signature, str | None]:
-        found = self._aws.frozen_credentials()
-        return Signature(region, str(found.access_key), str(found.secret_key)), found.token
+        access_key, secret_key, token = self._aws.frozen_credentials()
+        return Signature(region, access_key, secret_key), token
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
