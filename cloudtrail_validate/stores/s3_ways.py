@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
 
 _FRESH: Final = 60.0  # seconds that credentials are used without asking boto3, which refreshes minutes ahead
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9._~-]+")  # libcurl puts any other character of it into the header as %XX
 _DOTS: Final = re.compile(r"(?:^|/)\.\.?(?:/|$)")  # libcurl squashes such segments before it signs
 # What boto3's own headers would say twice, or of boto3 alone.
 _OURS: Final = frozenset({"host", "user-agent", "connection", "accept-encoding", "content-length"})
@@ -124,8 +125,8 @@ class Ways:
         access = self._aws.bucket(bucket)
         client = self._aws.s3_client(bucket)
         looked = sign_get(client, bucket, "key")
-        own = looked.unsigned or (looked.plain and access.service == "s3")
         signature, token = (None, None) if looked.unsigned else self._signature(access.region)
+        own = signature is None or (looked.plain and _KEY_ID.fullmatch(signature.access_key) is not None)
         headers = [f"User-Agent: {self._aws.user_agent}"]
         headers += [f"x-amz-expected-bucket-owner: {access.owner}"] if access.owner else []
         headers += [f"X-Amz-Security-Token: {token}"] if token else []
