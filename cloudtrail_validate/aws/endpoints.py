@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import boto3
+from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from cloudtrail_validate.aws.errors import AWS_ERRORS, MALFORMED
@@ -35,18 +36,17 @@ class Access:
 
     `url` is where the bucket's keys begin (`https://bucket.s3.eu-west-1.amazonaws.com`, or `https://host/bucket` where it
     is addressed by path), without a closing slash; `endpoint` the same without a bucket that is part of the path.
-    `region` and `service` are what requests are signed for. `ca_file` is the PEM file to trust and `ca_bundle` its text,
-    None for the usual authorities. `proxy` is the URL of the proxy for this host, None for none. `owner` is the account
+    `region` and `service` are what requests are signed for. `ca_file` is the PEM file to trust, boto3's own where none is
+    configured. `proxy` is the URL of the proxy for this host, None for none. `owner` is the account
     that the bucket must belong to (x-amz-expected-bucket-owner), where that is known.
     """
 
     region: str
     endpoint: str
     virtual_hosted: bool
-    ca_bundle: str | None
-    url: str = ""
+    url: str
+    ca_file: str
     service: str = "s3"
-    ca_file: str | None = None
     proxy: str | None = None
     owner: str | None = None
 
@@ -85,10 +85,9 @@ def access_to(client: S3Client, bucket: str, trusted: CaBundle | None, owner: st
         region=str(signing.get("region") or client.meta.region_name),
         endpoint=base + (path.rpartition("/")[0] if by_path else path),
         virtual_hosted=not by_path,
-        ca_bundle=trusted.text() if trusted else None,
         url=base + path,
+        ca_file=trusted.path if trusted else str(get_cert_path(True)),
         service=str(signing.get("signing_name") or "s3"),
-        ca_file=trusted.path if trusted else None,
         proxy=get_environ_proxies(base).get(parts.scheme),
         owner=owner,
     )

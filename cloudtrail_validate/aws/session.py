@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -38,13 +37,11 @@ from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, Trouble, advice
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from obstore.store import S3Credential
 
     from cloudtrail_validate.core.plan import Target
 
 __all__ = ["AWS_ERRORS", "MALFORMED", "Access", "Aws"]
 
-CREDENTIAL_TTL: Final = timedelta(minutes=10)  # botocore refreshes with 10 minutes left, obstore asks again with 5
 _MISDIRECTED: Final = frozenset({301, 302, 307, 400})
 
 
@@ -169,15 +166,9 @@ class Aws:
         """How a bucket is reached. Raises as `bucket_region`, and `ConfigurationError`."""
         return access_to(self.s3_client(bucket), bucket, self._trusted, self._owner(bucket))
 
-    def credentials(self) -> S3Credential:
-        """The same credentials for the store, which asks again when they expire; botocore refreshes them."""
-        found = self._credentials.get_frozen_credentials()
-        return {
-            "access_key_id": str(found.access_key),
-            "secret_access_key": str(found.secret_key),
-            "token": found.token,
-            "expires_at": datetime.now(UTC) + CREDENTIAL_TTL,
-        }
+    def found_in(self, bucket: str, region: str) -> None:
+        """Note that S3 itself says a bucket lies in a region, other than was found before."""
+        self._regions[bucket] = region
 
     def frozen_credentials(self) -> tuple[str, str, str | None]:
         """Access key, secret key and token as they are now; botocore refreshes them before."""

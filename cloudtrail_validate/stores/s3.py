@@ -1,54 +1,69 @@
-"""S3: obstore (Rust) for the hot path, botocore for every key that obstore cannot address.
+"""S3 through libcurl. An answer counts only if it is S3's own about what was asked; anything else is asked again.
 
-obstore refuses keys with empty, `.` or `..` segments and control characters, and its listing raises on the page that holds
-one. Such a listing or key is done again through botocore, so that a planted object can slow the run but not hide from it.
+What is believed, and what it takes (CONTRACT, "Whose fault it is"):
+
+- content: status 200 with the length and ETag that were listed. Where they differ the object is listed again, and then read
+  again; where it may not be listed, two reads must agree.
+- absence of an object: S3's code NoSuchKey, and a listing that does not show it, or that code twice; of a bucket: twice.
+- a listing: a whole `ListBucketResult` of this bucket and prefix, in order. One that shows nothing is asked for twice.
+- a customer's key, an expired token, a wrong clock: S3's code for it, twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
-import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
-import obstore
-from obstore.exceptions import BaseError
-from obstore.store import S3Store
+import msgspec
 
 from cloudtrail_validate.core import digest
-from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, CustomerKeyError, StoreError
 from cloudtrail_validate.core.gzip import Content, Inflater, digest_of
 from cloudtrail_validate.core.model import Cause, Locator, ObjectInfo
+from cloudtrail_validate.core.trouble import OF_IDENTITY, diagnose
 from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
-from cloudtrail_validate.stores.failures import UnaddressableError, from_obstore
+from cloudtrail_validate.runtime.loop import fit_descriptor_limit
+from cloudtrail_validate.stores import s3_answers as answers
+from cloudtrail_validate.stores.curl import Curl
 from cloudtrail_validate.stores.protocol import Children, Stored, outcome
-from cloudtrail_validate.stores.s3_exact import ExactS3
+from cloudtrail_validate.stores.retries import Tries
+from cloudtrail_validate.stores.s3_answers import Asked, ElsewhereError, ExpiredError, NotS3Error, Page
+from cloudtrail_validate.stores.s3_ways import Way, Ways
+from cloudtrail_validate.stores.transfer import Answer, Broken, Route, TransferError
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
-
     from cloudtrail_validate.aws.session import Aws
 
 PAGE: Final = 1000  # keys a listing request, S3's own maximum
-_INLINE_BYTES: Final = (
-    64 * 1024
-)  # compressed; smaller ones inflate on the event loop in ~0.1 ms, larger ones in a thread
+_PAGE_BYTES: Final = (
+    8 * 1024 * 1024
+)  # of such a listing: 1,000 keys of 1,024 bytes, each of them as %XX, are half of it
+_EMPTY_PAGES: Final = 1000  # in a row that go on without a key: S3 passes over deleted objects, but not for ever
+_MOVES: Final = 2  # regions that a bucket may be sought in, beyond the first
+_INLINE_BYTES: Final = 64 * 1024  # compressed; smaller ones inflate on the loop in ~0.1 ms, larger ones in a thread
 _WHOLE_BYTES: Final = 4 * 1024 * 1024  # compressed; larger ones are streamed
-_PIECE_BYTES: Final = 1024 * 1024  # what a streamed object is read in
-_WITH_HEAD_BYTES: Final = 8 * 1024  # a body that fits the first flight of a connection, 10 segments
-_SPARED: Final = 0.0001  # seconds that taking a body at once spares, and may take: half do in 0.02 ms
-_HELD_UP: Final = 0.25  # seconds beyond, in all, after which no body is waited for on the loop any more
-_UNADDRESSABLE: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
-_OBSTORE_ERRORS: Final = (BaseError, ValueError, OSError)
-_FIRST_PAUSE: Final = 0.1  # seconds
-_LONGEST_PAUSE: Final = 3.0  # seconds
-_TRANSIENT: Final = frozenset({Cause.NETWORK, Cause.THROTTLED})
+_REFUSAL_BYTES: Final = 64 * 1024  # an answer other than content; S3's have less than 2 KiB
+_ANY_SIZE: Final = 1 << 50  # bytes; S3 holds no object of that size
+_LISTINGS: Final = 64  # requests beside those that the limiter counts
 T = TypeVar("T")
+
+
+class Listed(msgspec.Struct, frozen=True, gc=False):
+    """What an object's content must be like: size in bytes, and ETag where the listing has one."""
+
+    size: int
+    etag: str
+
+
+class DiffersError(NotS3Error):
+    """An object came that is not what was listed: rewritten meanwhile, or damaged on its way."""
+
+
+Attempt = Callable[[Listed | None], Awaitable[tuple[T, Answer]]]
 
 
 class S3:
@@ -59,281 +74,298 @@ class S3:
     workers: int | None = None
 
     def __init__(self, aws: Aws, *, limiter: RateLimiter, timeouts: Timeouts | None = None) -> None:
-        self._aws = aws
         self._limiter = limiter
         self._timeouts = timeouts or Timeouts()
-        self._stores: dict[str, S3Store] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
-        self._held_up = 0.0  # seconds
-        self._exact: dict[str, ExactS3] = {}
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="ctvalidate-s3")
         self._inflating = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="ctvalidate-inflate")
+        self._ways = Ways(aws, self._threads)
+        self._curl = Curl(self._timeouts, fit_descriptor_limit(limiter.ceiling + _LISTINGS))
 
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Keys under a prefix, by obstore; from the page that obstore cannot read on, by botocore.
-
-        A listing whose transfer broke off goes on behind the last whole page.
-        """
-        start, tries = _just_before(after), _Tries(self._timeouts, self._limiter)
-        fast = not _UNADDRESSABLE.search(prefix[:-1]) and not (start and _UNADDRESSABLE.search(start))
+        """Keys under a prefix. A listing that broke off goes on behind the last whole page."""
+        start, token = _just_before(after), None
+        last, tries = start, Tries(self._timeouts, self._limiter)
+        found = confirmed = False
+        empty = 0
         while True:
-            exact = None if fast else await self._exact_bucket(bucket)
             try:
-                async for page in exact.scan(prefix, start) if exact else self._pages(bucket, prefix, start):
-                    # obstore drops a slash at a key's end: such a key may be `after` itself
-                    yield [item for item in page if f"{item.key}/" >= after and (before is None or item.key < before)]
-                    if before is not None and page and page[-1].key >= before:
-                        return
-                    start = page[-1].key if page else start
-                    tries.reset()
-            except UnaddressableError:
-                fast = False
+                page = await self._page(bucket, Asked(answers.listed_name(bucket), prefix, last), start, token)
             except StoreError as error:
                 await tries.again_after(error)
-            else:
-                return
-
-    async def _pages(self, bucket: str, prefix: str, start: str) -> AsyncIterator[Sequence[ObjectInfo]]:
-        store = await self._store(bucket)
-        try:
-            async for batch in obstore.list(store, prefix[:-1], offset=start or None, chunk_size=PAGE):
-                yield [ObjectInfo(item["path"], item["size"], item["last_modified"]) for item in batch]
-        except _OBSTORE_ERRORS as error:
-            raise from_obstore(error) from error
+                start, token = last, None
+                continue
+            tries.reset()
+            if page.objects:
+                found, empty, last = True, 0, page.objects[-1].key
+                yield [item for item in page.objects if item.key >= after and (before is None or item.key < before)]
+                if before is not None and last >= before:
+                    return
+            elif (empty := empty + 1) > _EMPTY_PAGES:
+                raise NotS3Error("a listing that does not come to an end")
+            token = page.token
+            if token is None:
+                if found or confirmed:
+                    return
+                confirmed = True  # nothing is there: asked once more, for it may say that something was deleted
 
     async def children(self, bucket: str, prefix: str) -> Children:
-        """One level, by obstore, or by botocore where a name in it is out of obstore's reach."""
-        return await self._insist(lambda: self._children(bucket, prefix))
-
-    async def _children(self, bucket: str, prefix: str) -> Children:
-        if not _UNADDRESSABLE.search(prefix[:-1]) or not prefix:
-            store = await self._store(bucket)
-            try:
-                level = await obstore.list_with_delimiter_async(store, prefix[:-1] or None)
-            except _OBSTORE_ERRORS as error:
-                failure = from_obstore(error)
-                if not isinstance(failure, UnaddressableError):
-                    raise failure from error
-            else:
-                return Children(
-                    tuple(folder.rpartition("/")[2] for folder in level["common_prefixes"]),
-                    tuple(
-                        ObjectInfo(item["path"], item["size"], item["last_modified"])
-                        for item in level["objects"]
-                        if item["path"] != prefix[:-1]
-                    ),
-                )
-        exact = await self._exact_bucket(bucket)
-        return await exact.children(prefix)
+        """One level of a listing, all its pages."""
+        level = await self._insist(lambda: self._children(bucket, prefix))
+        if not level.folders and not level.objects:
+            level = await self._insist(lambda: self._children(bucket, prefix))
+        return level
 
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """What botocore lists under exactly this key."""
-        return await (await self._exact_bucket(bucket)).info(key)
+        """What is listed under exactly this key."""
+        for _ in range(2):
+            page = await self._insist(lambda: self._first(bucket, key))
+            if page.objects:
+                return page.objects[0] if page.objects[0].key == key else None
+        return None
 
     async def digest(
-        self,
-        where: Locator,
-        size: int | None = None,  # noqa: ARG002
-        etag: str = "",  # noqa: ARG002
+        self, where: Locator, size: int | None = None, etag: str = ""
     ) -> tuple[Inflater, Mapping[str, str] | None]:
         """A digest and its user metadata."""
-        return await self._insist(lambda: self._digest(where))
 
-    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:  # noqa: ARG002
+        async def attempt(listed: Listed | None) -> tuple[Inflater, Answer]:
+            return await self._inflated(where, listed, digest.inflater)
+
+        inflater, answer = await self._read(where, size, etag, attempt)
+        return inflater, answers.metadata(answer)
+
+    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
         """A log's content: small ones whole, large ones as a stream, inflated where it does not hold up the loop."""
-        return await self._insist(lambda: self._content(where, size))
+
+        async def attempt(listed: Listed | None) -> tuple[Content, Answer]:
+            if listed is None or listed.size > _WHOLE_BYTES:
+                inflater, answer = await self._inflated(where, listed, lambda _: Inflater())
+                return inflater.finish(), answer
+            answer = await self._whole(where, listed)
+            if answer.size <= _INLINE_BYTES:
+                return digest_of(answer.body), answer
+            return await self._inflate(digest_of, answer.body), answer
+
+        return (await self._read(where, size, etag, attempt))[0]
 
     async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
         """Several logs at once."""
         return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
 
     async def stored(
-        self,
-        where: Locator,
-        make: Callable[[int | None], Inflater],
-        size: int | None = None,  # noqa: ARG002
-        etag: str = "",  # noqa: ARG002
+        self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
     ) -> Stored:
-        """An object as it is stored, streamed."""
-        return await self._insist(lambda: self._stored(where, make))
+        """An object as it is stored."""
+
+        async def attempt(listed: Listed | None) -> tuple[Inflater, Answer]:
+            return await self._inflated(where, listed, make, aside=True)
+
+        inflater, answer = await self._read(where, size, etag, attempt)
+        return Stored(inflater, answers.metadata(answer), answers.modified(answer))
 
     async def close(self) -> None:
-        """Stop the threads."""
+        """Close connections and stop the threads."""
+        await self._curl.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._inflating.shutdown(wait=False, cancel_futures=True)
 
-    async def _content(self, where: Locator, size: int | None) -> Content:
-        store = self._stores.get(where.bucket) or await self._store(where.bucket)
-        try:
-            data = await self._as_listed(store, where.key, size) if size and size <= _WHOLE_BYTES else None
-            if data is None:
-                answer = await obstore.get_async(store, where.key)
-                if answer.meta["size"] > _WHOLE_BYTES:
-                    return (await self._stream(answer, Inflater())).finish()
-                data = bytes(await answer.bytes_async())
-        except _OBSTORE_ERRORS as error:
-            failure = from_obstore(error)
-            if not isinstance(failure, UnaddressableError):
-                raise failure from error
-            exact = await self._exact_bucket(where.bucket)
-            return (await exact.get(where, Inflater))[0].finish()
-        if len(data) <= _INLINE_BYTES:
-            return digest_of(data)
-        return await asyncio.get_running_loop().run_in_executor(self._inflating, digest_of, data)
+    # Reading: until what comes is what is listed.
 
-    async def _as_listed(self, store: S3Store, key: str, size: int) -> bytes | None:
-        """An object that still has its listed size, in one call of obstore instead of two (CPU 0.75x, benchmarks.trail).
-
-        One byte more than listed is asked for, so that an object that has grown since shows. None where anything is
-        unusual: then it is read without a range, and that answer counts.
-        """
-        try:
-            data = bytes(await obstore.get_range_async(store, key, start=0, length=size + 1))
-        except _OBSTORE_ERRORS as error:
-            failure = from_obstore(error)
-            if isinstance(failure, StoreError) and failure.cause is not Cause.NETWORK:
-                raise failure from error
-            return None
-        return data if len(data) == size else None
-
-    async def _digest(self, where: Locator) -> tuple[Inflater, Mapping[str, str] | None]:
-        store = self._stores.get(where.bucket) or await self._store(where.bucket)
-        try:
-            answer = await obstore.get_async(store, where.key)
-            inflater = digest.inflater(answer.meta["size"])
-            if answer.meta["size"] <= _INLINE_BYTES:
-                inflater.feed(await self._body(answer))
+    async def _read(self, where: Locator, size: int | None, etag: str, attempt: Attempt[T]) -> tuple[T, Answer]:
+        """Read an object until S3 does not contradict itself: about its content, or about its absence."""
+        if size is None:
+            listed, known = await self._look_up(where)
+        else:
+            listed, known = Listed(size, etag), True
+        tries, gone = Tries(self._timeouts, self._limiter), False
+        while True:
+            try:
+                value, answer = await attempt(listed)
+            except BucketAbsentError:
+                raise
+            except AbsentError as absent:
+                if not known or listed is not None:
+                    listed, known = await self._look_up(where)
+                if gone or (known and listed is None):
+                    raise  # S3 has said it twice, or the listing says so as well
+                gone = True
+                failure: StoreError = NotS3Error(f"listed, and then not there: {absent}")
+            except DiffersError as error:
+                listed, known = await self._look_up(where)
+                failure = error
+            except StoreError as error:
+                failure = error
             else:
-                await self._stream(answer, inflater)
-        except _OBSTORE_ERRORS as error:
-            failure = from_obstore(error)
-            if not isinstance(failure, UnaddressableError):
-                raise failure from error
-            exact = await self._exact_bucket(where.bucket)
-            return await exact.get(where, digest.inflater)
-        return inflater, {str(name): str(value) for name, value in answer.attributes.items()}
+                if listed is not None:
+                    return value, answer
+                listed = Listed(answer.size, answers.etag(answer))  # not listed: the next read must agree with this one
+                continue
+            await tries.again_after(failure)
 
-    async def _body(self, answer: obstore.GetResult) -> bytes:
-        """A body held in memory. A small one has nearly always come with its head, and is taken at once.
-
-        That spares a second way through obstore's threads (CPU of a quiet organization's object 0.89 times), but whoever
-        blocks here holds up all: when waits have added up to `_HELD_UP`, they become asynchronous for good.
-        """
-        if answer.meta["size"] > _WITH_HEAD_BYTES or self._held_up > _HELD_UP:
-            return bytes(await answer.bytes_async())
-        begun = time.perf_counter()
+    async def _look_up(self, where: Locator) -> tuple[Listed | None, bool]:
+        """What a listing says of an object (None: nothing), and whether it says anything: it may be refused."""
         try:
-            return bytes(answer.bytes())
-        finally:
-            self._held_up = max(0.0, self._held_up + time.perf_counter() - begun - _SPARED)
+            page = await self._first(*where)
+        except StoreError:
+            return None, False
+        found = next((info for info in page.objects if info.key == where.key), None)
+        return Listed(found.size, found.etag) if found else None, True
 
-    async def _stored(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
-        store = self._stores.get(where.bucket) or await self._store(where.bucket)
+    async def _inflated(
+        self,
+        where: Locator,
+        listed: Listed | None,
+        make: Callable[[int | None], Inflater],
+        *,
+        aside: bool = False,
+    ) -> tuple[Inflater, Answer]:
+        """An object in a new inflater: whole where it is known to be small, else in pieces. `aside`: never on the loop."""
+        if listed is None or listed.size > _WHOLE_BYTES:
+            inflater = make(listed.size if listed else None)
+            answer = await self._get(
+                where, listed.size if listed else _ANY_SIZE, lambda piece: self._inflate(inflater.feed, piece)
+            )
+            _check(answer, listed)
+            return inflater, answer
+        answer = await self._whole(where, listed)
+        inflater = make(answer.size)
+        if aside or answer.size > _INLINE_BYTES:
+            await self._inflate(inflater.feed, answer.body)
+        else:
+            inflater.feed(answer.body)
+        return inflater, answer
+
+    async def _whole(self, where: Locator, listed: Listed) -> Answer:
+        answer = await self._get(where, max(listed.size, _REFUSAL_BYTES))
+        _check(answer, listed)
+        return answer
+
+    async def _inflate(self, work: Callable[[bytes], T], data: bytes) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._inflating, work, data)
+
+    # Listing.
+
+    async def _children(self, bucket: str, prefix: str) -> Children:
+        folders: list[str] = []
+        objects: list[ObjectInfo] = []
+        token, last, empty = None, "", 0
+        while True:
+            page = await self._page(bucket, Asked(answers.listed_name(bucket), prefix, last, delimited=True), "", token)
+            folders += [name[len(prefix) : -1] for name in page.folders]
+            objects += [info for info in page.objects if info.key != prefix]
+            token = page.token
+            if token is None:
+                return Children(tuple(folders), tuple(objects))
+            empty = 0 if page.folders or page.objects else empty + 1
+            if empty > _EMPTY_PAGES:
+                raise NotS3Error("a listing that does not come to an end")
+            last = max([last, *page.folders[-1:], *(info.key for info in page.objects[-1:])])
+
+    async def _first(self, bucket: str, key: str) -> Page:
+        """The first object, at most, whose key begins with `key`."""
+        return await self._page(bucket, Asked(answers.listed_name(bucket), key), "", None, limit=1)
+
+    async def _page(self, bucket: str, asked: Asked, start: str, token: str | None, limit: int = PAGE) -> Page:
+        options: dict[str, Any] = {"Prefix": asked.prefix, "MaxKeys": limit}
+        options |= {"Delimiter": "/"} if asked.delimited else {}
+        options |= {"ContinuationToken": token} if token is not None else {"StartAfter": start} if start else {}
         try:
-            answer = await obstore.get_async(store, where.key)
-            inflater = await self._stream(answer, make(answer.meta["size"]))
-        except _OBSTORE_ERRORS as error:
-            failure = from_obstore(error)
-            if not isinstance(failure, UnaddressableError):
-                raise failure from error
-            exact = await self._exact_bucket(where.bucket)
-            info = await exact.info(where.key)
-            return Stored(*await exact.get(where, lambda: make(None)), info.modified if info else None)
-        metadata = {str(name): str(value) for name, value in answer.attributes.items()}
-        return Stored(inflater, metadata, answer.meta["last_modified"])
+            answer = await self._ask(bucket, lambda way: self._ways.to_page(way, options), _PAGE_BYTES)
+        except BucketAbsentError:
+            raise
+        except AbsentError as error:  # of a key, where none was asked for
+            raise NotS3Error(str(error)) from error
+        return answers.parse_page(answer.body, asked)
 
-    async def _stream(self, answer: obstore.GetResult, inflater: Inflater) -> Inflater:
-        loop = asyncio.get_running_loop()
-        async for piece in answer.stream(min_chunk_size=_PIECE_BYTES):
-            await loop.run_in_executor(self._inflating, inflater.feed, bytes(piece))
-        return inflater
+    # Asking.
+
+    async def _get(
+        self, where: Locator, limit: int, take: Callable[[bytes], Awaitable[object]] | None = None
+    ) -> Answer:
+        return await self._ask(where.bucket, lambda way: self._ways.to_object(way, where.key), limit, take)
+
+    async def _ask(
+        self,
+        bucket: str,
+        request: Callable[[Way], Awaitable[tuple[Route, str]]],
+        limit: int,
+        take: Callable[[bytes], Awaitable[object]] | None = None,
+    ) -> Answer:
+        """Ask until S3 itself has answered with status 200. Raises `StoreError` and `AbsentError`."""
+        moves, doubted = 0, False
+        way = self._ways.known(bucket) or await self._ways.to(bucket)
+        while True:
+            route, url = await request(way)
+            try:
+                if take is None:
+                    answer = await self._curl.get(route, url, limit)
+                else:
+                    answer = await self._curl.stream(route, url, limit, take)
+            except TransferError as error:
+                raise _on_the_way(error, url) from error
+            if answer.status == 200:
+                return answer
+            failure = answers.refusal(answer)
+            if isinstance(failure, ElsewhereError) and moves < _MOVES:
+                moves += 1
+                way = await self._ways.elsewhere(way, failure.region)
+            elif _doubtful(failure) and not doubted:
+                doubted = True
+                if isinstance(failure, ExpiredError):
+                    way = await self._ways.renewed(way)
+            else:
+                raise failure
 
     async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try a whole request again where it failed for a passing reason."""
-        try:
-            return await attempt()
-        except StoreError as error:
-            tries = _Tries(self._timeouts, self._limiter)
-            await tries.again_after(error)
+        tries = Tries(self._timeouts, self._limiter)
         while True:
             try:
                 return await attempt()
             except StoreError as error:
                 await tries.again_after(error)
 
-    async def _store(self, bucket: str) -> S3Store:
-        """The obstore client of a bucket, opened once, in the bucket's own region."""
-        async with self._opening.setdefault(bucket, asyncio.Lock()):
-            if bucket not in self._stores:
-                loop = asyncio.get_running_loop()
-                self._stores[bucket] = await loop.run_in_executor(self._threads, self._open, bucket)
-        return self._stores[bucket]
 
-    def _open(self, bucket: str) -> S3Store:
-        access = self._aws.bucket(bucket)
-        timeouts = self._timeouts
-        options: ClientConfig = {
-            "allow_http": True,
-            "connect_timeout": timedelta(seconds=timeouts.connect),
-            "read_timeout": timedelta(seconds=timeouts.read),
-            "timeout": timedelta(hours=1),  # a large log on a slow line; `read_timeout` catches what has stalled
-            "pool_max_idle_per_host": str(self._limiter.ceiling),
-            "user_agent": self._aws.user_agent,
-        }
-        if access.ca_bundle:
-            options["root_certificate"] = access.ca_bundle
-        retry: RetryConfig = {"max_retries": 0}
-        return S3Store(
-            bucket,
-            region=access.region,
-            endpoint=access.endpoint,
-            virtual_hosted_style_request=access.virtual_hosted,
-            credential_provider=self._aws.credentials,
-            client_options=options,
-            retry_config=retry,
-        )
+def _check(answer: Answer, listed: Listed | None) -> None:
+    """Compare content with what was listed. Raises `DiffersError`."""
+    if listed is None:
+        if not answers.etag(answer):
+            raise DiffersError("content without an ETag, which S3 always gives")
+    elif answer.size != listed.size:
+        raise DiffersError(f"{answer.size:,} bytes came of an object of {listed.size:,}")
+    elif listed.etag and answers.etag(answer) != listed.etag:
+        raise DiffersError("another ETag came than was listed: it was rewritten meanwhile, or something else answered")
 
-    async def _exact_bucket(self, bucket: str) -> ExactS3:
-        if bucket not in self._exact:
-            loop = asyncio.get_running_loop()
-            client = await loop.run_in_executor(self._threads, self._aws.s3_client, bucket)
-            self._exact.setdefault(bucket, ExactS3(bucket, client, self._threads))
-        return self._exact[bucket]
+
+def _doubtful(failure: StoreError | AbsentError) -> bool:
+    """Whether a refusal has consequences that one answer alone must not have."""
+    if isinstance(failure, AbsentError):
+        return isinstance(failure, BucketAbsentError)
+    if isinstance(failure, (CustomerKeyError, ElsewhereError, ExpiredError)):
+        return True
+    return diagnose(failure.code, failure.detail) in OF_IDENTITY
+
+
+def _on_the_way(error: TransferError, url: str) -> StoreError:
+    """A transfer that broke off, in words that name the host."""
+    host = urlsplit(url).hostname or url
+    match error.where:
+        case Broken.TOO_LONG:
+            return DiffersError("more bytes came than are listed")
+        case Broken.CERTIFICATE:
+            said = f"the certificate of {host} is refused"
+        case Broken.PROXY | Broken.UNREACHABLE:
+            said = f"cannot connect to {host}"
+        case Broken.OTHERWISE:
+            said = f"no whole answer from {host}"
+    return StoreError(Cause.NETWORK, f"{said}: {error.detail}", code=error.where.value)
 
 
 def _just_before(after: str) -> str:
     """A key that sorts shortly before `after`: S3 lists from behind the key it is given, and `after` is wanted too."""
     if not after or after.endswith("/"):
         return after.rstrip("/")
-    return after[:-1] + chr(max(1, ord(after[-1]) - 1)) + "~"
-
-
-class _Tries:
-    """Decides whether a failed request is tried again, and waits: exponential backoff with jitter."""
-
-    def __init__(self, timeouts: Timeouts, limiter: RateLimiter) -> None:
-        self._timeouts = timeouts
-        self._limiter = limiter
-        self._failures = 0
-        self._begun = 0.0
-
-    def reset(self) -> None:
-        """Something succeeded: what follows is another request."""
-        self._failures = 0
-
-    async def again_after(self, error: StoreError) -> None:
-        """Wait before the next try, or raise the error where another try cannot help."""
-        if error.cause not in _TRANSIENT:
-            raise error
-        now = asyncio.get_running_loop().time()
-        if not self._failures:
-            self._begun = now
-        self._failures += 1
-        if error.cause is Cause.THROTTLED:
-            self._limiter.slow_down()
-        if self._failures > self._timeouts.retries or now - self._begun > self._timeouts.give_up:
-            raise error
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._failures - 1))
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+    code = ord(after[-1]) - 1
+    return after[:-1] + chr(0xD7FF if 0xD800 <= code <= 0xDFFF else max(1, code)) + "~"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.servers.rclone import rclone_s3
-from tests.stores.kit import local_place, moto_place, rclone_place
+from tests.stores.kit import local_place, moto_place, rclone_place, swift_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.servers.aws import AwsServer
     from tests.servers.rclone import RcloneServer
+    from tests.servers.swift import SwiftServer
     from tests.stores.kit import Place
 
 _numbers = itertools.count()
@@ -48,8 +49,21 @@ def signed_bucket(rclone_server: RcloneServer, clean_env: None, monkeypatch: pyt
     return rclone_place(rclone_server, next(_numbers))
 
 
-@pytest.fixture(params=["folder", "bucket", "signed_bucket"])
+@pytest.fixture
+def swift_bucket(swift: SwiftServer) -> Place:
+    """S3 as Swift serves it, which checks signatures: its key ids hold a colon, so boto3 signs each request."""
+    return swift_place(swift, next(_numbers))
+
+
+@pytest.fixture(params=["folder", "bucket", "signed_bucket", "swift_bucket"])
 def place(request: pytest.FixtureRequest) -> Place:
     """Each store in turn, empty."""
+    made: Place = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture(params=["folder", "bucket", "signed_bucket"])
+def roomy_place(request: pytest.FixtureRequest) -> Place:
+    """Each store that can be filled with a thousand objects behind its back; Swift takes a minute for as many requests."""
     made: Place = request.getfixturevalue(request.param)
     return made

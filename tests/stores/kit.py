@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.servers.aws import AwsServer
     from tests.servers.rclone import RcloneServer
+    from tests.servers.swift import SwiftServer
 
 BUCKET = "amzn-s3-demo-bucket"
 QUICK = Timeouts(connect=5.0, read=5.0, retries=1, give_up=10.0)
@@ -130,6 +131,19 @@ def rclone_place(server: RcloneServer, number: int) -> Place:
     client.create_bucket(Bucket=bucket)
     folder = server.root / bucket
     return Place("rclone", bucket, _putter(client, bucket), lambda key, body: _write(folder / key, body), s3_opener())
+
+
+def swift_place(server: SwiftServer, number: int) -> Place:
+    """A bucket of Swift, which checks signatures as well, and takes empty segments. The environment leads to it."""
+    client, bucket = server.client(), f"{BUCKET}-{number}"
+    client.create_bucket(Bucket=bucket)
+    return Place(
+        "swift",
+        bucket,
+        _putter(client, bucket),
+        lambda key, body: client.put_object(Bucket=bucket, Key=key, Body=body),
+        s3_opener(),
+    )
 
 
 def s3_opener() -> Callable[[], Store]:

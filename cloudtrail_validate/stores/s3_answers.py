@@ -1,0 +1,255 @@
+"""What S3 answers: listings, errors, heads of objects. Pure; whatever is not S3's own answer raises `NotS3Error`.
+
+An answer counts as evidence only if it is S3's about what was asked: captive portals, proxies and gateways answer with
+status 200 and any XML, and with 404 and no code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import unquote_plus
+from xml.parsers import expat
+
+import msgspec
+
+from cloudtrail_validate.aws.errors import brief, by_code
+from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, CustomerKeyError, StoreError
+from cloudtrail_validate.core.model import Cause, ObjectInfo
+from cloudtrail_validate.stores.transfer import Answer
+
+_NAMESPACES: Final = frozenset(
+    {"", "http://s3.amazonaws.com/doc/2006-03-01/", "http://doc.s3.amazonaws.com/2006-03-01"}  # the last: other makers
+)
+_CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
+_SIZE: Final = re.compile(r"[0-9]{1,15}")  # S3 allows 14 digits
+_REGION: Final = re.compile(r"[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2}")
+_MOVED: Final = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"}) | {
+    "IllegalLocationConstraintException"
+}
+_ABSENT: Final = {"NoSuchKey": AbsentError, "NoSuchBucket": BucketAbsentError}
+_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_ALIASES: Final = ("-s3alias", "--ol-s3", "-ext-s3alias", ".mrap")  # S3 User Guide: reserved endings of bucket names
+_META: Final = b"x-amz-meta-"
+_DEPTH: Final = 8  # of elements: a listing has 4
+
+
+class NotS3Error(StoreError):
+    """Something answered that is not S3, or S3's answer was damaged on its way: to be asked again."""
+
+    def __init__(self, detail: str, cause: Cause = Cause.NETWORK) -> None:
+        super().__init__(cause, detail)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return NotS3Error, (self.detail, self.cause)
+
+
+class ElsewhereError(StoreError):
+    """The bucket lies in another region."""
+
+    def __init__(self, detail: str, region: str) -> None:
+        super().__init__(Cause.NETWORK, detail)
+        self.region = region
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ElsewhereError, (self.detail, self.region)
+
+
+class ExpiredError(StoreError):
+    """The credentials have run out: fresh ones may be had."""
+
+    def __init__(self, detail: str, code: str) -> None:
+        super().__init__(Cause.ACCESS_DENIED, detail, code=code)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ExpiredError, (self.detail, self.code)
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page of a listing: objects, folders (whole prefixes), and the token that the next page is asked with."""
+
+    objects: tuple[ObjectInfo, ...]
+    folders: tuple[str, ...]
+    token: str | None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a listing was asked for: the bucket as `listed_name` gives it, the prefix, and behind which key."""
+
+    bucket: str
+    prefix: str
+    after: str = ""
+    delimited: bool = False
+
+
+def refusal(answer: Answer) -> StoreError | AbsentError:
+    """What an answer that is none of content means. Only S3's own codes mean anything but trouble on the way."""
+    try:
+        fields, _, _ = _parse(answer.body, "Error")
+    except (expat.ExpatError, NotS3Error, ValueError):
+        fields = {}
+    code, message = fields.get("Code", ""), brief(fields.get("Message", ""))
+    if not _CODE.fullmatch(code) or answer.status < 300:
+        return _unknown(answer)
+    if code in _ABSENT:
+        return _ABSENT[code](message or code) if answer.status == 404 else _unknown(answer)
+    if code in _EXPIRED:
+        return ExpiredError(f"{code}: {message}", code)
+    region = answer.header(b"x-amz-bucket-region") or fields.get("Region", "")
+    if code in _MOVED and _REGION.fullmatch(region):
+        return ElsewhereError(f"{code}: {message}", region)
+    customer = code == "InvalidRequest" and "server side encryption" in message.lower()
+    return CustomerKeyError() if customer else _by_code(code, message)
+
+
+def _by_code(code: str, message: str) -> StoreError:
+    failure = by_code(code, message or code)
+    return failure if isinstance(failure, StoreError) else NotS3Error(f"{code}: {message}")
+
+
+def _unknown(answer: Answer) -> NotS3Error:
+    kind = (answer.header(b"content-type") or "no type").partition(";")[0]
+    busy = answer.status in (429, 503)
+    return NotS3Error(
+        f"HTTP {answer.status} without an answer of S3's ({brief(kind)})", Cause.THROTTLED if busy else Cause.NETWORK
+    )
+
+
+def metadata(answer: Answer) -> dict[str, str]:
+    """The user metadata that came with an object, names as sent, without their prefix."""
+    found: dict[str, str] = {}
+    for line in answer.lines:
+        if line[: len(_META)].lower() == _META:
+            name, _, value = line.decode("latin-1").partition(":")
+            found.setdefault(name[len(_META) :].strip(), value.strip())
+    return found
+
+
+def modified(answer: Answer) -> datetime | None:
+    """When the object was last written, as its head says."""
+    try:
+        moment = parsedate_to_datetime(answer.header(b"last-modified") or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def listed_name(bucket: str) -> str:
+    """The name by which S3 lists a bucket; empty for access points, which it may call otherwise."""
+    return "" if ":" in bucket or bucket.endswith(_ALIASES) else bucket
+
+
+def etag(answer: Answer) -> str:
+    """The ETag without its quotes; empty where there is none."""
+    return _bare(answer.header(b"etag") or "")
+
+
+def parse_page(body: bytes, asked: Asked) -> Page:
+    """One page of a listing of what was asked for. Raises `NotS3Error` for anything else."""
+    try:
+        return _page(body, asked)
+    except (expat.ExpatError, ValueError, OverflowError) as error:  # ValueError: UnicodeDecodeError too
+        raise NotS3Error(f"not a listing: {brief(str(error))}") from error
+
+
+def _bare(text: str) -> str:
+    text = text.strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _parse(body: bytes, root: str) -> tuple[dict[str, str], list[dict[str, str]], list[str]]:
+    """Read a document whose root element is `root`, in S3's namespace or none.
+
+    Returns the elements right below the root, and of a listing its `Contents` and the prefixes of its `CommonPrefixes`.
+    Document types are refused, and with them entities: nothing of S3's declares any.
+    """
+    top: dict[str, str] = {}
+    contents: list[dict[str, str]] = []
+    prefixes: list[str] = []
+    item: dict[str, str] = {}
+    text: list[str] = []
+    depth = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, item
+        depth += 1
+        if depth == 2:
+            item = {}
+        elif depth == 1 and (name != root or attributes.get("xmlns", "") not in _NAMESPACES):
+            raise NotS3Error(f"{brief(name)} instead of {root}")
+        elif depth > _DEPTH:
+            raise NotS3Error(f"nested too deep for {root}")
+        text.clear()
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if depth == 2:
+            item[name] = "".join(text)
+        elif depth == 1:
+            if name == "Contents":
+                contents.append(item)
+            elif name == "CommonPrefixes":
+                prefixes.append(item.get("Prefix", ""))
+            else:
+                top[name] = "".join(text)
+        text.clear()
+
+    def refuse(*_: object) -> None:
+        raise NotS3Error("a document type is declared")
+
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text.append
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    parser.Parse(body, True)
+    return top, contents, prefixes
+
+
+def _page(body: bytes, asked: Asked) -> Page:
+    top, contents, prefixes = _parse(body, "ListBucketResult")
+    encoded = top.get("EncodingType") == "url"
+    name, prefix = top.get("Name", ""), top.get("Prefix", "")
+    if asked.bucket and name != asked.bucket:
+        raise NotS3Error(f"a listing of another bucket, {brief(name)!r}")
+    if asked.prefix not in (prefix, _decoded(prefix, encoded=encoded)):
+        raise NotS3Error(f"a listing of another prefix, {brief(prefix)!r}")
+    truncated = {"true": True, "false": False}.get(top.get("IsTruncated", ""))
+    if truncated is None or top.get("KeyCount", "") not in ("", str(len(contents) + len(prefixes))):
+        raise NotS3Error("a listing that is not whole")
+    token = top.get("NextContinuationToken") if truncated else None
+    if truncated and not token:
+        raise NotS3Error("a listing that does not say how it goes on")
+    objects = tuple(_info(item, encoded=encoded) for item in contents)
+    folders = tuple(_decoded(item, encoded=encoded) for item in prefixes)
+    _check_names([info.key for info in objects], asked)
+    _check_names(folders, asked)
+    for folder in folders:
+        if not asked.delimited or folder.find("/", len(asked.prefix)) != len(folder) - 1:
+            raise NotS3Error(f"{brief(folder)!r} is not a folder right below the prefix")
+    return Page(objects, folders, token)
+
+
+def _info(item: Mapping[str, str], *, encoded: bool) -> ObjectInfo:
+    key, size = item.get("Key", ""), item.get("Size", "")
+    if not key or not _SIZE.fullmatch(size):
+        raise NotS3Error(f"an object of {size!r} bytes is listed")
+    moment = datetime.fromisoformat(item.get("LastModified", ""))
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return ObjectInfo(_decoded(key, encoded=encoded), int(size), moment, _bare(item.get("ETag", "")))
+
+
+def _decoded(text: str, *, encoded: bool) -> str:
+    return unquote_plus(text, errors="strict") if encoded and ("%" in text or "+" in text) else text
+
+
+def _check_names(names: Sequence[str], asked: Asked) -> None:
+    """S3 lists in ascending order of UTF-8 bytes, which is that of code points, and below the prefix only."""
+    last = asked.after
+    for name in names:
+        if name <= last or not name.startswith(asked.prefix):
+            raise NotS3Error(f"a listing out of order, or of something else: {name!r} after {last!r}")
+        last = name

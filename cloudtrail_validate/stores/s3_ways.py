@@ -1,0 +1,147 @@
+"""The way to each bucket: where boto3 leads, with what requests are signed, and who signs them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from cloudtrail_validate.aws.s3_request import SignedRequest, sign_get, sign_list
+from cloudtrail_validate.core.errors import AbsentError
+from cloudtrail_validate.stores.transfer import Route, Signature
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from cloudtrail_validate.aws.session import Aws
+
+_FRESH: Final = 60.0  # seconds that credentials are used without asking boto3, which refreshes minutes ahead
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9._~-]+")  # libcurl puts any other character of it into the header as %XX
+_DOTS: Final = re.compile(r"(?:^|/)\.\.?(?:/|$)")  # libcurl squashes such segments before it signs
+# What boto3's own headers would say twice, or of boto3 alone.
+_OURS: Final = frozenset({"host", "user-agent", "connection", "accept-encoding", "content-length"})
+_QUERY: Final = {
+    "Prefix": "prefix",
+    "StartAfter": "start-after",
+    "ContinuationToken": "continuation-token",
+    "Delimiter": "delimiter",
+    "MaxKeys": "max-keys",
+}
+T = TypeVar("T")
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How one bucket is reached.
+
+    `url` is where its keys begin, without a slash. With `own` libcurl signs (or nobody does, where `route` has no
+    signature); else boto3 must sign each request. `since` is when the credentials were looked at (monotonic seconds).
+    """
+
+    bucket: str
+    url: str
+    root: str
+    client: S3Client
+    route: Route
+    own: bool
+    since: float
+
+
+class Ways:
+    """The ways to all buckets of one identity. `threads` run what blocks."""
+
+    def __init__(self, aws: Aws, threads: ThreadPoolExecutor) -> None:
+        self._aws = aws
+        self._threads = threads
+        self._known: dict[str, Way] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def known(self, bucket: str) -> Way | None:
+        """A way that is open, with credentials that are fresh."""
+        way = self._known.get(bucket)
+        return way if way is not None and time.monotonic() - way.since < _FRESH else None
+
+    async def to(self, bucket: str) -> Way:
+        """The way to a bucket. Raises `StoreError`, `ConfigurationError`."""
+        async with self._locks.setdefault(bucket, asyncio.Lock()):
+            way = self.known(bucket)
+            if way is None:
+                make = self._refresh if bucket in self._known else self._open
+                way = self._known[bucket] = await self._call(lambda: make(bucket))
+            return way
+
+    async def elsewhere(self, way: Way, region: str) -> Way:
+        """The way to a bucket that S3 says lies in another region than it was asked in."""
+        async with self._locks.setdefault(way.bucket, asyncio.Lock()):
+            if self._known.get(way.bucket) is way:
+
+                def move() -> Way:
+                    self._aws.found_in(way.bucket, region)
+                    return self._open(way.bucket)
+
+                self._known[way.bucket] = await self._call(move)
+        return await self.to(way.bucket)
+
+    async def renewed(self, way: Way) -> Way:
+        """The way with other credentials than those, which have expired, where there are others."""
+        signature = way.route.signature
+        if signature is not None:
+            await self._call(lambda: self._aws.renew(signature.access_key))
+        self._known.pop(way.bucket, None)
+        return await self.to(way.bucket)
+
+    async def to_object(self, way: Way, key: str) -> tuple[Route, str]:
+        """Route and URL of an object. Raises `AbsentError` for a key that no object can have."""
+        if not key:
+            raise AbsentError("an empty key")
+        if way.own and not ("." in key and _DOTS.search(key)):
+            try:
+                return way.route, f"{way.url}/{quote(key, safe='/~')}"
+            except UnicodeEncodeError as error:
+                raise AbsentError("a key that is no Unicode") from error
+        return self._sent_for(way, await self._call(lambda: sign_get(way.client, way.bucket, key)))
+
+    async def to_page(self, way: Way, options: Mapping[str, Any]) -> tuple[Route, str]:
+        """Route and URL of a page of a listing. `options` are those of ListObjectsV2."""
+        if way.own:
+            asked = {_QUERY[name]: str(value) for name, value in options.items()}
+            asked |= {"list-type": "2", "encoding-type": "url"}
+            query = "&".join(f"{name}={quote(value, safe='~')}" for name, value in sorted(asked.items()))
+            return way.route, f"{way.root}?{query}"
+        return self._sent_for(way, await self._call(lambda: sign_list(way.client, way.bucket, options)))
+
+    def _sent_for(self, way: Way, request: SignedRequest) -> tuple[Route, str]:
+        """A request that boto3 has signed, to be sent as it is."""
+        own = [line for line in way.route.headers if line.partition(":")[0].lower() in _OURS]
+        signed = [f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in _OURS]
+        return Route(way.route.ca_file, way.route.proxy, (*own, *signed), verbatim=True), request.url
+
+    def _open(self, bucket: str) -> Way:
+        access = self._aws.bucket(bucket)
+        client = self._aws.s3_client(bucket)
+        looked = sign_get(client, bucket, "key")
+        signature, token = (None, None) if looked.unsigned else self._signature(access.region)
+        own = signature is None or (looked.plain and _KEY_ID.fullmatch(signature.access_key) is not None)
+        headers = [f"User-Agent: {self._aws.user_agent}"]
+        headers += [f"x-amz-expected-bucket-owner: {access.owner}"] if access.owner else []
+        headers += [f"X-Amz-Security-Token: {token}"] if token else []
+        route = Route(access.ca_file, access.proxy or "", tuple(headers), signature if own else None)
+        root = f"{access.url}/" if access.virtual_hosted else access.url
+        return Way(bucket, access.url, root, client, route, own, time.monotonic())
+
+    def _refresh(self, bucket: str) -> Way:
+        """The same way. With the same route, too, where the credentials are the same: it bears libcurl's set-up."""
+        old, new = self._known[bucket], self._open(bucket)
+        return msgspec.structs.replace(new, route=old.route) if new.route == old.route else new
+
+    def _signature(self, region: str) -> tuple[Signature, str | None]:
+        access_key, secret_key, token = self._aws.frozen_credentials()
+        return Signature(region, access_key, secret_key), token
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
