@@ -33,7 +33,7 @@ from cloudtrail_validate.core.errors import ConfigurationError, StoreError
 from cloudtrail_validate.core.model import Cause
 from cloudtrail_validate.core.regions import choose_region
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, Trouble, advice, diagnose
+from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, diagnose
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -213,7 +213,7 @@ class Aws:
             return None
         if not target.may_visit(bucket):
             detail = f"it lies in the bucket {bucket}, which was not asked for"
-            raise StoreError(Cause.ACCESS_DENIED, f"{detail}: {advice(Trouble.FOREIGN)}", code="ForeignBucket")
+            raise StoreError(Cause.ACCESS_DENIED, detail, code="ForeignBucket")
         return target.expected_owner(bucket)
 
     def _expect_owner(self, params: dict[str, Any], model: Any, **_: object) -> None:
@@ -226,7 +226,7 @@ class Aws:
         """Ask S3 whether a bucket belongs to an account. Raises `StoreError` where it does not say so."""
         if _status(self._ask(bucket, "head_bucket", region)) == 403:
             detail = f"the bucket {bucket} does not belong to {owner}, or s3:ListBucket on it is denied"
-            raise StoreError(Cause.ACCESS_DENIED, f"{detail}: {advice(Trouble.FOREIGN)}", code="ForeignBucket")
+            raise StoreError(Cause.ACCESS_DENIED, detail, code="ForeignBucket")
 
     def _ask(self, bucket: str, operation: str, region: str | None = None, **options: Any) -> Mapping[str, Any]:
         """S3's answer about a bucket, be it a refusal. Raises `StoreError` where there is none."""

@@ -28,7 +28,7 @@ class Trouble(StrEnum):
     KMS = "KMS denied"
     ARCHIVED = "archived"
     THROTTLED = "throttled"
-    FOREIGN = "a bucket that was not asked for"
+    FOREIGN = "not visited"
     DISABLED = "the region is not enabled"
     MISPLACED = "the bucket lies in another region"
     CERTIFICATE = "the certificate is not trusted"
@@ -106,6 +106,7 @@ _BY_CODE: Final[dict[str, Trouble]] = {
 }
 # What no code tells. In this order: a certificate that is refused is also a connection that failed.
 _BY_WORDS: Final[dict[Trouble, re.Pattern[str]]] = {
+    Trouble.FOREIGN: re.compile(r"which was not asked for|does not belong to"),
     Trouble.SKEWED: re.compile(r"Signature (?:expired|not yet current)|too skewed", re.IGNORECASE),
     Trouble.PROXY: re.compile(r"\bproxy\b|\bCONNECT tunnel", re.IGNORECASE),
     Trouble.CERTIFICATE: re.compile(r"certificate|UnknownIssuer|\bSSL\b|\bTLS\b|wrong version number", re.IGNORECASE),

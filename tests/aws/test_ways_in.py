@@ -247,7 +247,10 @@ def test_the_document_names_each_of_these_and_no_other() -> None:
     folder = Path(__file__).parent
     text = (folder.parents[1] / "docs" / "ways-in.md").read_text("utf-8")
     named = set(re.findall(r"`(test_[a-z0-9_]+)`", text))
-    sources = [(folder / name).read_text("utf-8") for name in ("test_ways_in.py", "test_identity.py", "test_causes.py")]
+    sources = [
+        (folder / name).read_text("utf-8")
+        for name in ("test_ways_in.py", "test_identity.py", "test_causes.py", "test_foreign_buckets.py")
+    ]
     there = set(re.findall(r"^def (test_[a-z0-9_]+)\(", "\n".join(sources), re.MULTILINE))
     assert named - there == set()
     assert there - named == {"test_the_document_names_each_of_these_and_no_other"}

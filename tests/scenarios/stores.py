@@ -139,6 +139,7 @@ def ask(world: World, place: Place, key_file: Path) -> Report:
         public_keys=key_file if world.vector.keys.source == "file" else None,
         regions=asked.regions,
         accounts=asked.accounts,
+        also_buckets=asked.also_buckets,
         expect=asked.expect,
         tolerate=asked.tolerate,
         concurrency=_REQUESTS,

@@ -205,7 +205,7 @@ class Aws(Part, frozen=True):
 class Run(Part, frozen=True):
     """What is asked. Times default to the simulation's window and clock, `prefix` to where the trail delivers.
 
-    `by` says what names the place: bucket and prefix, the trail's ARN, or both.
+    `by` says what names the place: bucket and prefix, the trail's ARN, or both; `also_buckets` where chains may lead.
     """
 
     start: datetime | None = None
@@ -213,6 +213,7 @@ class Run(Part, frozen=True):
     now: datetime | None = None
     by: Literal["bucket", "trail", "both"] = "bucket"
     prefix: str | None = None
+    also_buckets: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     expect: tuple[str, ...] = ()
