@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,7 +138,7 @@ def _scope(options: dict[str, Any], now: datetime) -> Scope:
     bucket = options["bucket"]
     try:
         Request(
-            start=now.replace(year=2014),
+            start=now - timedelta(days=1),
             trail_arn=options["trail_arn"],
             bucket=bucket if bucket is not None or options["trail_arn"] else "any",
             regions=options["regions"],

@@ -253,9 +253,10 @@ class Newest(msgspec.Struct, frozen=True):
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about the bucket. `owner` is its account, None where it is neither the trail's nor the caller's.
+    """Everything about the bucket.
 
-    `accounts` are those with a folder in it, each with the prefix before its `AWSLogs/`.
+    `owner` is its account, None where it is none that is known: not the trail's, not the caller's, and none that the policy
+    names. `accounts` are those with a folder in it, each with the base that the folder lies below.
     """
 
     name: str

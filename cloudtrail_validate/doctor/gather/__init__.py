@@ -33,12 +33,15 @@ from cloudtrail_validate.doctor.gather import bucket as of_bucket
 from cloudtrail_validate.doctor.gather import trail as of_trail
 from cloudtrail_validate.doctor.gather.calls import Calls
 from cloudtrail_validate.doctor.model import NOT_ASKED, Ask, Unread
+from cloudtrail_validate.doctor.policy.decide import candidates
+from cloudtrail_validate.doctor.policy.document import parse as parse_policy
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
 
 T = TypeVar("T")
 AT_ONCE: Final = 24  # questions under way; botocore's pool of connections holds 32
+MOST_OWNERS: Final = 50  # accounts that are tried, one after the other, for the bucket's owner
 MOST_ACCOUNTS: Final = 25  # accounts whose newest digests are looked for, in each region one request
 
 
@@ -149,17 +152,23 @@ class _Gathering:
         if head is None:
             return Bucket(name=name, head=None)
         region = head.region or None if isinstance(head, Head) else None
-        candidates = [each.account for each in (base.trail, base.caller) if isinstance(each, (Trail, Caller))]
         questions: dict[Any, Callable[[], Any]] = {
             **of_bucket.settings(calls, name, region, self._now),
-            "owner": partial(of_bucket.owner, calls, name, region, candidates),
             "accounts": partial(of_bucket.accounts, calls, name, region, base.base),
         }
-        settings = _results(self._begin(questions))
-        if isinstance(head, Unread):
-            settings["owner"] = head
-        bucket = Bucket(name=name, head=head, **settings)
-        return msgspec.structs.replace(bucket, **self._content(base, bucket, region))
+        bucket = Bucket(name=name, head=head, **_results(self._begin(questions)))
+        owner = self._start(self._owner, base, bucket, region)
+        content = self._content(base, bucket, region)
+        return msgspec.structs.replace(bucket, owner=owner.result(), **content)
+
+    def _owner(self, base: Facts, bucket: Bucket, region: str | None) -> str | Unread | None:
+        """Which account the bucket is in: asked for every account that it could be."""
+        if isinstance(bucket.head, Unread):
+            return bucket.head
+        known = [each.account for each in (base.trail, base.caller) if isinstance(each, (Trail, Caller))]
+        named = candidates(parse_policy(bucket.policy)) if isinstance(bucket.policy, str) else ()
+        likely = dict.fromkeys([*known, *(principal.account for principal in named if principal.account)])
+        return of_bucket.owner(self._calls, bucket.name, region, list(likely)[:MOST_OWNERS])
 
     def _content(self, base: Facts, bucket: Bucket, region: str | None) -> dict[str, Any]:
         """What lies in the bucket: the newest digests, one digest and one log to read, the versions of a day."""

@@ -34,7 +34,7 @@ def members(calls: Calls) -> tuple[str, ...] | Unread:
 def control_policies(calls: Calls, account: str) -> tuple[ControlPolicy, ...] | Unread:
     """Return the service control policies of an account and of everything above it, AWS's own left out."""
     found: dict[str, ControlPolicy] = {}
-    target: str | None = account
+    target, root = account, False
     for _ in range(MOST_LEVELS):
         attached = calls.items(
             asks.LIST_POLICIES,
@@ -53,7 +53,9 @@ def control_policies(calls: Calls, account: str) -> tuple[ControlPolicy, ...] | 
             )
             if isinstance(content, Unread):
                 return content
-            found[identifier] = ControlPolicy(identifier, name, target or "", content or "{}")
+            found[identifier] = ControlPolicy(identifier, name, target, content or "{}")
+        if root:
+            break
         above = calls.items(
             asks.LIST_PARENTS, "Parents", lambda item: (str(item["Id"]), str(item["Type"])), ChildId=target
         )
@@ -61,9 +63,7 @@ def control_policies(calls: Calls, account: str) -> tuple[ControlPolicy, ...] | 
             return above
         if not above:
             break
-        target = above[0][0]
-        if above[0][1] == "ROOT":
-            break
+        target, root = above[0][0], above[0][1] == "ROOT"
     return tuple(found.values())
 
 

@@ -182,6 +182,6 @@ def sample(calls: Calls, folder: Folder, region: str | None, now: datetime) -> S
             parts.append(found)
     return Sample(
         sum(part.listed for part in parts),
-        tuple(key for part in parts for key in part.deleted),
-        tuple(key for part in parts for key in part.rewritten),
+        tuple(dict.fromkeys(key for part in parts for key in part.deleted)),
+        tuple(dict.fromkeys(key for part in parts for key in part.rewritten)),
     )

@@ -26,6 +26,8 @@ _DENIED_STATUS: Final = frozenset({401, 403})
 _NAMED: Final = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 _REGION_OFF: Final = frozenset({"UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "OptInRequired"})
 """What services answer in a region that the account has not enabled: no permission would help."""
+_NO_PERMISSION: Final = frozenset({Cause.KMS_DENIED, Cause.ARCHIVED, Cause.THROTTLED})
+"""Causes that have an answer of their own, whatever status they come with."""
 
 
 class Calls:
@@ -91,7 +93,7 @@ class Calls:
         detail = failure.detail if isinstance(failure, StoreError) else str(failure)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         denied = status in _DENIED_STATUS or cause is Cause.ACCESS_DENIED or "Denied" in code or "Unauthorized" in code
-        if cause is Cause.KMS_DENIED or not denied or code in _REGION_OFF or not ask.grants:
+        if cause in _NO_PERMISSION or not denied or code in _REGION_OFF or not ask.grants:
             known = cause if cause is not Cause.ACCESS_DENIED else Cause.NETWORK
             return Unread("", known, f"{ask.name}: {detail}")
         named = _NAMED.search(str(error.response.get("Error", {}).get("Message", "")))

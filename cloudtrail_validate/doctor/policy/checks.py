@@ -43,8 +43,11 @@ from cloudtrail_validate.doctor.policy.questions import (
 FEW: Final = 5  # names that a sentence holds
 
 
-def on_policy(judge: Callable[[Facts, Document], Answer]) -> Judge:
-    """Make a judge of one that needs the bucket policy. What was not understood in it makes a good answer unknown."""
+def on_policy(judge: Callable[[Facts, Document], Answer], *, whole: bool = False) -> Judge:
+    """Make a judge of one that needs the bucket policy; what was not understood in it makes a good answer unknown.
+
+    `whole`: where something is missing in the policy, it may be in the part that was not understood.
+    """
 
     @wraps(judge)
     def with_policy(facts: Facts) -> Answer:
@@ -52,11 +55,10 @@ def on_policy(judge: Callable[[Facts, Document], Answer]) -> Judge:
         if isinstance(policy, Unread):
             return unknown(policy)
         document = parse(policy) if policy else Document()
-        return (
-            worst([judge(facts, document), *map(unknown, document.problems)], "")
-            if document.problems
-            else judge(facts, document)
-        )
+        if document.problems and whole:
+            return unknown(*document.problems)
+        answer = judge(facts, document)
+        return worst([answer, *map(unknown, document.problems)], "") if document.problems else answer
 
     return with_policy
 
@@ -84,7 +86,7 @@ def _writer(facts: Facts, writer: Writer) -> Answer:
             return weak(f"{said}; CloudTrail needs s3:PutObject alone, and other services a folder of their own")
         case Sort.AWS if writer.principal.account and writer.principal.account == facts.bucket.owner:
             return weak(f"{said}; it is in the bucket's own account")
-        case Sort.AWS if not isinstance(facts.bucket.owner, str):
+        case Sort.AWS if isinstance(facts.bucket.owner, Unread):
             return weak(f"{said}; whether it is in the bucket's own account is not known")
         case _:
             return bad(said)
@@ -125,7 +127,7 @@ def _source(facts: Facts, trail: Trail, document: Document) -> Answer:
 @on_trail
 def judge_accounts(facts: Facts, trail: Trail) -> Answer:
     """Whether every account that should deliver may."""
-    return on_policy(lambda facts, document: _accounts(facts, trail, document))(facts)
+    return on_policy(lambda facts, document: _accounts(facts, trail, document), whole=True)(facts)
 
 
 def _accounts(facts: Facts, trail: Trail, document: Document) -> Answer:
@@ -144,9 +146,12 @@ def _shut(shut: dict[str, str], why: str) -> Answer:
     return weak(said) if why == MEMBER else bad(said)
 
 
-@on_policy
-def judge_tls(facts: Facts, document: Document) -> Answer:
+def judge_tls(facts: Facts) -> Answer:
     """Whether requests without TLS are refused."""
+    return on_policy(_tls, whole=True)(facts)
+
+
+def _tls(facts: Facts, document: Document) -> Answer:
     context = context_of(ANYONE, {"aws:securetransport": "false"})
     calls = (("s3:PutObject", f"{facts.bucket_arn}/*"), ("s3:GetObject", f"{facts.bucket_arn}/*"))
     refused = [denied(document, Request(ANYONE, action, resource, context)) for action, resource in calls]

@@ -45,6 +45,11 @@ CHOSEN_KEYS: Final = re.compile(
 )
 """Keys that the requester decides on, as far as this tool knows them."""
 
+PERSONAL_KEYS: Final = re.compile(
+    r"aws:(principaltag/.*|principalorgid|principalorgpaths|userid|username|multifactorauth.*|tokenissuetime)"
+)
+"""Keys of people and roles: a request that a service makes has none of them."""
+
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _NEGATED: Final = {
     "stringnotequals": "stringequals",
@@ -103,6 +108,8 @@ def lookup(key: str, context: Context) -> str | None:
     found = context.get(key)
     if found is None and CHOSEN_KEYS.fullmatch(key):
         return CHOSEN
+    if found is None and PERSONAL_KEYS.fullmatch(key) and context.get("aws:principalisawsservice") == "true":
+        return ABSENT
     return found
 
 

@@ -86,12 +86,18 @@ def applies(statement: Statement, request: Request) -> Truth:
 
 
 def candidates(document: Document) -> tuple[Principal, ...]:
-    """Return whoever an Allow statement names. All but somebody (NotPrincipal) is anyone."""
+    """Return whoever may be allowed something: those an Allow statement names, and those that a Deny statement spares.
+
+    All but somebody (NotPrincipal) is anyone; "anyone" asks as a stranger, whom no statement names.
+    """
     found: dict[Principal, None] = {}
     for statement in document.statements:
-        if statement.allows and statement.who is not None:
-            named = (Principal(Sort.ANYONE),) if statement.who.negated else statement.who.principals
-            found |= dict.fromkeys(named)
+        if statement.who is None:
+            continue
+        if statement.allows:
+            found |= dict.fromkeys((Principal(Sort.ANYONE),) if statement.who.negated else statement.who.principals)
+        elif statement.who.negated:
+            found |= dict.fromkeys(statement.who.principals)
     return tuple(found)
 
 
@@ -141,8 +147,6 @@ def _is(named: Principal, asking: Principal) -> Truth:
     """Whether the principal that a statement names is the one that asks."""
     if named.sort is Sort.ANYONE or named == asking:
         return Truth.YES
-    if asking.sort is Sort.ANYONE:
-        return Truth.SOME
     if named.sort is not asking.sort or named.sort is not Sort.AWS or named.account != asking.account:
         return Truth.NO
     if named.value.isdigit():

@@ -163,7 +163,7 @@ def expected(facts: Facts, trail: Trail) -> dict[str, str]:
         return dict.fromkeys(facts.scope.accounts, "--account-id")
     members = () if isinstance(facts.members, Unread) else facts.members
     if trail.organization:
-        return {trail.account: "the trail's own"} | dict.fromkeys(members, MEMBER)
+        return dict.fromkeys(members, "recorded by the organization's trail") | {trail.account: "the trail's own"}
     found = {trail.account: "the trail's own"}
     if not isinstance(facts.bucket.accounts, Unread):
         own = [account for account, base in facts.bucket.accounts if base.endswith("AWSLogs/")]
