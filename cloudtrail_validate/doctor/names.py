@@ -43,6 +43,11 @@ def unfilled(line: str) -> bool:
     return _TO_FILL.search(line) is not None
 
 
+def generic(line: str) -> str:
+    """Return a remedy's line with every name in capitals, for texts about no trail in particular."""
+    return _PLACE.sub(lambda match: _OPEN.get(match[1], f"{match[1].upper()}_JSON"), line)
+
+
 def _names(facts: Facts) -> dict[str, str]:
     trail = facts.trail
     values = {"bucket": facts.bucket.name, "partition": facts.partition}
@@ -57,16 +62,13 @@ def _names(facts: Facts) -> dict[str, str]:
 
 
 def _fill(line: str, values: dict[str, str], facts: Facts) -> str:
-    remark = line.startswith("#")
-
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name in DOCUMENTS:
             found = text_of(DOCUMENTS[name](facts))
-            return f"{name.upper()}_JSON" if found is None else found if remark else shlex.quote(found)
+            return f"{name.upper()}_JSON" if found is None else shlex.quote(found)
         known = values.get(name, "")
-        if not known or known.startswith(_MISREAD) or printable(known) != known:
-            return _OPEN[name]
-        return known if remark else shlex.quote(known)
+        fit = known and not known.startswith(_MISREAD) and printable(known) == known
+        return shlex.quote(known) if fit else _OPEN[name]
 
     return _PLACE.sub(value, line)

@@ -46,9 +46,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What one check found.
 
     `id` (64 hex digits) is the same whenever the check is put to the same trail, or bucket where no trail is known.
-    `evidence` quotes what AWS
-    answered and is not made printable. `missing_actions` are IAM actions that would have told more; `remedy` are command
-    lines for a POSIX shell and remarks (`#`), `also` the ids of others who ask for part of the check.
+    `evidence` quotes what AWS answered and is not made printable. `missing_actions` are IAM actions that would have told
+    more; `remedy`, of what is bad or weak, are command lines for a POSIX shell and remarks (`#`); `also` are the ids of
+    others who ask for part of the check.
     """
 
     id: str
@@ -156,7 +156,7 @@ def _result(facts: Facts, check: Check, answer: Answer) -> Result:
         evidence=answer.evidence,
         missing_actions=answer.missing,
         why=check.why,
-        remedy=remedy(check, facts) if answer.health is not Health.OK else (),
+        remedy=remedy(check, facts) if answer.health in (Health.BAD, Health.WEAK) else (),
         also=check.also,
     )
 

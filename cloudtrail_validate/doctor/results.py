@@ -49,7 +49,9 @@ def severity(health: Health) -> Severity:
 
 def message(result: Result) -> str:
     """What a check found, in one printable sentence."""
-    return printable(f"{result.title}: {result.status}, {result.evidence}")
+    if result.status is Health.OK:
+        return printable(f"{result.title}: {result.evidence}")
+    return printable(f"{result.status}: {result.evidence} (wanted: {result.title})")
 
 
 def _finding(report: DoctorReport, result: Result) -> DoctorFinding:

@@ -2,7 +2,8 @@
 
 moto knows how AWS behaves, but cannot be made to say everything that AWS may say: a delivery error, a key that waits for
 its deletion, a denial of one question. A world is data: `calls` by `service:Operation`, each an answer in botocore's
-names, `{"error": CODE, "status": 403}`, or a list of cases that are tried in order, and `objects`, keys that S3 lists.
+names, `{"error": CODE, "status": 403}`, `{"raw": HTML, "status": 200}`, or a list of cases that are tried in order, and
+`objects`, keys that S3 lists.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ class AnswerServer:
             told = _listed(self.world.objects, asked)
         if told is None:
             told = {"error": "NotImplemented", "status": 501, "message": f"the world has no {asked.name}"}
+        if "raw" in told:
+            return int(told["status"]), {"Content-Type": "text/html"}, told["raw"].encode()
         if "error" in told:
             status = int(told.get("status", 400))
             answer = error(asked.call, status, told["error"], told.get("message", told["error"]))

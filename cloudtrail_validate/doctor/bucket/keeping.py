@@ -126,11 +126,11 @@ KEEPING: Final = (
         finds="weak: no Object Lock, no default retention, GOVERNANCE mode, or fewer days than --retention-days",
         why="In compliance mode not even the root user deletes a locked version: evidence outlives a lost account.",
         remedy=(
+            "# It cannot be undone or shortened, and files that lie there already stay unlocked. When you are sure:",
             (
-                "aws s3api put-object-lock-configuration --bucket {bucket} --object-lock-configuration"
+                "# aws s3api put-object-lock-configuration --bucket {bucket} --object-lock-configuration"
                 " {lock_configuration}"
             ),
-            "# It cannot be shortened again, and files that lie there already stay unlocked.",
         ),
         judge=judge_object_lock,
         also=("Security Hub S3.15", "Prowler s3_bucket_object_lock", "NIST 800-53 AU-9(1)"),

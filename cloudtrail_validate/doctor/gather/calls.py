@@ -90,6 +90,8 @@ class Calls:
     def _refused(self, ask: Ask, error: ClientError, code: str) -> Unread:
         failure = from_botocore(error)
         cause = failure.cause if isinstance(failure, StoreError) else Cause.NETWORK
+        if cause is Cause.KMS_DENIED and ask.service != "s3":
+            cause = Cause.ACCESS_DENIED  # KMS itself refuses a question about a key, not to decrypt an object
         detail = failure.detail if isinstance(failure, StoreError) else str(failure)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         denied = status in _DENIED_STATUS or cause is Cause.ACCESS_DENIED or "Denied" in code or "Unauthorized" in code

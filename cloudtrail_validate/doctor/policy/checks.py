@@ -173,7 +173,7 @@ POLICY: Final = (
         id="bucket-policy-writers",
         subject=Subject.POLICY,
         axes=(Axis.PREVENT,),
-        title="The bucket policy lets nobody but CloudTrail write, and nobody delete",
+        title="Nobody but CloudTrail may write or delete",
         asks=(*_WITH_ACCOUNTS, asks.HEAD_BUCKET),
         finds=(
             "bad: anyone, or another account, may put, delete, replicate or unlock files, or change policy, lifecycle or"
@@ -200,7 +200,7 @@ POLICY: Final = (
         id="bucket-policy-source",
         subject=Subject.POLICY,
         axes=(Axis.PREVENT,),
-        title="The bucket policy names the trails that may deliver",
+        title="The policy names the trails that may deliver",
         asks=(*asks.TRAIL, asks.GET_POLICY, asks.DESCRIBE_ORGANIZATION, asks.LIST_ACCOUNTS),
         finds=(
             "bad: a trail of any AWS account may write into the bucket; weak: only under a prefix of its choice, or any"
@@ -217,7 +217,7 @@ POLICY: Final = (
         id="bucket-policy-accounts",
         subject=Subject.POLICY,
         axes=(Axis.NOTICE,),
-        title="The bucket policy lets CloudTrail deliver for every account",
+        title="CloudTrail may deliver for every account",
         asks=_WITH_ACCOUNTS,
         finds=(
             "bad: an account that is asked for, or has a folder in the bucket, may not deliver; weak: a member of the"
@@ -231,7 +231,7 @@ POLICY: Final = (
         id="bucket-policy-tls",
         subject=Subject.POLICY,
         axes=(Axis.PREVENT,),
-        title="The bucket policy refuses requests without TLS",
+        title="Requests without TLS are refused",
         asks=(*asks.TRAIL, asks.GET_POLICY),
         finds="weak: no statement denies requests with aws:SecureTransport false",
         why="Without TLS, a digest and its logs can be exchanged together on their way to whoever validates them.",

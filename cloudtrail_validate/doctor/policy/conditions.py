@@ -147,31 +147,35 @@ def _null(condition: Condition, known: str | None) -> Truth:
 
 def _compare(operator: str, value: str, known: str, context: Context) -> Truth:
     pattern, certain = expand(value, context)
+    if operator in ("stringequalsignorecase", "bool"):
+        pattern, known = pattern.lower(), known.lower()
+    if not certain:  # what stands in the variable's place is not known: only what else is in the value can say no
+        return Truth.NO if compare(pattern, known) is Truth.NO else Truth.UNKNOWN
     match operator:
         case "stringlike":
-            found = compare(pattern, known)
+            return compare(pattern, known)
         case "arnlike" | "arnequals":
-            found = _compare_arn(pattern, known)
-        case "stringequals":
-            found = _equal(pattern, known)
-        case _:  # without regard to case: booleans, and the operator that says so
-            found = _equal(pattern.lower(), known.lower())
-    return found if certain or found is Truth.NO else Truth.UNKNOWN
+            return _compare_arn(pattern, known)
+        case _:
+            return _equal(pattern, known)
 
 
 def _equal(text: str, known: str) -> Truth:
-    if text == known and is_plain(known):
-        return Truth.YES
+    """StringEquals takes a star for itself: `text` is no pattern, what is known may be one."""
+    if is_plain(known):
+        return Truth.YES if text == known else Truth.NO
     if is_plain(text):
         return Truth.SOME if covers(known, text) else Truth.NO
-    return Truth.UNKNOWN if meets(text, known) else Truth.NO  # StringEquals takes a star for itself
+    return Truth.UNKNOWN if meets(text, known) else Truth.NO
 
 
 def _compare_arn(pattern: str, known: str) -> Truth:
     """ARNs are compared part by part: a star does not reach over a colon, but for the last part."""
     parts, facing = pattern.split(":", 5), known.split(":", 5)
+    if pattern == "*":
+        return Truth.YES
     if len(parts) != 6 or len(facing) != 6:
-        return compare(pattern, known)
+        return Truth.UNKNOWN
     return all_of(compare(part, face) for part, face in zip(parts, facing, strict=True))
 
 

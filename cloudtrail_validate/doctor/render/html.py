@@ -83,8 +83,8 @@ def _row(result: Result) -> str:
     more = f"<details><summary>Why, and what mends it</summary><p>{text(result.why)}</p>{remedy}{also}</details>"
     return (
         f'<tr id="{text(result.check)}"><td><span class="badge {_BADGES[result.status]}">{result.status}</span></td>'
-        f"<td><code>{text(result.check)}</code></td><td><strong>{text(result.title)}.</strong><br>"
-        f"{text(result.evidence)}{more}</td></tr>\n"
+        f"<td><code>{text(result.check)}</code></td><td>{text(result.evidence)}"
+        f'<p class="muted">Wanted: {text(result.title)}</p>{more}</td></tr>\n'
     )
 
 

@@ -5,6 +5,7 @@ Whatever AWS answered is hostile and reaches the console through `Page` only. Co
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from cloudtrail_validate.core.model import isoformat
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 STYLES: Final = {Health.BAD: "red", Health.WEAK: "yellow", Health.UNKNOWN: "cyan", Health.OK: "green"}
 _COLUMN: Final = 9  # cells of the status, with the space behind it
-_LONG: Final = 320  # cells of a command that are shown; JSON documents are for --fix-plan
+_LONG: Final = 400  # cells of a command that are shown
+_DOCUMENT: Final = re.compile(r"'[{\[].*[}\]]'|(?<= )[{\[]\".*[}\]]")
+"""A JSON document in a command: --fix-plan prints it, and nobody reads it here."""
 
 
 def render(report: DoctorReport, console: Console, *, verbose: bool = False) -> None:
@@ -41,6 +44,8 @@ def render(report: DoctorReport, console: Console, *, verbose: bool = False) -> 
         page.line()
         page.wrapped(", ".join(missing), lead=("Missing permissions: ", "bold"))
     page.line()
+    if any(result.remedy for result in report.results):
+        page.wrapped("ctvalidate doctor --fix-plan prints the commands whole, to read and to paste.", style="dim")
     page.wrapped(LIMITS, style="dim")
 
 
@@ -71,9 +76,9 @@ def _question(page: Page, axis: Axis, results: Sequence[Result], *, verbose: boo
 
 def _result(page: Page, result: Result) -> None:
     page.line((f"{result.status:<{_COLUMN}}", STYLES[result.status]), (result.check, "bold"))
-    page.wrapped(page.shorten(f"{result.title}.", 400), indent=_COLUMN)
     page.wrapped(page.shorten(result.evidence, 2_000), style=STYLES[result.status], indent=_COLUMN)
+    page.wrapped(page.shorten(result.title, 400), style="dim", lead=("wanted: ", "dim"), indent=_COLUMN)
     for line in result.remedy:
         remark = line.startswith("#")
-        shown = page.shorten(line.removeprefix("#").strip(), _LONG)
+        shown = page.shorten(_DOCUMENT.sub("'…'", line.removeprefix("#").strip()), _LONG)
         page.wrapped(shown, style="dim", lead=("  " if remark else f"{page.signs.next} ", "dim"), indent=_COLUMN)

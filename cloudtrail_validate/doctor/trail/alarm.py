@@ -141,7 +141,7 @@ ALARM: Final = (
         id="stop-alarm",
         subject=Subject.TRAIL,
         axes=(Axis.NOTICE,),
-        title="Somebody is told when the trail is stopped or changed",
+        title="Somebody is told when the trail is stopped",
         asks=(
             *asks.TRAIL,
             asks.LIST_RULES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,7 +16,6 @@ from cloudtrail_validate.doctor.model import (
     Subject,
     Unread,
     bad,
-    ok,
     on_trail,
     unknown,
     weak,
@@ -30,14 +29,17 @@ LATE: Final = timedelta(hours=2)
 @on_trail
 def judge_delivery(facts: Facts, trail: Trail) -> Answer:
     """Whether log files arrive. Only the home region is sure to have events within two hours."""
-    status = facts.statuses.get(trail.home_region)
+    known = _known(facts)
+    errors = {region: status.delivery_error for region, status in known.items()}
+    home = known.get(trail.home_region)
+    age = _age(facts, home.delivered) if home else ""
     return worst(
         [
-            *(_of(region, known, known.delivery_error, "log files") for region, known in _known(facts)),
-            *([_recent(facts, status.delivered, "a log file", weak)] if isinstance(status, TrailStatus) else []),
+            *(bad(f"CloudTrail cannot deliver log files in {said}") for said in _by_error(errors)),
+            *([weak(f"CloudTrail delivered log files {age} in {trail.home_region}")] if age else []),
             *_unread(facts),
         ],
-        f"log files arrive in {plural(len(_known(facts)), 'region')}",
+        f"log files arrive in {plural(len(known), 'region')}",
     )
 
 
@@ -46,38 +48,50 @@ def judge_digest_delivery(facts: Facts, trail: Trail) -> Answer:
     """Whether digests arrive, in every region: they come each hour, whether or not anything happened."""
     if not trail.validation:
         return bad("log file validation is off: no digests are written")
+    known = _known(facts)
+    errors = {region: status.digest_error for region, status in known.items()}
+    late: dict[str, list[str]] = {}
+    for region, status in known.items():
+        if age := _age(facts, status.digest_delivered):
+            late.setdefault(age, []).append(region)
     return worst(
         [
-            *(_of(region, known, known.digest_error, "digests") for region, known in _known(facts)),
-            *(_recent(facts, known.digest_delivered, f"a digest in {region}", bad) for region, known in _known(facts)),
+            *(bad(f"CloudTrail cannot deliver digests in {said}") for said in _by_error(errors)),
+            *(bad(f"CloudTrail delivered digests {age} in {', '.join(regions)}") for age, regions in late.items()),
             *_unread(facts),
         ],
-        f"digests arrive in {plural(len(_known(facts)), 'region')}",
+        f"digests arrive in {plural(len(known), 'region')}",
     )
 
 
-def _known(facts: Facts) -> list[tuple[str, TrailStatus]]:
+def _known(facts: Facts) -> dict[str, TrailStatus]:
     """Regions where the trail is on. Where it is off trail-logging says so, and nothing is due."""
-    return [
-        (region, status)
+    return {
+        region: status
         for region, status in sorted(facts.statuses.items())
         if isinstance(status, TrailStatus) and status.logging
-    ]
+    }
 
 
 def _unread(facts: Facts) -> list[Answer]:
     return [unknown(status) for status in facts.statuses.values() if isinstance(status, Unread)]
 
 
-def _of(region: str, status: TrailStatus, error: str, what: str) -> Answer:
-    return bad(f"CloudTrail cannot deliver {what} in {region}: {error}") if error and status.logging else ok("")
+def _by_error(errors: Mapping[str, str]) -> list[str]:
+    """Regions with the error that CloudTrail met there, those of one error together."""
+    regions: dict[str, list[str]] = {}
+    for region, error in errors.items():
+        if error:
+            regions.setdefault(error, []).append(region)
+    return [f"{', '.join(places)}: {error}" for error, places in regions.items()]
 
 
-def _recent(facts: Facts, moment: datetime | None, what: str, verdict: Callable[[str], Answer]) -> Answer:
+def _age(facts: Facts, moment: datetime | None) -> str:
+    """How long ago a delivery was that is overdue; empty where it is not."""
     if moment is None:
-        return verdict(f"CloudTrail has never delivered {what}")
+        return "never"
     age = facts.now - moment
-    return verdict(f"CloudTrail delivered {what} last {duration(age.total_seconds())} ago") if age > LATE else ok("")
+    return f"last {duration(age.total_seconds())} ago" if age > LATE else ""
 
 
 DELIVERY: Final = (

@@ -171,7 +171,6 @@ EVENTS: Final = (
                 "aws cloudtrail put-event-selectors --region {home} --trail-name {trail} --advanced-event-selectors"
                 " {management_selectors}"
             ),
-            "# Add the data events that the trail records today: the call replaces all selectors.",
         ),
         judge=judge_selectors,
         also=(
@@ -185,7 +184,7 @@ EVENTS: Final = (
         id="trail-bucket-events",
         subject=Subject.TRAIL,
         axes=(Axis.NOTICE,),
-        title="It is recorded who writes to the log bucket and deletes from it",
+        title="Writes to the log bucket are recorded",
         asks=(*asks.TRAIL, asks.GET_EVENT_SELECTORS),
         finds="weak: no trail records S3 data events (PutObject, DeleteObject) of the log bucket, or only into that bucket",
         why="Digests show that a log was changed or deleted. Who did it is known from data events alone.",

@@ -100,7 +100,9 @@ def judge_log_group(facts: Facts, trail: Trail) -> Answer:
     """Whether somebody hears of events within minutes: a log group or a topic."""
     status = facts.statuses.get(trail.home_region)
     if trail.log_group:
-        if isinstance(status, TrailStatus) and status.log_group_error:
+        if isinstance(status, Unread):
+            return unknown(f"events go to {trail.log_group}, unless CloudTrail is refused there", status)
+        if status is not None and status.log_group_error:
             return weak(f"CloudTrail cannot write to {trail.log_group}: {status.log_group_error}")
         return ok(f"events go to {trail.log_group}")
     if trail.sns_topic:
@@ -195,7 +197,7 @@ SETTINGS: Final = (
         id="trail-second-copy",
         subject=Subject.TRAIL,
         axes=(Axis.UNDO,),
-        title="A second trail or a replica holds the same events",
+        title="The same events are kept a second time",
         asks=(*asks.TRAIL, asks.GET_REPLICATION),
         finds="weak: one trail to one bucket without replication, or a second trail without digests",
         why="What is deleted in the only copy is gone. A second one, in another account, also shows what was changed.",
