@@ -11,7 +11,7 @@ import click
 
 from cloudtrail_validate.cli import no_output, silence_output, validate
 from cloudtrail_validate.cli.files import check_writable, write_whole
-from cloudtrail_validate.core.errors import ConfigurationError, RequestError
+from cloudtrail_validate.core.errors import AccessError, ConfigurationError, RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.doctor.report import DoctorReport
 
 TABLE: Final = "table"
-UNWRITTEN: Final = 3
+UNKNOWN: Final = 3
 MOST_DAYS: Final = 36_500  # a century: S3's own limit for Object Lock
 _SCOPE: Final = (
     "trail_arn",
@@ -38,6 +38,12 @@ _SCOPE: Final = (
     "external_id",
 )
 _FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _UnreachableError(click.ClickException):
+    """AWS could not be asked at all: nothing is known."""
+
+    exit_code = UNKNOWN
 
 
 def _options(command: click.Command) -> click.Command:
@@ -71,17 +77,18 @@ def _options(command: click.Command) -> click.Command:
 @click.option(
     "--format",
     "format_",
-    metavar="FORMAT",
     default=TABLE,
-    help="table, json, sarif, html or asff on standard output.  [default: table]",
+    metavar="[table|json|sarif|html|asff]",
+    help="Format on standard output.  [default: table]",
 )
 @click.option(
+    "-o",
     "--output",
     "outputs",
     type=_FILE,
     multiple=True,
     metavar="FILE",
-    help="Write a report, format by ending (repeatable).",
+    help="Write a report, too, format by ending: .json, .sarif, .html, .asff.json (repeatable).",
 )
 @click.option(
     "--fix-plan",
@@ -90,7 +97,8 @@ def _options(command: click.Command) -> click.Command:
     type=click.Choice(["cli", "cloudformation"]),
     help="Print what would mend it instead: commands, or a template of what is missing. Nothing is changed.",
 )
-@click.option("--verbose", is_flag=True, help="Show the evidence of what is well, too.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the verdict and what is not well.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the evidence of what is well, too.")
 def command(**options: Any) -> int:
     """Examine how a trail, its bucket, its keys and its organization are set up, by reading only.
 
@@ -101,7 +109,8 @@ def command(**options: Any) -> int:
     Exit codes: 0 all well, 1 something is bad, 3 something is weak or unknown, 2 wrong command line or configuration.
     """
     now = now_utc()
-    format_, outputs, verbose = options.pop("format_"), options.pop("outputs"), options.pop("verbose")
+    format_, outputs = options.pop("format_").strip().lower(), options.pop("outputs")
+    verbose, quiet = options.pop("verbose"), options.pop("quiet")
     plan = options.pop("fix_plan")
     checks, left_out = _checks(options.pop("chosen"), options.pop("skipped"))
     _check_outputs(format_, outputs)
@@ -109,8 +118,8 @@ def command(**options: Any) -> int:
     scope = _scope(options, now)
     report, facts = _examine(options, scope, checks, left_out, now, last)
     whole = _write(report, outputs)
-    told = _plan(report, facts, plan) if plan else _render(report, format_, verbose=verbose)
-    return report.exit_code if (whole and told) or report.exit_code != 0 else UNWRITTEN
+    told = _plan(report, facts, plan) if plan else _render(report, format_, verbose=verbose, quiet=quiet)
+    return report.exit_code if (whole and told) or report.exit_code != 0 else UNKNOWN
 
 
 def _checks(chosen: tuple[str, ...], skipped: tuple[str, ...]) -> tuple[list[Check], dict[str, str]]:
@@ -179,10 +188,14 @@ def _examine(
             endpoint_url=options["endpoint_url"],
             role_arn=options["role_arn"],
             external_id=options["external_id"],
+            trail_arn=scope.trail_arn,
+            regions=scope.regions,
         )
         facts = gather(aws, scope, wanted, now, last)
     except (RequestError, ConfigurationError) as error:
         raise click.UsageError(printable(str(error))) from error
+    except AccessError as error:
+        raise _UnreachableError(printable(str(error))) from error
     return build(facts, examine(facts, checks), now_utc().replace(microsecond=0), left_out), facts
 
 
@@ -242,7 +255,7 @@ def _plan(report: DoctorReport, facts: Facts, sort: str) -> bool:
     return _print(text)
 
 
-def _render(report: DoctorReport, format_: str, *, verbose: bool) -> bool:
+def _render(report: DoctorReport, format_: str, *, verbose: bool, quiet: bool) -> bool:
     """Write the report on standard output; False where there was no room for it."""
     from cloudtrail_validate.doctor import render
 
@@ -257,7 +270,7 @@ def _render(report: DoctorReport, format_: str, *, verbose: bool) -> bool:
             raise BrokenPipeError
 
     try:
-        render_table(report, Pipe(), verbose=verbose)
+        render_table(report, Pipe(), verbose=verbose, quiet=quiet, whole=not sys.stdout.isatty())
         sys.stdout.flush()
     except BrokenPipeError:
         silence_output()

@@ -10,14 +10,12 @@ import re
 import shlex
 from typing import Final
 
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.shell import pasteable
 from cloudtrail_validate.doctor.documents import DOCUMENTS, text_of
 from cloudtrail_validate.doctor.facts import Facts, Trail
 from cloudtrail_validate.doctor.model import Check
 
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
-_MISREAD: Final = ("-", "file://", "fileb://", "http://", "https://")
-"""Beginnings that the AWS CLI takes for an option, or reads from elsewhere (User Guide, "Load a parameter from a file")."""
 _OPEN: Final = {"trail": "TRAIL_ARN", "name": "TRAIL", "home": "REGION", "bucket": "BUCKET", "account": "ACCOUNT"} | {
     "key": "KEY_ARN",
     "key_region": "REGION",
@@ -68,7 +66,6 @@ def _fill(line: str, values: dict[str, str], facts: Facts) -> str:
             found = text_of(DOCUMENTS[name](facts))
             return f"{name.upper()}_JSON" if found is None else shlex.quote(found)
         known = values.get(name, "")
-        fit = known and not known.startswith(_MISREAD) and printable(known) == known
-        return shlex.quote(known) if fit else _OPEN[name]
+        return shlex.quote(known) if pasteable(known) else _OPEN[name]
 
     return _PLACE.sub(value, line)

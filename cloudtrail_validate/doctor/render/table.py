@@ -27,16 +27,24 @@ _DOCUMENT: Final = re.compile(r"'[{\[].*[}\]]'|(?<= )[{\[]\".*[}\]]")
 """A JSON document in a command: --fix-plan prints it, and nobody reads it here."""
 
 
-def render(report: DoctorReport, console: Console, *, verbose: bool = False) -> None:
-    """Print `report` on `console`; no line is wider. `verbose` shows evidence of what is well, too."""
-    page = Page(console)
+def render(
+    report: DoctorReport, console: Console, *, verbose: bool = False, quiet: bool = False, whole: bool = False
+) -> None:
+    """Print `report` on `console`; no line is wider, unless `whole`, where nothing is cut or wrapped.
+
+    `verbose` shows evidence of what is well, too; `quiet` only the verdict and what is not well.
+    """
+    page = Page(console, whole=whole)
     style = f"bold {STYLES[report.verdict]}"
     page.wrapped(f"{verdict(report)} (exit code {report.exit_code}).", lead=(f"{report.verdict.upper()}  ", style))
-    _header(page, report)
+    if not quiet:
+        _header(page, report)
     for axis in Axis:
         results = [result for result in report.results if result.axes[0] is axis]
         if results:
-            _question(page, axis, results, verbose=verbose)
+            _question(page, axis, results, verbose=verbose, quiet=quiet)
+    if quiet:
+        return
     for skipped in report.skipped:
         page.wrapped(skipped.reason, style="dim", lead=(f"{'skipped':<{_COLUMN}}{skipped.check}: ", "dim"))
     missing = sorted({action for result in report.results for action in result.missing_actions})
@@ -61,15 +69,17 @@ def _header(page: Page, report: DoctorReport) -> None:
         page.wrapped(page.shorten(value, 400), lead=(f"{name:<8}", "dim"), indent=2)
 
 
-def _question(page: Page, axis: Axis, results: Sequence[Result], *, verbose: bool) -> None:
-    page.line()
+def _question(page: Page, axis: Axis, results: Sequence[Result], *, verbose: bool, quiet: bool) -> None:
     well = [result for result in results if result.status is Health.OK]
+    if quiet and len(well) == len(results):
+        return
+    page.line()
     page.line((QUESTIONS[axis], "bold"), (f"  {len(well)} of {len(results)} well", "dim"))
     for status in Health:
         for result in results:
             if result.status is status and (verbose or status is not Health.OK):
                 _result(page, result)
-    if well and not verbose:
+    if well and not verbose and not quiet:
         names = ", ".join(result.check for result in well)
         page.wrapped(names, style="dim", lead=(f"{'ok':<{_COLUMN}}", STYLES[Health.OK]))
 
@@ -80,5 +90,6 @@ def _result(page: Page, result: Result) -> None:
     page.wrapped(page.shorten(result.title, 400), style="dim", lead=("wanted: ", "dim"), indent=_COLUMN)
     for line in result.remedy:
         remark = line.startswith("#")
-        shown = page.shorten(_DOCUMENT.sub("'…'", line.removeprefix("#").strip()), _LONG)
+        said = line.removeprefix("#").strip()
+        shown = said if page.whole else page.shorten(_DOCUMENT.sub("'…'", said), _LONG)
         page.wrapped(shown, style="dim", lead=("  " if remark else f"{page.signs.next} ", "dim"), indent=_COLUMN)
