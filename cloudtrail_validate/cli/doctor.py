@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import no_output, silence_output, validate
+from cloudtrail_validate.cli import no_output, silence_output, telling, validate
 from cloudtrail_validate.cli.files import check_writable, write_whole
 from cloudtrail_validate.core.errors import AccessError, ConfigurationError, RequestError
 from cloudtrail_validate.core.text import printable
@@ -97,6 +97,7 @@ def _options(command: click.Command) -> click.Command:
     type=click.Choice(["cli", "cloudformation"]),
     help="Print what would mend it instead: commands, or a template of what is missing. Nothing is changed.",
 )
+@telling.alert_options
 @click.option("-q", "--quiet", is_flag=True, help="Only the verdict and what is not well.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the evidence of what is well, too.")
 def command(**options: Any) -> int:
@@ -115,9 +116,17 @@ def command(**options: Any) -> int:
     checks, left_out = _checks(options.pop("chosen"), options.pop("skipped"))
     _check_outputs(format_, outputs)
     last = _last(options.pop("last_report"))
+    try:
+        alerts = telling.take(options)
+    except RequestError as error:
+        raise click.UsageError(printable(str(error))) from error
     scope = _scope(options, now)
     report, facts = _examine(options, scope, checks, left_out, now, last)
     whole = _write(report, outputs)
+    if alerts.anybody:
+        from cloudtrail_validate.doctor.alerts import event
+
+        telling.tell_event(alerts, event(report))
     told = _plan(report, facts, plan) if plan else _render(report, format_, verbose=verbose, quiet=quiet)
     return report.exit_code if (whole and told) or report.exit_code != 0 else UNKNOWN
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from cloudtrail_validate.core.layout import LOG_KIND
 from cloudtrail_validate.doctor.facts import Facts, Trail
 from cloudtrail_validate.doctor.model import Health, Unread
 from cloudtrail_validate.doctor.policy.checks import judge_tls
@@ -109,18 +110,21 @@ def _acl_check(facts: Facts, trail: Trail, shut: Iterable[str]) -> dict[str, Any
 
 
 def _delivery(facts: Facts, trail: Trail, account: str) -> dict[str, Any]:
+    """A statement for an account that has none, for the folder that it has in the bucket, else beside the trail's own."""
     mine = account == trail.account or trail.organization
-    source = [trail.arn] if mine else list(_sources(facts, trail, account))
-    folder = own_folder(facts, trail, account) if mine else f"{facts.bucket_arn}/{facts.base}{account}/*"
+    there = {} if isinstance(facts.bucket.accounts, Unread) else dict(facts.bucket.accounts)
+    folder = f"{facts.bucket_arn}/{there.get(account, facts.base)}{account}/*"
+    if mine:
+        folder = own_folder(facts, trail, account).removesuffix(f"{LOG_KIND}/*") + "*"
     return {
         "Sid": f"CloudTrailWrite{account}",
         "Effect": "Allow",
         "Principal": {"Service": CLOUDTRAIL.value},
         "Action": "s3:PutObject",
-        "Resource": folder.removesuffix("CloudTrail/*") + "*" if mine else folder,
+        "Resource": folder,
         "Condition": {
             "StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"},
-            "ArnLike": {"aws:SourceArn": source},
+            "ArnLike": {"aws:SourceArn": [trail.arn] if mine else list(_sources(facts, trail, account))},
         },
     }
 
