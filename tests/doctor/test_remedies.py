@@ -179,7 +179,9 @@ def stub(folder: Path) -> dict[str, str]:
     folder.mkdir()
     tool = folder / "aws"
     tool.write_text(
-        f"#!{sys.executable}\nimport json, sys\nopen({str(folder / 'calls')!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
+        f"#!{sys.executable}\n"
+        "import json, sys\n"
+        f"open({str(folder / 'calls')!r}, 'a').write(json.dumps(sys.argv[1:]) + chr(10))\n"
     )
     tool.chmod(0o755)
     return {"PATH": str(folder)}

@@ -106,18 +106,8 @@ WITHOUT_NEEDS: Final = frozenset(
 """Options that change nothing about what is asked of AWS, or only narrow it."""
 WITH_NEEDS: Final = frozenset(
     {
-        *(
-            "trail_arn",
-            "bucket",
-            "accounts",
-            "regions",
-            "source",
-            "public_keys",
-            "role_arn",
-            "versions",
-            "lookup_events",
-        ),
-        *("state", "notify", "metrics", "sign_with", "part", "checksum_report"),
+        *("trail_arn", "bucket", "also_buckets", "accounts", "regions", "source", "public_keys", "role_arn"),
+        *("versions", "lookup_events", "state", "notify", "metrics", "sign_with", "part", "checksum_report"),
     }
 )
 """Options that bring needs with them, or take them away."""
@@ -160,6 +150,8 @@ def _of_validation(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
             yield Need("account:ListRegions", ANY, False)
         if not options.get("accounts"):
             yield Need("organizations:ListAccounts", ANY, False)
+    for name in _texts(options.get("also_buckets")):
+        yield from (Need("s3:GetObject", f"s3://{name}/"), Need("s3:ListBucket", f"s3://{name}"))
     if options.get("versions"):
         yield from VERSIONS
     if options.get("lookup_events") or command == "witness":
