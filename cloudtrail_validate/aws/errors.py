@@ -12,6 +12,7 @@ from botocore.exceptions import (
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
+    ParamValidationError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
@@ -49,6 +50,8 @@ def from_botocore(error: Exception) -> StoreError | AbsentError:
         answer = error.response.get("Error", {})
         return by_code(str(answer.get("Code", "")), str(answer.get("Message", "")) or str(error))
     name, detail = type(error).__name__, told(error)
+    if isinstance(error, ParamValidationError):  # a name that no bucket or object can have
+        return AbsentError(detail)
     if isinstance(error, MALFORMED) and not isinstance(error, (BotoCoreError, OSError, ResponseParserError)):
         return StoreError(Cause.NETWORK, f"this is no answer of AWS: {name}: {detail}", code="ResponseParserError")
     if isinstance(error, _ON_THE_WAY):

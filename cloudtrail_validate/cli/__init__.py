@@ -29,6 +29,8 @@ SUBCOMMANDS: Final = {
     "diff": "What changed inside a log, event by event.",
     "snapshot": "Validate, and keep what was validated, to prove it again later.",
     "verify-snapshot": "Prove a snapshot again, offline.",
+    "doctor": "Would tampering be noticed, could it be undone, is it prevented?",
+    "policy": "The least privileges that a command line needs.",
     "keys": "Export CloudTrail's public keys for work without AWS.",
     "plan": "Deal the account-regions of a run out to parts.",
     "merge": "Merge the parts of a run into one report.",

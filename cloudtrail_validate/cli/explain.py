@@ -1,4 +1,4 @@
-"""`ctvalidate explain [RULE]`: what a rule means, what it does not mean, and what to do next."""
+"""`ctvalidate explain [RULE]`: what a rule means, what it does not mean, and what to do next; what a check asks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloudtrail_validate.cli import explain_check
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.doctor.registry import CHECKS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -32,8 +34,9 @@ class RuleName(_StringType):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the rule id in lower case; fails with exit code 2 where there is no such rule."""
         rule = value.strip().lower()
-        if rule not in RULES:
-            near = [name for name in RULES if rule and rule in name][:3] or get_close_matches(rule, RULES, n=3)
+        known = (*RULES, *CHECKS)
+        if rule not in known:
+            near = [name for name in known if rule and rule in name][:3] or get_close_matches(rule, known, n=3)
             hint = f"nearest: {', '.join(near)}" if near else "ctvalidate explain lists all rules"
             self.fail(f"there is no rule '{printable(value)}'; {hint}", param, ctx)
         return rule
@@ -47,7 +50,8 @@ class RuleName(_StringType):
         """Rules that begin like what was typed, with their titles as help."""
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(rule.id, help=rule.title) for rule in RULES.values() if rule.id.startswith(incomplete)]
+        titles = {rule.id: rule.title for rule in RULES.values()} | {each.id: each.title for each in CHECKS.values()}
+        return [CompletionItem(name, help=title) for name, title in titles.items() if name.startswith(incomplete)]
 
 
 @click.command("explain", short_help="What a rule means and what to do next.")
@@ -56,8 +60,15 @@ class RuleName(_StringType):
 def command(rule: str | None, output_format: str) -> None:
     """Say when RULE is found, what it means, what it does not mean, and what to do next.
 
-    Without RULE: list all rules.
+    RULE may also be a check of ctvalidate doctor. Without RULE: list all rules and checks.
     """
+    check = CHECKS.get(rule or "")
+    if check is not None:
+        if output_format == "json":
+            click.echo(json.dumps(explain_check.as_json(check), indent=2))
+        else:
+            explain_check.explain(check, _paragraph)
+        return
     chosen = RULES[rule] if rule else None
     if output_format == "json":
         value = as_json(chosen) if chosen else [as_json(each) for each in RULES.values()]
@@ -118,4 +129,5 @@ def _list() -> None:
         click.echo(_paragraph(f"{rule.id:<{names}}  {status:<12}  {rule.title}", "", "    "))
     also = ", ".join(f"{rule.id} may also be {rule.also}" for rule in RULES.values() if rule.also)
     click.secho(_paragraph(f"* {also}", "\n", "  "), dim=True)
-    click.secho(_paragraph("ctvalidate explain RULE says what one means and what to do next.", "", "  "), dim=True)
+    explain_check.list_checks(_paragraph)
+    click.secho(_paragraph("ctvalidate explain ID says what one means and what to do next.", "\n", "  "), dim=True)

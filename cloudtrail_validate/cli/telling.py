@@ -22,7 +22,7 @@ from cloudtrail_validate.report import NotificationRecord, Report, RequestEcho
 if TYPE_CHECKING:
     from cloudtrail_validate.api import Result
     from cloudtrail_validate.metrics.target import MetricsTarget
-    from cloudtrail_validate.notify.event import OpenFindings
+    from cloudtrail_validate.notify.event import Event, OpenFindings
     from cloudtrail_validate.notify.target import Target
     from cloudtrail_validate.request import Request
 
@@ -35,6 +35,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 def telling_options(command: F) -> F:
     """Add the options to a command. Each may come from the environment, where no other user reads its secrets."""
     for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def alert_options(command: F) -> F:
+    """Add the options of alerts alone to a command, which is told of by `tell_event`."""
+    for option in reversed(_OPTIONS[:2]):
         command = option(command)
     return command
 
@@ -88,8 +95,8 @@ class Telling:
 
 def take(options: dict[str, Any], *, format_is_table: bool = True) -> Telling:
     """Take the telling options out of a command's options. Raises `RequestError`; nothing is sent."""
-    notify, when, metrics = options.pop("notify"), options.pop("notify_when"), options.pop("metrics")
-    heartbeat = options.pop("heartbeat")
+    notify, when, metrics = options.pop("notify"), options.pop("notify_when"), options.pop("metrics", ())
+    heartbeat = options.pop("heartbeat", None)
     if not (notify or metrics or heartbeat):
         return Telling()
     from cloudtrail_validate.metrics.target import parse_metrics
@@ -184,6 +191,15 @@ def tell_refusal(plan: Telling, request: Request, now: datetime, error: click.Cl
         echo, None, exit_code=error.exit_code, problem=error.format_message(), now=now, version=this_tool().version
     )
     _complain(tell_event(event, plan.targets, when=When(plan.when), surroundings=OwnSurroundings(plan.profile)))
+
+
+def tell_event(plan: Telling, event: Event) -> None:
+    """Tell of something else than a validation; a line on standard error names each target that failed."""
+    if plan.targets:
+        from cloudtrail_validate.notify.deliver import OwnSurroundings, When
+        from cloudtrail_validate.notify.deliver import tell as deliver
+
+        _complain(deliver(event, plan.targets, when=When(plan.when), surroundings=OwnSurroundings(plan.profile)))
 
 
 def beat(plan: Telling, result: Result, code: int) -> None:

@@ -77,7 +77,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     `id` is the same for every run of one trail (or source); `state` changes whenever the verdict or what is open does.
     `opened` was not open before, `again` was and was found again, `healed` is proven now. `carried` is still open, because
     this run did not ask about it or could not prove it. Without memory (`remembers`) everything is `opened`.
-    `problem` is why nothing was validated at all, of a run that has no report.
+    `problem` is why nothing was validated at all, of a run that has no report. `examined` is the doctor's verdict, of an
+    examination of the set-up; its findings bear their own status in `cause`.
     """
 
     schema: Literal["ctvalidate.event/1"] = "ctvalidate.event/1"
@@ -102,6 +103,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     tool_version: str
     remembers: bool
     problem: str | None = None
+    examined: str | None = None
 
     @property
     def found(self) -> tuple[OpenFinding, ...]:

@@ -22,6 +22,9 @@ _PLACE: Final = 48  # characters of a subject that say which trail
 _PROBLEM: Final = 600  # characters of why nothing was validated
 _NAME: Final = 400  # characters of an object's name: a key of CloudTrail's has about 150
 
+EXAMINED: Final = frozenset({"bad", "weak", "unknown"})
+"""What the doctor's findings say in `cause`: their own statuses, which are no validation's."""
+
 _HEADLINES: Final = {
     Verdict.VALID: "VALID: everything is proven",
     Verdict.CHANGED: "CHANGED: evidence of change",
@@ -38,7 +41,7 @@ _SUBJECTS: Final = {
 
 def subject(event: Event) -> str:
     """One line of at most `MAX_SUBJECT` printable ASCII characters: the verdict, the numbers behind it, the trail."""
-    word = _SUBJECTS[event.verdict]
+    word = _SUBJECTS[event.verdict] if event.examined is None else "SET-UP"
     place = place_of(event.place)
     place = place if len(place) <= _PLACE else f"{place[: _PLACE - 3]}..."
     line = f"ctvalidate {word}: {_reason(event)} - {place}"
@@ -51,6 +54,8 @@ def body(event: Event, room: int | None = None) -> str:
     `room` is how many characters there are for it; lines that have no room are left out, and the last one says so.
     """
     headline = "UNPROVEN: nothing could be validated" if event.problem else _HEADLINES[event.verdict]
+    if event.examined is not None:
+        headline = f"SET-UP: {event.examined}"
     lines = [
         f"{headline} (exit code {event.exit_code})",
         f"Trail   {plain(event.trail) if event.trail else 'not named'}",
@@ -116,6 +121,8 @@ def name_of(finding: Brief) -> str:
 def _reason(event: Event) -> str:
     if event.problem:
         return "nothing could be validated"
+    if event.examined is not None:
+        return event.examined
     counted = {Verdict.CHANGED: CHANGE, Verdict.UNPROVEN: OPEN}.get(event.verdict, frozenset[Status]())
     told = [f"{event.counts[of]:,} {of}" for of in Status if of in counted and event.counts.get(of)]
     if told:
@@ -137,4 +144,6 @@ def _section(name: str, items: Sequence[OpenFinding], room: int) -> Iterable[str
 def _line(item: OpenFinding) -> str:
     finding = item.finding
     since = f" (first seen {isoformat(item.first_seen)})" if item.times > 1 else ""
+    if finding.cause in EXAMINED:
+        return f"{finding.rule} [{finding.cause}] wanted: {plain(finding.expected or '').replace('%20', ' ')}{since}"
     return f"{finding.rule} [{finding.status}] {title(finding.rule)}: {name_of(finding)}{since}"

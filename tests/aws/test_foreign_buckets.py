@@ -12,7 +12,8 @@ from cloudtrail_validate import Request, run
 from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.simulate.signing import KeyRing
 from tests.aws.kit import REGION, SMALL
-from tests.faults.helpers import QUICK, publish, real, same_keys
+from tests.faults.helpers import QUICK, real, same_keys
+from tests.scenarios.keys import publish
 from tests.scenarios.moving import moving
 from tests.scenarios.vector import Move
 from tests.servers.internet import OWNER, Bucket, Internet
@@ -36,9 +37,10 @@ def moved(net: Internet, aws_server: AwsServer, monkeypatch: pytest.MonkeyPatch)
     buckets: dict[str, list[Delivery]] = defaultdict(list)
     for bucket, delivery in moving(SPEC, [Move(hour=MOVED_AT, bucket=NEW)], ring):
         buckets[bucket].append(delivery)
-    client = aws_server.client("s3", REGION)
+    client: Any = aws_server.client("s3", REGION)
+    placed = {"LocationConstraint": REGION}
     for bucket, deliveries in buckets.items():
-        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration=placed)
         for item in deliveries:
             client.put_object(Bucket=bucket, Key=item.key, Body=item.body, Metadata=dict(item.metadata or {}))
         net.buckets[bucket] = Bucket(REGION)

@@ -1,0 +1,227 @@
+"""Which actions a command line needs, by its subcommand and its options. Pure data and small functions over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from cloudtrail_validate.doctor import asks
+from cloudtrail_validate.doctor.registry import CHECKS
+
+ANY: Final = "*"
+BUCKET: Final = "bucket"
+OBJECTS: Final = "objects"
+KEY: Final = "key"
+TRAIL: Final = "trail"
+"""Sorts of resources; whatever else is an ARN or `s3://` place of its own."""
+
+
+class Need(msgspec.Struct, frozen=True, order=True):
+    """One action. Without those that are not `required` the answer is weaker, as the permissions' documentation says."""
+
+    action: str
+    resource: str
+    required: bool = True
+    condition: tuple[tuple[str, str, str], ...] = ()
+
+
+_VIA_S3: Final = (("StringLike", "kms:ViaService", "s3.*.{suffix}"),)
+READING: Final = (
+    Need("s3:GetObject", OBJECTS),
+    Need("s3:ListBucket", BUCKET),
+    Need("kms:Decrypt", KEY, True, _VIA_S3),
+)
+PUBLIC_KEYS: Final = (Need("cloudtrail:ListPublicKeys", ANY),)
+VERSIONS: Final = (
+    Need("s3:ListBucketVersions", BUCKET),
+    Need("s3:GetBucketVersioning", BUCKET),
+    Need("s3:GetObjectVersion", OBJECTS),
+)
+_BY_RESOURCE: Final = {
+    BUCKET: (
+        *("s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:GetLifecycleConfiguration"),
+        *("s3:GetBucketPolicy", "s3:GetBucketPolicyStatus", "s3:GetBucketPublicAccessBlock", "s3:GetBucketAcl"),
+        *("s3:GetBucketOwnershipControls", "s3:GetReplicationConfiguration", "s3:GetBucketLogging"),
+        *("s3:GetBucketNotification", "s3:GetEncryptionConfiguration", "s3:ListBucket", "s3:ListBucketVersions"),
+    ),
+    OBJECTS: ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"),
+    KEY: ("kms:Decrypt", "kms:DescribeKey", "kms:GetKeyPolicy"),
+    TRAIL: ("cloudtrail:GetTrailStatus",),
+}
+_RESOURCES: Final = {action: resource for resource, actions in _BY_RESOURCE.items() for action in actions}
+"""What an action is asked on. Selectors of other trails are asked too; lists and LookupEvents take no resource."""
+
+_SECOND_WAYS: Final = frozenset({"ec2:DescribeRegions", "cloudtrail:GetTrail"})
+"""Actions that are asked only where the first way to the same answer is denied."""
+
+LOCAL: Final = frozenset(
+    {
+        "explain",
+        "schema",
+        "demo",
+        "verify-snapshot",
+        "report",
+        "compare",
+        "completion",
+        "help",
+        "policy",
+        "merge",
+        "diff",
+    }
+)
+"""Subcommands that ask nothing of AWS, beside what their `s3://` arguments say."""
+
+WITHOUT_NEEDS: Final = frozenset(
+    {
+        *("start_time", "end_time", "last", "prefix", "profile", "endpoint_url", "external_id", "format_", "format"),
+        *(
+            "output_format",
+            "tolerate",
+            "concurrency",
+            "max_rate",
+            "verbose",
+            "no_progress",
+            "force",
+            "key",
+            "to",
+            "folder",
+        ),
+        *("retention_days", "chosen", "skipped", "functions", "last_report", "fix_plan", "output", "outputs", "rule"),
+        *(
+            "require_state",
+            "recheck",
+            "relist",
+            "max_duration",
+            "notify_when",
+            "heartbeat",
+            "quiet",
+            "config",
+            "executor",
+        ),
+        *("shard", "shards", "copy_of", "follow_links", "expect", "inventory", "memory", "debug", "show", "help"),
+    }
+)
+"""Options that change nothing about what is asked of AWS, or only narrow it."""
+WITH_NEEDS: Final = frozenset(
+    {
+        *("trail_arn", "bucket", "also_buckets", "accounts", "regions", "source", "public_keys", "role_arn"),
+        *("versions", "lookup_events", "state", "notify", "metrics", "sign_with", "part", "checksum_report"),
+    }
+)
+"""Options that bring needs with them, or take them away."""
+
+
+def needs(command: str, options: Mapping[str, Any]) -> tuple[Need, ...]:
+    """Return what a subcommand needs with these options (click's names and values), sorted, each once."""
+    found = {*_of_command(command, options), *_of_targets(options)}
+    return tuple(sorted(found))
+
+
+def _of_command(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
+    if command in LOCAL or command == "simulate":
+        return _places(options.values(), "s3:PutObject" if command == "simulate" else "s3:GetObject")
+    match command:
+        case "doctor":
+            return _of_doctor(options)
+        case "keys export":
+            return PUBLIC_KEYS
+        case "file":
+            read = () if options.get("source") else READING
+            return (*read, *_keys(options))
+        case "recover":
+            return (*READING, *VERSIONS)
+        case _:
+            return _of_validation(command, options)
+
+
+def _of_validation(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
+    """What validation asks, and every subcommand that validates on the way."""
+    yield from _keys(options)
+    if options.get("source"):
+        return
+    yield from READING
+    yield Need("s3:GetLifecycleConfiguration", BUCKET, False)
+    if options.get("trail_arn"):
+        yield Need("cloudtrail:DescribeTrails", ANY, not options.get("bucket"))
+        yield Need("cloudtrail:GetTrailStatus", TRAIL, False)
+        if not options.get("regions"):
+            yield Need("account:ListRegions", ANY, False)
+        if not options.get("accounts"):
+            yield Need("organizations:ListAccounts", ANY, False)
+    for name in _texts(options.get("also_buckets")):
+        yield from (Need("s3:GetObject", f"s3://{name}/"), Need("s3:ListBucket", f"s3://{name}"))
+    if options.get("versions"):
+        yield from VERSIONS
+    if options.get("lookup_events") or command == "witness":
+        yield Need("cloudtrail:LookupEvents", ANY)
+
+
+def _keys(options: Mapping[str, Any]) -> tuple[Need, ...]:
+    return () if options.get("public_keys") else PUBLIC_KEYS
+
+
+def _of_doctor(options: Mapping[str, Any]) -> Iterable[Need]:
+    chosen, skipped = options.get("chosen") or (), options.get("skipped") or ()
+    checks = [check for check in CHECKS.values() if (not chosen or check.id in chosen) and check.id not in skipped]
+    actions = {action for check in checks for action in check.actions} - _SECOND_WAYS
+    if options.get("regions"):
+        actions -= set(asks.LIST_REGIONS.grants)
+    for action in actions:
+        condition = _VIA_S3 if action == "kms:Decrypt" else ()
+        yield Need(action, _RESOURCES.get(action, ANY), True, condition)
+
+
+def _of_targets(options: Mapping[str, Any]) -> Iterable[Need]:
+    """What states, notifications, metrics and signatures need, wherever they may be given."""
+    for place in _texts(options.get("state")):
+        if place.startswith("s3://"):
+            yield from (Need("s3:GetObject", place), Need("s3:PutObject", place), Need("s3:ListBucket", _bucket(place)))
+    for place in _texts(options.get("part")):
+        if place.startswith("s3://"):
+            yield Need("s3:PutObject", place)
+    for place in _texts(options.get("checksum_report")):
+        if place.startswith("s3://"):
+            yield Need("s3:GetObject", place)
+    for target in _texts(options.get("notify")):
+        yield from _notification(target)
+    for target in _texts(options.get("metrics")):
+        if target.startswith("cloudwatch:"):
+            name = target.removeprefix("cloudwatch:")
+            yield Need("cloudwatch:PutMetricData", ANY, True, (("StringEquals", "cloudwatch:namespace", name),))
+    for signer in _texts(options.get("sign_with")):
+        if signer.startswith(("kms:", "arn:")):
+            key = signer.removeprefix("kms:")
+            yield from (Need("kms:Sign", key), Need("kms:GetPublicKey", key))
+
+
+def _notification(target: str) -> Iterable[Need]:
+    kind, _, where = target.partition(":")
+    match kind:
+        case "sns":
+            yield Need("sns:Publish", where)
+        case "eventbridge":
+            bus = where if where.startswith("arn:") else f"arn:{{partition}}:events:*:*:event-bus/{where or 'default'}"
+            yield Need("events:PutEvents", bus)
+        case "securityhub":
+            yield Need("securityhub:BatchImportFindings", "arn:{partition}:securityhub:*:*:product/*/default")
+
+
+def _places(values: Iterable[Any], action: str) -> Iterable[Need]:
+    for value in values:
+        for place in _texts(value):
+            if place.startswith("s3://"):
+                yield Need(action, place)
+                if action == "s3:GetObject":
+                    yield Need("kms:Decrypt", KEY, True, _VIA_S3)
+
+
+def _bucket(place: str) -> str:
+    return f"s3://{place.removeprefix('s3://').partition('/')[0]}"
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, (list, tuple)):
+        return tuple(str(item) for item in value)
+    return (str(value),) if value else ()

@@ -1,0 +1,100 @@
+"""The examination as one HTML file for people, in the style of a validation's report. It has no script and loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Final
+
+from cloudtrail_validate.core.model import isoformat
+from cloudtrail_validate.doctor.model import Axis, Health
+from cloudtrail_validate.doctor.render.sentences import LIMITS, QUESTIONS, counts, verdict
+from cloudtrail_validate.doctor.report import DoctorReport, Result
+from cloudtrail_validate.report.html.parts import text
+
+_WORDS: Final = {
+    Health.OK: ("Well", "✓", "valid"),
+    Health.WEAK: ("Weak", "!", "unproven"),
+    Health.BAD: ("Bad", "✕", "changed"),
+    Health.UNKNOWN: ("Not known", "?", "unproven"),
+}
+"""Headline, sign and the style of a validation's verdict that fits."""
+_BADGES: Final = {Health.BAD: "altered", Health.WEAK: "uncovered", Health.UNKNOWN: "unverifiable", Health.OK: "valid"}
+_STYLE: Final = """
+.doctor td { vertical-align: top; } .doctor pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.25rem 0;
+font-size: 0.8125rem; } .doctor .valid { color: var(--green); border-color: var(--green); } .doctor td:first-child
+{ white-space: nowrap; } .doctor summary { cursor: pointer; color: var(--soft); }
+"""
+
+
+def render(report: DoctorReport) -> str:
+    """Return one self-contained HTML document."""
+    style = files("cloudtrail_validate.report.html").joinpath("page.css").read_text(encoding="utf-8") + _STYLE
+    source = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{source}'; base-uri 'none'; form-action 'none'"
+    word, sign, kind = _WORDS[report.verdict]
+    return (
+        "<!DOCTYPE html>\n"
+        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
+        f"<title>{word}: CloudTrail set-up, {text(isoformat(report.run.started)[:10])}</title>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n"
+        f'<header class="verdict {kind}">\n<p class="kicker">CloudTrail set-up</p>\n'
+        f'<h1><span class="sign" aria-hidden="true">{sign}</span>{word}</h1>\n<p>{text(verdict(report))}.</p>\n</header>\n'
+        f"<main>\n{_asked(report)}{''.join(_question(report, axis) for axis in Axis)}{_skipped(report)}"
+        '<section class="limits" aria-labelledby="limits-title">\n<h2 id="limits-title">What this does not say</h2>\n'
+        f"<p>{text(LIMITS)}</p>\n</section>\n</main>\n"
+        f"<footer>{text(report.tool.name)} {text(report.tool.version)} · {report.schema} · finished "
+        f"{text(isoformat(report.run.finished))}</footer>\n</body>\n</html>\n"
+    )
+
+
+def _asked(report: DoctorReport) -> str:
+    rows = (
+        ("Trail", report.trail_arn or "none"),
+        ("Bucket", report.bucket or "none"),
+        ("Checks", counts(report)),
+        ("Run as", report.run.caller_arn or "not known"),
+        ("Started", isoformat(report.run.started)),
+        ("Exit code", str(report.exit_code)),
+    )
+    listed = "".join(f"<div><dt>{name}</dt><dd>{text(value)}</dd></div>\n" for name, value in rows)
+    return f'<section class="facts" aria-label="What was examined">\n<div><dl>{listed}</dl></div>\n</section>\n'
+
+
+def _question(report: DoctorReport, axis: Axis) -> str:
+    results = [result for result in report.results if result.axes[0] is axis]
+    if not results:
+        return ""
+    rows = "".join(_row(result) for status in Health for result in results if result.status is status)
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Status", "Check", "Found"))
+    return (
+        f'<section class="doctor" aria-labelledby="{axis}">\n<h2 id="{axis}">{QUESTIONS[axis]}</h2>\n'
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n</section>\n'
+    )
+
+
+def _row(result: Result) -> str:
+    remedy = f"<pre>{text_lines(result.remedy)}</pre>" if result.remedy else ""
+    also = f'<p class="muted">Also asked for by {text(", ".join(result.also))}</p>' if result.also else ""
+    more = f"<details><summary>Why, and what mends it</summary><p>{text(result.why)}</p>{remedy}{also}</details>"
+    return (
+        f'<tr id="{text(result.check)}"><td><span class="badge {_BADGES[result.status]}">{result.status}</span></td>'
+        f"<td><code>{text(result.check)}</code></td><td>{text(result.evidence)}"
+        f'<p class="muted">Wanted: {text(result.title)}</p>{more}</td></tr>\n'
+    )
+
+
+def text_lines(lines: tuple[str, ...]) -> str:
+    """Lines of commands, escaped one by one."""
+    return "\n".join(text(line) for line in lines)
+
+
+def _skipped(report: DoctorReport) -> str:
+    if not report.skipped:
+        return ""
+    items = "".join(f"<li><code>{text(each.check)}</code>: {text(each.reason)}</li>\n" for each in report.skipped)
+    return f'<section aria-labelledby="skipped">\n<h2 id="skipped">Left out</h2>\n<ul>{items}</ul>\n</section>\n'
