@@ -1,6 +1,6 @@
 """The least that validation could cost: fetch, inflate, hash, and nothing else. Each way is a process of its own.
 
-    python -m benchmarks.bare s3 ENDPOINT TASKS         obstore on uvloop, every log of the responder's bucket
+    python -m benchmarks.bare s3 ENDPOINT TASKS         libcurl and uvloop, every log of the responder's bucket
     python -m benchmarks.bare core ENDPOINT             the same logs held in memory, one thread
     python -m benchmarks.bare threads|processes FOLDER  the logs of a local copy, on all cores
 
@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,9 +27,11 @@ from benchmarks.harness import Sample, WorkError, environment, run
 from benchmarks.plan import BUCKET
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from cloudtrail_validate.stores.curl import Curl
+    from cloudtrail_validate.stores.transfer import Route
 
 _GZIP: Final = 31  # zlib's code for one gzip member
+_MOST_BYTES: Final = 1 << 30  # compressed, of a log
 _CHUNK: Final = 64  # files that a process is given at a time
 
 
@@ -80,49 +81,49 @@ def _cpu() -> float:
 
 
 async def _from_s3(endpoint: str, tasks: int) -> Bare:
-    import obstore  # noqa: PLC0415  # as above
-
-    store = _store(endpoint, tasks)
-    keys = await _log_keys(endpoint)
+    keys = _log_keys(endpoint)
+    curl, route = _curl(tasks)
     waiting = iter(keys)
     total = 0
 
     async def work() -> None:
         nonlocal total
         for key in waiting:
-            answer = await obstore.get_async(store, key)
-            total += hash_member(bytes(await answer.bytes_async()))
+            answer = await curl.get(route, f"{endpoint}/{BUCKET}/{key}", _MOST_BYTES)
+            total += hash_member(answer.body)
 
     before, began = _cpu(), time.perf_counter()
     await asyncio.gather(*(work() for _ in range(tasks)))
-    return Bare(objects=len(keys), inflated=total, seconds=time.perf_counter() - began, cpu=_cpu() - before)
+    done = Bare(objects=len(keys), inflated=total, seconds=time.perf_counter() - began, cpu=_cpu() - before)
+    await curl.close()
+    return done
 
 
 async def _in_memory(endpoint: str) -> list[bytes]:
-    import obstore  # noqa: PLC0415  # as above
-
-    store = _store(endpoint, 1)
-    return [bytes(await (await obstore.get_async(store, key)).bytes_async()) for key in await _log_keys(endpoint)]
-
-
-async def _log_keys(endpoint: str) -> list[str]:
-    import obstore  # noqa: PLC0415  # as above
-
-    pages = obstore.list(_store(endpoint, 1), "AWSLogs", chunk_size=1000)
-    return [item["path"] async for page in pages for item in page if "/CloudTrail/" in item["path"]]
+    curl, route = _curl(1)
+    keys = _log_keys(endpoint)
+    held = [(await curl.get(route, f"{endpoint}/{BUCKET}/{key}", _MOST_BYTES)).body for key in keys]
+    await curl.close()
+    return held
 
 
-def _store(endpoint: str, tasks: int) -> S3Store:
-    from obstore.store import S3Store  # noqa: PLC0415  # as above
+def _curl(tasks: int) -> tuple[Curl, Route]:
+    from botocore.httpsession import get_cert_path  # noqa: PLC0415  # as above
 
-    return S3Store(
-        BUCKET,
-        endpoint=endpoint,
-        region="us-east-1",
-        access_key_id="AKIAIOSFODNN7EXAMPLE",  # AWS's documentation
-        secret_access_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",  # noqa: S106  # likewise
-        client_options={"allow_http": True, "pool_max_idle_per_host": str(tasks), "timeout": timedelta(hours=1)},
-    )
+    from cloudtrail_validate.runtime.limits import Timeouts  # noqa: PLC0415  # as above
+    from cloudtrail_validate.stores.curl import Curl  # noqa: PLC0415  # as above
+    from cloudtrail_validate.stores.transfer import Route, Signature  # noqa: PLC0415  # as above
+
+    signature = Signature("us-east-1", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    return Curl(Timeouts(), tasks), Route(str(get_cert_path(True)), signature=signature)
+
+
+def _log_keys(endpoint: str) -> list[str]:
+    import boto3  # noqa: PLC0415  # as above
+
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="AWSLogs/")
+    return [item["Key"] for page in pages for item in page["Contents"] if "/CloudTrail/" in item["Key"]]
 
 
 def _files(folder: Path) -> list[str]:

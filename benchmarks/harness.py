@@ -1,6 +1,6 @@
 """What all benchmarks share: measured commands, alternating rounds, medians, and a page that says where and when.
 
-Peak memory is the kernel's `ru_maxrss`, which a child inherits from the process that started it: so boto3, obstore and
+Peak memory is the kernel's `ru_maxrss`, which a child inherits from the process that started it: so boto3, libcurl and
 whatever else is heavy is left to the children.
 """
 
@@ -23,7 +23,7 @@ from typing import Final, Self
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "benchmarks" / "RESULTS.md"
-_PACKAGES: Final = ("ctvalidate", "obstore", "isal", "uvloop", "botocore", "awscli")
+_PACKAGES: Final = ("ctvalidate", "pycurl", "isal", "uvloop", "botocore", "awscli")
 _MEMORY_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 _LEFT_OUT: Final = frozenset(
     {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "pythondontwritebytecode"}

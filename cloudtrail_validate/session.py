@@ -1,6 +1,6 @@
 """What a run works with: its store, keys, target and bounds, made of what was asked.
 
-What only some runs need is imported when they do: boto3 and obstore cost more time than validating a small folder.
+What only some runs need is imported when they do: boto3 and libcurl cost more time than validating a small folder.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ async def open_session(
 
         aws = await in_daemon_thread(_identity, request, timeouts, boto_session)
         locating = asyncio.create_task(in_daemon_thread(locate, request, aws, window))
-        await asyncio.sleep(0)  # AWS is asked while obstore is imported
+        await asyncio.sleep(0)  # AWS is asked while libcurl is imported
         from cloudtrail_validate.stores.s3 import S3
 
         store, keys = S3(aws, limiter=limiter, timeouts=timeouts), filed or _issuer(aws, window, now)

@@ -14,7 +14,7 @@ ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = "cloudtrail_validate"
 EFFECTS: Final = {
     *("asyncio", "concurrent", "multiprocessing", "select", "signal", "subprocess", "sys", "threading", "uvloop"),
-    *("boto3", "botocore", "http", "obstore", "requests", "socket", "ssl", "urllib3"),
+    *("boto3", "botocore", "http", "pycurl", "requests", "socket", "ssl", "urllib3"),
     *("fcntl", "glob", "io", "logging", "os", "pathlib", "shutil", "sqlite3", "tempfile"),
     *("random", "secrets", "time"),
 }

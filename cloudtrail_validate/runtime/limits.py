@@ -28,7 +28,8 @@ _A_SECOND: Final = 16_000  # requests: over twice what two cores get through
 class Timeouts:
     """How long a request may take and how often it is tried again. Times in seconds.
 
-    Retries are ours, not obstore's, so that a SlowDown is seen at once and slows the whole run, not one request.
+    Retries are the store's, not libcurl's or boto3's, so that a SlowDown is seen at once and slows the whole run, not one
+    request.
     """
 
     connect: float = 10.0

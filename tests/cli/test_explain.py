@@ -106,6 +106,6 @@ def test_rules_are_completed_in_the_shell() -> None:
 def test_explaining_loads_no_terminal_or_aws_library() -> None:
     code = (
         "import sys; from cloudtrail_validate.cli.explain import command; command(['gap-tail'], standalone_mode=False);"
-        "sys.exit(bool({'rich', 'botocore', 'obstore'} & set(sys.modules)))"
+        "sys.exit(bool({'rich', 'botocore', 'pycurl'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.servers.proxy import FaultProxy
     from tests.stores.kit import Place
 
-# An empty segment, dots, control characters and a closing slash: obstore can neither list nor address them.
+# An empty segment, dots, control characters and a closing slash: what URLs and XML do not take as it is.
 STRANGE = ("a//x", "a/./x", "a/../x", "a/\x01\x1b[2Jx", "a/b\x7f", "a/tab\t", "a/x//", "a/b/../../c")
 PLAIN = ("a/1", "a/b/1", "a/é", "a/zz")
 
@@ -44,10 +44,7 @@ def test_keys_that_no_path_can_be_are_listed_and_read(bucket: Place) -> None:
 @pytest.mark.parametrize("key", STRANGE)
 def test_one_strange_key_hides_no_other(bucket: Place, key: str) -> None:
     bucket.fill([*PLAIN, key])
-    # A slash at the end is all that a fast listing drops: `exact` gives it back.
-    assert [found.removesuffix("/") for found in bucket.keys("a/")] == sorted(
-        found.removesuffix("/") for found in (*PLAIN, key)
-    )
+    assert bucket.keys("a/") == sorted((*PLAIN, key))
     level = bucket.children("a/")
     assert {"b"} <= set(level.folders)
     assert {"a/1", "a/é", "a/zz"} <= {info.key for info in level.objects}
@@ -81,7 +78,8 @@ def test_an_object_and_its_marker_are_two(bucket: Place) -> None:
     assert without is not None
     assert (with_slash.size, without.size) == (0, 6)
     assert bucket.exact("a/y") is None
-    assert {key.removesuffix("/") for key in bucket.keys("a/", "a/y/")} == {"a/y"}
+    assert bucket.keys("a/") == ["a/x", "a/x/", "a/y/"]
+    assert bucket.keys("a/", "a/y/") == ["a/y/"]
 
 
 def test_a_bucket_that_is_not_there(bucket: Place) -> None:
@@ -101,7 +99,7 @@ def test_a_bucket_that_is_not_there(bucket: Place) -> None:
 
 def test_times_are_those_of_the_server(bucket: Place) -> None:
     bucket.put("a/x", b"", None)
-    bucket.put("a/x/../y", b"", None)  # makes boto3 list them
+    bucket.put("a/x/y", b"", None)
     (first, second), (alone,) = bucket.pages("a/")[0], bucket.pages("a/", "a/x/")[0]
     assert first.modified.utcoffset() == alone.modified.utcoffset() == timedelta(0)
     assert second.modified >= first.modified
