@@ -39,6 +39,7 @@ class Request:
     `state` is where the memory of earlier runs is kept (a file, a folder, `s3://…`), `recheck` what of it is read again
     (`core.recheck`), `relist` how far back is listed again: `all`, or a span such as `90d`.
     `expect` names what must be there beyond what the bucket tells, each `ACCOUNT` or `ACCOUNT/REGION`.
+    `follow_links` takes links in a local copy to regular files outside of it as files.
     `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs;
     `versions` looks for the originals of what is altered or missing among the bucket's versions. `also_buckets` are
     further buckets that chains may lead to; without them, only such as belong to the trail's owner are visited.
@@ -50,6 +51,7 @@ class Request:
     bucket: str | None = None
     prefix: str | None = None
     source: Path | None = None
+    follow_links: bool = False
     public_keys: Path | None = None
     regions: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
@@ -158,6 +160,8 @@ class Request:
     def _check_source(self) -> None:
         source = self.source
         if source is None:
+            if self.follow_links:
+                raise RequestError("--follow-links: there are links in a local copy only, expected it with --source")
             return
         if self.versions:
             raise RequestError("--versions: a local copy has no versions, expected it without --source")

@@ -69,7 +69,7 @@ async def open_session(
     from cloudtrail_validate.stores.local import Local
 
     keys = filed or _issuer(await in_daemon_thread(_identity, request, timeouts, boto_session), window, now)
-    return Session(Local(request.source), keys, _local_target(request), limiter)
+    return Session(Local(request.source, follow_links=request.follow_links), keys, _local_target(request), limiter)
 
 
 def reopen_store(
@@ -78,6 +78,7 @@ def reopen_store(
     limiter: RateLimiter,
     timeouts: Timeouts,
     *,
+    follow_links: bool = False,
     credentials: tuple[str, str, str | None] | None = None,
     profile: str | None = None,
     endpoint_url: str | None = None,
@@ -88,7 +89,7 @@ def reopen_store(
     if source is not None:
         from cloudtrail_validate.stores.local import Local
 
-        return Local(source, processes=False)
+        return Local(source, follow_links=follow_links, processes=False)
     import boto3
 
     from cloudtrail_validate.aws.session import Aws

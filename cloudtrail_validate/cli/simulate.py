@@ -13,6 +13,7 @@ import click
 
 from cloudtrail_validate.core.model import HOUR, isoformat, utc
 from cloudtrail_validate.core.text import plural, printable
+from cloudtrail_validate.runtime.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,9 +120,9 @@ def _run(dest: str, options: dict[str, Any]) -> None:
     flags = {name: options.pop(name) for name in ("no_sidecars", "create_bucket", "force")}
     spec = _spec(where, options)
     simulation = simulate(spec, _sink(where, **flags), tampers)
-    keys_file.write_text(simulation.keys.as_json(), encoding="utf-8")
+    write_whole(keys_file, simulation.keys.as_json())
     if manifest_file is not None:
-        manifest_file.write_text(simulation.manifest.as_json(), encoding="utf-8")
+        write_whole(manifest_file, simulation.manifest.as_json())
     _summarize(simulation, where, keys_file)
     click.echo(shlex.join(_validation(simulation, where, keys_file)))
 

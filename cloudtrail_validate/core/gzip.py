@@ -35,6 +35,7 @@ class Flaw(Enum):
     TRUNCATED = "gzip stream ends too early"
     TRAILING = "bytes after the gzip member"
     TOO_LARGE = "inflates to more than can be a digest"
+    SPECIAL = "a special file lies in its place"  # a pipe, socket or device in a local copy: S3 has none
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -105,6 +106,10 @@ class Inflater:
             self._take(data)
         else:
             self._inflate_all(data)
+
+    def refuse(self, flaw: Flaw) -> None:
+        """There is nothing to feed: what lies there holds no content at all."""
+        self._plain, self._flaw = False, flaw
 
     def finish(self) -> Content:
         """Say what the object was."""

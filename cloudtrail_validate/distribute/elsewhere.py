@@ -143,6 +143,7 @@ def context_of(
         timeouts.retries,
         timeouts.give_up,
         source=os.fspath(request.source) if request.source is not None else None,
+        follow_links=request.follow_links,
         profile=request.profile,
         endpoint_url=request.endpoint_url,
         region=aws.region if aws is not None else None,

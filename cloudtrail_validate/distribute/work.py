@@ -50,6 +50,7 @@ class Context(msgspec.Struct, frozen=True):
     retries: int
     give_up: float
     source: str | None = None
+    follow_links: bool = False
     profile: str | None = None
     endpoint_url: str | None = None
     region: str | None = None
@@ -126,6 +127,7 @@ def _open(context: Context, limiter: RateLimiter) -> Store:
         context.target,
         limiter,
         context.timeouts,
+        follow_links=context.follow_links,
         credentials=(secret.access_key, secret.secret_key, secret.token) if secret else None,
         profile=context.profile,
         endpoint_url=context.endpoint_url,

@@ -13,8 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +27,12 @@ import msgspec
 from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, StoreError
 from cloudtrail_validate.core.gzip import Content, Inflater
 from cloudtrail_validate.core.model import Locator
+from cloudtrail_validate.core.sidecar import MAX_BYTES, SIDECAR, write_sidecar
 from cloudtrail_validate.core.text import size
 from cloudtrail_validate.core.versions import Versions
 from cloudtrail_validate.evidence.objects import MOST_BYTES, PIECE_BYTES, Body, opened, twice
 from cloudtrail_validate.report import SCHEMA
-from cloudtrail_validate.stores.local import SIDECAR
+from cloudtrail_validate.runtime.files import Draft, open_regular, sweep
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
@@ -136,21 +135,20 @@ class Recovery:
     folder: Path
     force: bool = False
     _mine: set[tuple[int, int]] = field(default_factory=set)
+    _drafts: set[Draft] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _mask: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        """The user's own mask for new files can only be read by setting it, which no thread should do."""
-        self._mask = os.umask(0)
-        os.umask(self._mask)
 
     def run(self, items: Sequence[Wanted]) -> Iterator[Done]:
-        """Copy them, several at a time, and tell of each in the order given."""
+        """Copy them, several at a time, and tell of each in the order given. What a killed run left half made goes."""
+        sweep(self.folder)
         pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ctvalidate-recover")
         try:
             yield from pool.map(self.one, items)
         finally:
-            pool.shutdown(cancel_futures=True)
+            # Whoever is told to stop waits for no transfer: what is half made goes, and its thread with the process.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for draft in tuple(self._drafts):
+                draft.discard()
 
     def one(self, item: Wanted) -> Done:
         """Copy one original. Raises nothing that a bucket or the folder brings about."""
@@ -187,39 +185,40 @@ class Recovery:
         if not path.parent.resolve().is_relative_to(self.folder.resolve()):
             raise _Refused("refused: a symbolic link leads out of the folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with opened(self.aws, item.where, item.version_id) as body, _beside(path) as (file, name):
-            content = _take(body, file)
+        with opened(self.aws, item.where, item.version_id) as body, self._draft(path) as draft:
+            content = _take(body, draft.file)
             if content.flaw is not None or content.sha256 != item.sha256:
                 flaw = f", {content.flaw.value}" if content.flaw else ""
                 raise _Refused(f"what came is not the original (SHA-256 {content.sha256}{flaw}): nothing written")
-            self._finish(file, name, item.modified)
+            draft.finish(item.modified)
             with self._lock:
                 # The signature first: where the digest is, it is complete, and a broken run is taken up again.
                 if item.digest:
                     self._place_sidecar(body.metadata, path, item.modified)
                 if not _proves(path, item.sha256):
-                    self._place(name, path)
+                    self._place(draft, path)
 
     def _place_sidecar(self, metadata: Mapping[str, str], path: Path, modified: datetime) -> None:
-        data = msgspec.json.encode(dict(metadata), order="sorted")
+        data = write_sidecar(metadata)
         sidecar = _sidecar(path)
         if _exists(sidecar) and _content(sidecar) == data:
             return
-        with _beside(sidecar) as (file, name):
-            file.write(data)
-            self._finish(file, name, modified)
-            self._place(name, sidecar)
+        with self._draft(sidecar) as draft:
+            draft.file.write(data)
+            draft.finish(modified)
+            self._place(draft, sidecar)
 
-    def _finish(self, file: BinaryIO, name: Path, modified: datetime) -> None:
-        """Close a file, its content on the disk before its name is, with the time at which the original was written."""
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        stamp = modified.timestamp()
-        os.utime(name, (stamp, stamp))
-        name.chmod(0o666 & ~self._mask)
+    @contextlib.contextmanager
+    def _draft(self, path: Path) -> Iterator[Draft]:
+        """A file in the making. If it must have a name, that is at the top of the folder, where nobody validates."""
+        with Draft(path.parent, named_in=self.folder) as draft:
+            self._drafts.add(draft)
+            try:
+                yield draft
+            finally:
+                self._drafts.discard(draft)
 
-    def _place(self, name: Path, path: Path) -> None:
+    def _place(self, draft: Draft, path: Path) -> None:
         """Give a finished file its name, over another's only under `force` and never over one of this run."""
         with contextlib.suppress(FileNotFoundError):
             status = path.lstat()
@@ -227,28 +226,16 @@ class Recovery:
                 raise _Refused("refused: another recovered key already is the same file")
             if not self.force:
                 raise _Refused("refused: another file lies there (--force replaces it)")
-        if self.force:
-            name.replace(path)
-        else:
-            _name_once(name, path)
+        try:
+            draft.place(path, replace=self.force)
+        except FileExistsError:
+            raise _Refused("refused: another file lies there (--force replaces it)") from None
         status = path.lstat()
         self._mine.add((status.st_dev, status.st_ino))
 
 
 class _Refused(Exception):  # noqa: N818  # not an error of the program: a reason, told to the user
     """One line on why an object is not written."""
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file in the same folder, gone again unless it was given another name."""
-    handle, text = tempfile.mkstemp(prefix=".ctvalidate-", dir=path.parent)
-    name = Path(text)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file, name
-    finally:
-        name.unlink(missing_ok=True)
 
 
 def _take(body: Body, file: BinaryIO) -> Content:
@@ -260,18 +247,6 @@ def _take(body: Body, file: BinaryIO) -> Content:
         inflater.feed(piece)
         file.write(piece)
     return inflater.finish()
-
-
-def _name_once(name: Path, path: Path) -> None:
-    """Rename, unless something has come to lie there since. A hard link does both at once where there are any."""
-    try:
-        path.hardlink_to(name)
-    except FileExistsError:
-        raise _Refused("refused: another file lies there (--force replaces it)") from None
-    except OSError:
-        if _exists(path):
-            raise _Refused("refused: another file lies there (--force replaces it)") from None
-        name.rename(path)
 
 
 def _sidecar(path: Path) -> Path:
@@ -286,7 +261,7 @@ def _proves(path: Path, sha256: str) -> bool:
     """Whether a regular file holds this content, gzip or (as some copy tools leave it) inflated."""
     inflater = Inflater(accept_plain=True)
     try:
-        with _regular(path) as file:
+        with open_regular(path) as file:
             while piece := file.read(PIECE_BYTES):
                 inflater.feed(piece)
     except OSError:
@@ -296,19 +271,9 @@ def _proves(path: Path, sha256: str) -> bool:
 
 
 def _content(path: Path) -> bytes | None:
-    """The first 64 kB of a regular file, None where it is none: S3 allows 2 kB of user metadata."""
+    """What a regular file holds that may be a sidecar, None where it is none."""
     try:
-        with _regular(path) as file:
-            return file.read(64 * 1024)
+        with open_regular(path) as file:
+            return file.read(MAX_BYTES)
     except OSError:
         return None
-
-
-def _regular(path: Path) -> BinaryIO:
-    """A regular file, opened; a link is not followed, and a pipe not waited for. Raises OSError."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError("is not a regular file")
-    return os.fdopen(descriptor, "rb")

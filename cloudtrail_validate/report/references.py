@@ -88,6 +88,9 @@ def sentence(report: Report) -> str:
         found = ", ".join(f"{numbers[of]:,} {of}" for of in Status if of in statuses and numbers[of])
         return f": {at_least}{found}" if found else ""
 
+    if report.stopped is not None:
+        change = told(CHANGE)
+        return f"Interrupted {how_far(report)}; {'evidence' if change else 'no evidence'} of change until then{change}"
     match report.verdict:
         case Verdict.VALID if tolerated := told(OPEN):
             return f"No evidence of change; what could not be proven was tolerated{tolerated}"
@@ -129,6 +132,16 @@ def derivation(report: Report) -> list[tuple[str, str]]:
         left = plural(derived.findings_left_out, "finding")
         told.append(("Shown", f"{', '.join(shown)}; {left} left out; the verdict is that of the whole report"))
     return told
+
+
+def how_far(report: Report) -> str:
+    """How far an interrupted run had come: "after 17 s: 12,106 of at least 21,168 objects"."""
+    came = report.stopped
+    took = f"after {duration((report.run.finished - report.run.started).total_seconds())}"
+    if came is None or not came.objects_known:
+        return f"{took}, before any object was looked at"
+    least = "" if came.all_known else "at least "
+    return f"{took}: {came.objects_done:,} of {least}{plural(came.objects_known, 'object')}"
 
 
 def all_proven(report: Report) -> str:
@@ -188,7 +201,7 @@ def _encodable(value: Any) -> Any:
         return encodable(value)
     if isinstance(value, dict):
         return {encodable(str(key)): _encodable(item) for key, item in value.items()}
-    return [_encodable(item) for item in value] if isinstance(value, list) else value
+    return [_encodable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def identities(findings: Iterable[FindingRecord]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,7 +73,7 @@ class FolderSink:
 
     File times are the times of delivery. S3 user metadata goes to a sidecar, `<file>.metadata.json`, unless `sidecars`
     is False. Empty segments of a key vanish, as `/a//b` is `/a/b` to a file system. A key that would leave the
-    directory raises ValueError. What cannot be read is a symbolic link to itself, which stops even root.
+    directory raises ValueError. What cannot be read is a file of mode 0, which does not stop root: ValueError again.
     """
 
     keeps_times = True
@@ -95,11 +96,9 @@ class FolderSink:
             self._make(path)
             return
         self._make(os.path.dirname(path))  # noqa: PTH120 - a Path for each file would halve the speed
+        _write(path, delivery.body, delivery.delivered)
         if delivery.unreadable:
-            Path(path).unlink(missing_ok=True)
-            Path(path).symlink_to(Path(path).name)
-        else:
-            _write(path, delivery.body, delivery.delivered)
+            _lock_up(Path(path))
         if delivery.metadata is not None and self.keeps_metadata:
             _write(path + SIDECAR, json.dumps(dict(delivery.metadata)).encode(), delivery.delivered)
 
@@ -116,10 +115,19 @@ class FolderSink:
             self._made.add(folder)
 
 
+def _lock_up(path: Path) -> None:
+    """Take away everybody's right to read. Raises ValueError where that does not keep this user from reading."""
+    path.chmod(0)
+    with suppress(PermissionError), path.open("rb"):
+        path.unlink()
+        raise ValueError("expected another user than root, or s3://bucket as DEST: who may read every file, can")
+
+
 def _write(path: str, body: bytes, when: datetime) -> None:
     """Write a file and set its times; a symbolic link in its place is replaced and never followed."""
-    if Path(path).is_symlink():
-        Path(path).unlink()
+    place = Path(path)
+    if place.is_symlink() or (place.exists() and not place.stat().st_mode & 0o200):
+        place.unlink()
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags, 0o644), "wb") as file:
         file.write(body)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import itertools
 import os
 import shutil
 import stat
@@ -23,6 +22,7 @@ from typing import BinaryIO, Final, Literal
 import msgspec
 
 from cloudtrail_validate.core.model import Interval, isoformat
+from cloudtrail_validate.runtime.files import Draft, write_whole
 from cloudtrail_validate.snapshot.manifest import (
     CHECKSUM,
     KEYS,
@@ -83,12 +83,8 @@ class Bundle:
         self.held = held
         self.lock = threading.Lock()
         self._journal = journal
+        self.drafts = root / PARTIAL  # where files are made that are not whole yet
         self._made: set[str] = set()
-        self._numbers = itertools.count()
-
-    def temporary(self) -> Path:
-        """A path for a file that is not whole yet."""
-        return self.root / PARTIAL / str(next(self._numbers))
 
     def place(self, path: str) -> Path:
         """The file of a path, its folders made. Raises `UnholdableError` where a file lies in a folder's place."""
@@ -104,23 +100,18 @@ class Bundle:
             self._made.add(str(folder))
         return self.root / path
 
-    def take(self, temporary: Path, file: File) -> None:
+    def take(self, draft: Draft, file: File) -> None:
         """Move a whole file to its place and note it. The lock must be held."""
         target = self.place(file.path)
         with writing(self.root, target):
-            temporary.replace(target)
+            draft.place(target, replace=True)
         self._note(file)
 
     def write(self, path: str, data: bytes, *, note: bool = True) -> File:
         """Write one of the snapshot's own files, whole and on the disk. The lock must be held where it is noted."""
-        temporary, target = self.temporary(), self.place(path)
+        target = self.place(path)
         with writing(self.root, target):
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                if not note:
-                    os.fsync(file.fileno())
-            temporary.replace(target)
+            write_whole(target, data, drafts=self.drafts, sync=not note)
         made = File(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
         if note:
             self._note(made)

@@ -7,45 +7,43 @@ lists and does not read (extra, pending and undigested logs) is fetched when all
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import json
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
-
-import msgspec
+from typing import Final, TypeVar
 
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.gzip import Content, Flaw, Inflater
 from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import Cause, ChainId, Locator, ObjectInfo
+from cloudtrail_validate.core.sidecar import SIDECAR, read_sidecar, write_sidecar
+from cloudtrail_validate.runtime.files import Draft, open_regular
 from cloudtrail_validate.snapshot.bundle import Bundle, UnholdableError, writing
 from cloudtrail_validate.snapshot.index import Index
-from cloudtrail_validate.snapshot.manifest import File, LeftOut, Object, SnapshotError, path_of
-from cloudtrail_validate.stores.local import SIDECAR
+from cloudtrail_validate.snapshot.manifest import File, LeftOut, Object, SnapshotError, Sort, path_of
 from cloudtrail_validate.stores.protocol import Children, Store, Stored, outcome
 
 _PIECE_BYTES: Final = 1024 * 1024
 _TAKEN: Final = "the file of another object lies in its place"
+_NO_FILE: Final = "a link that leads out of the copy or nowhere lies in its place"
 T = TypeVar("T")
 
 
 class Copy(Inflater):
-    """Inflates as its base does, and meanwhile hashes the bytes as stored and writes them to a file, if it has one."""
+    """Inflates as its base does, and meanwhile hashes the bytes as stored and writes them to a draft in `drafts`."""
 
-    __slots__ = ("_closed", "_file", "_path", "_root", "_stored_hash", "stored_size")
+    __slots__ = ("_closed", "_draft", "_drafts", "_root", "_stored_hash", "stored_size")
 
-    def __init__(self, root: Path, path: Path | None, *, plain: bool, limit: int | None) -> None:
+    def __init__(self, root: Path, drafts: Path | None, *, plain: bool, limit: int | None) -> None:
         super().__init__(accept_plain=plain, keep=limit is not None, limit=limit)
         self._root = root
-        self._path = path
-        self._file: BinaryIO | None = None
+        self._drafts = drafts
+        self._draft: Draft | None = None
         self._closed = False
         self._stored_hash = hashlib.sha256()
         self.stored_size = 0
@@ -59,34 +57,29 @@ class Copy(Inflater):
         """Take the next bytes. Raises `SnapshotError` where they cannot be written."""
         self._stored_hash.update(data)
         self.stored_size += len(data)
-        if self._path is not None and not self._closed:
-            with writing(self._root, self._path):
-                self._open(self._path).write(data)
+        if self._drafts is not None and not self._closed:
+            with writing(self._root, self._drafts):
+                self._open(self._drafts).file.write(data)
         super().feed(data)
 
-    def close(self, modified: datetime | None) -> Path | None:
-        """Close the file, give it the object's time, and return it."""
-        if self._path is not None and not self._closed:
-            with writing(self._root, self._path):
-                self._open(self._path).close()
-                if modified is not None:
-                    os.utime(self._path, (modified.timestamp(), modified.timestamp()))
+    def close(self, modified: datetime | None) -> Draft | None:
+        """The file is whole: give it the object's time, and return it."""
+        if self._drafts is not None and not self._closed:
+            with writing(self._root, self._drafts):
+                self._open(self._drafts).finish(modified, sync=False)
         self._closed = True
-        return self._path
+        return self._draft
 
     def discard(self) -> None:
         """This attempt came to nothing, or its file is in its place by now."""
         self._closed = True
-        with contextlib.suppress(OSError):
-            if self._file is not None:
-                self._file.close()
-            if self._path is not None:
-                self._path.unlink(missing_ok=True)
+        if self._draft is not None:
+            self._draft.discard()
 
-    def _open(self, path: Path) -> BinaryIO:
-        if self._file is None:
-            self._file = path.open("wb")  # buffered: a raw file may take less than it is given when the disk is full
-        return self._file
+    def _open(self, drafts: Path) -> Draft:
+        if self._draft is None:
+            self._draft = Draft(drafts)
+        return self._draft
 
 
 class Tee:
@@ -220,22 +213,29 @@ class Tee:
 
         def make(size: int | None) -> Inflater:
             limit = digest.most_bytes(None if self._single else size) if digests else None
-            temporary = self._bundle.temporary() if path else None
-            attempts.append(Copy(self._bundle.root, temporary, plain=self._single, limit=limit))
+            drafts = self._bundle.drafts if path else None
+            attempts.append(Copy(self._bundle.root, drafts, plain=self._single, limit=limit))
             return attempts[-1]
 
         try:
             stored = await self._source.stored(where, make, size, etag)
             copy = attempts[-1]
-            if path:
+            special = copy.finish().flaw is Flaw.SPECIAL
+            if path and not special:
                 reason = await self._call(lambda: self._settle(copy, stored, path, named, digests=digests))
         except StoreError as error:
             self._leave_out(named, error.detail, error.cause, None, None)
             raise
+        except AbsentError:
+            if self._single:
+                await self._note_link(where)
+            raise
         finally:
             for attempt in attempts:
                 attempt.discard()
-        if reason:
+        if special:
+            self._leave_out(named, Flaw.SPECIAL.value, None, 1, stored.modified, Sort.SPECIAL)
+        elif reason:
             self._leave_out(named, reason, None, copy.stored_size, stored.modified)
         else:
             self.left_out.pop(named, None)
@@ -243,7 +243,7 @@ class Tee:
 
     def _settle(self, copy: Copy, stored: Stored, path: str, named: Locator, *, digests: bool) -> str:
         """Put a whole copy in its place, its metadata before it. Returns why not, or an empty string."""
-        temporary = copy.close(stored.modified)
+        draft = copy.close(stored.modified)
         origin = Object(bucket=named.bucket, key=named.key, modified=stored.modified)
         file = File(path=path, sha256=copy.stored_sha256, size=copy.stored_size, object=origin)
         try:
@@ -251,9 +251,9 @@ class Tee:
                 if not _is_of(self._bundle.held.get(path, file), named):
                     return _TAKEN
                 if digests and stored.metadata is not None:
-                    self._bundle.write(path + SIDECAR, json.dumps(dict(stored.metadata), sort_keys=True).encode())
-                if temporary is not None:
-                    self._bundle.take(temporary, file)
+                    self._bundle.write(path + SIDECAR, write_sidecar(stored.metadata))
+                if draft is not None:
+                    self._bundle.take(draft, file)
         except UnholdableError as error:
             return str(error)
         return ""
@@ -271,19 +271,31 @@ class Tee:
                 feed(self._bundle.root / beside.path, text)
                 if text.stored_sha256 != beside.sha256:
                     return None
-                metadata = msgspec.json.decode(text.kept(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError):
+                metadata = read_sidecar(text.kept())
+        except OSError:
             return None
         if (copy.stored_sha256, copy.stored_size) != (held.sha256, held.size):
             return None
         return Stored(copy, metadata, held.object.modified if held.object else None)
 
+    async def _note_link(self, where: Locator) -> None:
+        """Where something is listed that is no file, the listing is part of what the snapshot has to show."""
+        info = await self._source.exact(*where)
+        if info is not None:
+            self._leave_out(self._named(where), _NO_FILE, None, info.size, info.modified, Sort.LINK)
+
     def _leave_out(
-        self, where: Locator, reason: str, cause: Cause | None, size: int | None, modified: datetime | None
+        self,
+        where: Locator,
+        reason: str,
+        cause: Cause | None,
+        size: int | None,
+        modified: datetime | None,
+        sort: Sort | None = None,
     ) -> None:
         key = where.key.encode("utf-8", "backslashreplace").decode()  # a local file name may be no UTF-8
         self.left_out[where] = LeftOut(
-            bucket=where.bucket, key=key, reason=reason, cause=cause, size=size, modified=modified
+            bucket=where.bucket, key=key, reason=reason, cause=cause, size=size, modified=modified, sort=sort
         )
 
     async def _date(self, where: Locator, left: LeftOut) -> None:
@@ -293,7 +305,7 @@ class Tee:
         except StoreError:
             return
         if info is not None:
-            self._leave_out(self._named(where), left.reason, left.cause, info.size, info.modified)
+            self._leave_out(self._named(where), left.reason, left.cause, info.size, info.modified, left.sort)
 
     def _note_earlier(self, bucket: str, page: Iterable[ObjectInfo]) -> None:
         """Remember, a chain, the newest digest that ended before the window: it is proof that the chain was there."""
@@ -313,8 +325,7 @@ class Tee:
 
 def pieces(path: Path) -> Iterator[bytes]:
     """A file's bytes; a link in its place is not followed, a pipe there not waited for. Raises OSError."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
+    with open_regular(path) as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
 

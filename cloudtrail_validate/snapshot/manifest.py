@@ -10,14 +10,16 @@ import os
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from cloudtrail_validate.core.model import Cause, Locator
 from cloudtrail_validate.core.plan import Target
+from cloudtrail_validate.core.sidecar import SIDECAR
 from cloudtrail_validate.report import RequestEcho, Tool
-from cloudtrail_validate.stores.local import SIDECAR
+from cloudtrail_validate.report.references import to_json
 
 SCHEMA: Final = "ctvalidate.snapshot/1"
 MANIFEST: Final = "manifest.json"
@@ -66,10 +68,17 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     object: Object | None = None
 
 
+class Sort(StrEnum):
+    """What lay in the place of a file in a local copy."""
+
+    SPECIAL = "special"  # a pipe, socket or device
+    LINK = "link"  # it led out of the copy, or nowhere
+
+
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An object that belongs to the snapshot and is not in it, and why.
 
-    `cause` is set where it could not be read, null where no file can bear its name.
+    `cause` is set where it could not be read, null where no file can bear its name; `sort` where it was no file at all.
     """
 
     bucket: str
@@ -78,6 +87,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cause: Cause | None
     size: int | None
     modified: _Moment | None
+    sort: Sort | None = None
 
 
 class KeyAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,8 +132,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest as JSON, indented, with a closing newline."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    """The manifest as JSON, indented, with a closing newline. Names that are no UTF-8 are in it as in the report."""
+    try:
+        data = msgspec.json.encode(manifest)
+    except UnicodeEncodeError:
+        data = to_json(manifest).encode("ascii")
+    return msgspec.json.format(data, indent=1) + b"\n"
 
 
 def decode(data: bytes) -> Manifest:

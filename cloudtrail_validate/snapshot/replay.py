@@ -13,13 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.findings import Watch
-from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.gzip import Content, Flaw, Inflater
 from cloudtrail_validate.core.model import Cause, Interval, Locator, ObjectInfo
+from cloudtrail_validate.core.sidecar import SIDECAR, read_sidecar
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.report import Report, Run
@@ -29,9 +28,8 @@ from cloudtrail_validate.runtime.limits import RateLimiter
 from cloudtrail_validate.runtime.loop import run_loop
 from cloudtrail_validate.snapshot.copying import feed
 from cloudtrail_validate.snapshot.index import Index
-from cloudtrail_validate.snapshot.manifest import Manifest
+from cloudtrail_validate.snapshot.manifest import Manifest, Sort
 from cloudtrail_validate.stores.key_file import FileKeys
-from cloudtrail_validate.stores.local import SIDECAR
 from cloudtrail_validate.stores.protocol import Children, Stored, outcome
 
 _AT_ONCE: Final = 16
@@ -123,6 +121,12 @@ class ReplayStore:
         if file is None:
             if left is None:
                 raise AbsentError("the snapshot has no such object")
+            if left.sort is Sort.LINK:
+                raise AbsentError(left.reason)
+            if left.sort is Sort.SPECIAL:
+                nothing = make(None)
+                nothing.refuse(Flaw.SPECIAL)
+                return Stored(nothing, None, left.modified)
             detail = left.reason if left.cause else f"left out of the snapshot: {left.reason}"
             raise StoreError(left.cause or Cause.NETWORK, detail)
         try:
@@ -140,10 +144,7 @@ class ReplayStore:
             return None
         text = Inflater(accept_plain=True, keep=True, limit=1024 * 1024)
         feed(self._root / path, text)
-        try:
-            return msgspec.json.decode(text.kept(), type=dict[str, str])
-        except (msgspec.DecodeError, RecursionError):
-            return {}
+        return read_sidecar(text.kept())
 
 
 class ReplayKeys:

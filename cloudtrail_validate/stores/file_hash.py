@@ -1,4 +1,4 @@
-"""Local files, read and hashed, in this process or as a process of its own (`hashers` starts those).
+"""Files of a local copy, read and hashed, in this process or in one of its own (`hash_workers` starts those).
 
 Such a process reads frames from its standard input and writes one for each to its standard output, in order: four bytes
 of length, big-endian, then MessagePack; paths one way, outcomes the other. It imports little, to start in 50 ms.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import stat
 import sys
+from collections.abc import Callable
 from typing import BinaryIO, Final
 
 import msgspec
@@ -18,43 +18,39 @@ import msgspec
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.gzip import Content, Flaw, Inflater
 from cloudtrail_validate.core.model import Cause
+from cloudtrail_validate.runtime.files import SpecialFileError, open_regular
+from cloudtrail_validate.runtime.tree import Tree
 
 _PIECE_BYTES: Final = 1024 * 1024
 HEAD_BYTES: Final = 4
-_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP})
-_NO_SUCH: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL})
+FOLLOW: Final = "follow-links"  # an argument of the process
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
+_NO_SUCH: Final = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.EILSEQ}
+)
 Hashed = Content | AbsentError | StoreError
 
 
 def hash_file(path: str) -> Hashed:
-    """What a log's content is, gzip or inflated, or why it could not be read."""
-    inflater = Inflater(accept_plain=True)
+    """What the content of a log is that the user names by its path, gzip or inflated, or why it could not be read."""
+    return _hashed(lambda: open_regular(path, follow=True))
+
+
+def hash_in(tree: Tree, path: str) -> Hashed:
+    """What the content of a log in a local copy is, gzip or inflated, or why it could not be read."""
+    return _hashed(lambda: tree.open(path))
+
+
+def feed(opening: Callable[[], BinaryIO], inflater: Inflater) -> None:
+    """Read a file piece by piece. A special file in its place is no content. Raises `AbsentError` or `StoreError`."""
     try:
-        feed(path, inflater)
+        with opening() as file:
+            while piece := file.read(_PIECE_BYTES):
+                inflater.feed(piece)
+    except SpecialFileError:
+        inflater.refuse(Flaw.SPECIAL)
     except OSError as error:
-        return failure(error)
-    except (AbsentError, StoreError) as error:
-        return error
-    return inflater.finish()
-
-
-def feed(path: str, inflater: Inflater) -> None:
-    """Read a regular file piece by piece. Raises OSError, `AbsentError` or `StoreError`."""
-    with open_regular(path) as file:
-        while piece := file.read(_PIECE_BYTES):
-            inflater.feed(piece)
-
-
-def open_regular(path: str) -> BinaryIO:
-    """A regular file, opened. A folder in its place is no object; a pipe or device there is not waited for."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return open(descriptor, "rb", buffering=0)  # noqa: PTH123  # a descriptor, not a path
-    os.close(descriptor)
-    if stat.S_ISDIR(mode):
-        raise AbsentError("a folder lies in its place")
-    raise StoreError(Cause.ACCESS_DENIED, "is not a regular file")
+        raise failure(error) from error
 
 
 def failure(error: OSError) -> StoreError | AbsentError:
@@ -66,6 +62,15 @@ def failure(error: OSError) -> StoreError | AbsentError:
 def cause_of(error: OSError) -> Cause:
     """Why a file or folder that is there could not be read."""
     return Cause.ACCESS_DENIED if error.errno in _REFUSED else Cause.NETWORK
+
+
+def _hashed(opening: Callable[[], BinaryIO]) -> Hashed:
+    inflater = Inflater(accept_plain=True)
+    try:
+        feed(opening, inflater)
+    except (AbsentError, StoreError) as error:
+        return error
+    return inflater.finish()
 
 
 class Outcome(msgspec.Struct, array_like=True):
@@ -98,12 +103,13 @@ def unpacked(outcome: Outcome) -> Hashed:
 
 
 def main() -> None:
-    """Answer frames until there are no more."""
+    """Answer frames about files in the folder that the first argument names, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; whoever started this one ends it
+    tree = Tree(sys.argv[1], follow_links=FOLLOW in sys.argv[2:])
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while head := source.read(HEAD_BYTES):
         paths = _PATHS.decode(source.read(int.from_bytes(head)))
-        frame = msgspec.msgpack.encode([_packed(hash_file(os.fsdecode(path))) for path in paths])
+        frame = msgspec.msgpack.encode([_packed(hash_in(tree, os.fsdecode(path))) for path in paths])
         sink.write(len(frame).to_bytes(HEAD_BYTES) + frame)
         sink.flush()
 

@@ -12,12 +12,17 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
+from cloudtrail_validate.runtime.tree import Tree
 from cloudtrail_validate.stores import file_hash as hashing
-from cloudtrail_validate.stores.file_hash import HEAD_BYTES, OUTCOMES, Hashed, Outcome, unpacked
+from cloudtrail_validate.stores.file_hash import FOLLOW, HEAD_BYTES, OUTCOMES, Hashed, Outcome, unpacked
+
+# What lets a process run other code than this one's: modules, start-up files, a debugger.
+_NOT_INHERITED: Final = frozenset({"PYTHONPATH", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONBREAKPOINT"})
+_NEUTRAL: Final = os.path.abspath(os.sep)  # noqa: PTH100  # the root of the file system, which is always there
 
 
 class HasherError(Exception):
@@ -83,15 +88,20 @@ class Hashers:
         self._processes = processes
 
     @classmethod
-    async def start(cls, number: int) -> Self:
-        """Start so many. Raises `HasherError` where the system does not let it."""
+    async def start(cls, number: int, tree: Tree) -> Self:
+        """Start so many for the files of a folder. Raises `HasherError` where the system does not let it."""
         started: list[_Process] = []
-        # -P: a folder under investigation may be the current one, and nothing in it is to be imported
-        command = (sys.executable, "-P", "-m", hashing.__name__)
+        # The current folder may be the one under investigation, or be gone, and PYTHONPATH may name it: nothing in it is
+        # to be imported. A package that is found by PYTHONPATH alone leaves the work to the threads.
+        command = [sys.executable, "-P", "-m", hashing.__name__, tree.root]
+        command += [FOLLOW] if tree.follow_links else []
+        settings = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
             for _ in range(number):
-                process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=none)
+                process = await asyncio.create_subprocess_exec(
+                    *command, stdin=pipe, stdout=pipe, stderr=none, env=settings, cwd=_NEUTRAL
+                )
                 started.append(_Process(process))
         except (OSError, ValueError) as error:
             await asyncio.gather(*(process.close() for process in started))
@@ -99,7 +109,7 @@ class Hashers:
         return cls(started)
 
     async def hash(self, paths: Sequence[str]) -> list[Hashed]:
-        """What the files' contents are, in their order. Raises `HasherError`."""
+        """What the contents of files are, by their paths in the folder, in their order. Raises `HasherError`."""
         alive = [process for process in self._processes if process.alive]
         if not alive:
             raise HasherError

@@ -3,6 +3,9 @@
 One folder stands for whatever bucket a digest names. Copy tools lose two things: the digests' signatures (S3 user metadata;
 a sidecar `KEY.metadata.json` brings them back where there is one) and sometimes the gzip layer (Content-Encoding), so
 inflated files are accepted. A file's mtime says nothing of its delivery.
+
+Whoever may write to the folder may put anything there. A link that leads out of it or nowhere is no file, though it is
+listed as what lies there; a pipe, socket or device holds no content; neither is ever followed, opened or waited for.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,20 +21,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
-
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, StoreError
 from cloudtrail_validate.core.gzip import Content, Inflater
-from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of
-from cloudtrail_validate.core.model import Locator, ObjectInfo
-from cloudtrail_validate.stores.file_hash import Hashed, cause_of, failure, feed, hash_file, open_regular
+from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
+from cloudtrail_validate.core.model import EPOCH, Locator, ObjectInfo
+from cloudtrail_validate.core.sidecar import MAX_BYTES, SIDECAR, read_sidecar
+from cloudtrail_validate.runtime.files import SpecialFileError
+from cloudtrail_validate.runtime.tree import Entry, Tree
+from cloudtrail_validate.stores.file_hash import Hashed, cause_of, failure, feed, hash_in
 from cloudtrail_validate.stores.hash_workers import HasherError, Hashers
 from cloudtrail_validate.stores.protocol import Children, Stored
 
-SIDECAR: Final = ".metadata.json"
-_SIDECAR_BYTES: Final = 64 * 1024  # S3 itself allows 2 kB of user metadata
 _PAGE: Final = 1000
+_LONGEST: Final = (
+    4096  # bytes of a key that is looked into: four times S3's longest. What lies deeper is named, not read
+)
 _MANY: Final = 600  # logs from which on it pays to start processes: they take as long to start as these to hash
 T = TypeVar("T")
 
@@ -42,10 +47,10 @@ class Local:
     dated = False
     batch = 64  # logs a hand-over: each costs the event loop ~50 µs, half of what a log of 60 kB does
 
-    def __init__(self, root: Path, *, processes: bool = True) -> None:
+    def __init__(self, root: Path, *, follow_links: bool = False, processes: bool = True) -> None:
         cores = os.cpu_count() or 1
         self.workers: int | None = 2 * cores
-        self._root = str(root)
+        self._tree = Tree(str(root), follow_links=follow_links)
         self._threads = ThreadPoolExecutor(max_workers=cores, thread_name_prefix="ctvalidate-local")
         self._cores = cores if processes else 1
         self._hashed = 0
@@ -73,7 +78,7 @@ class Local:
         """The file of exactly this key."""
 
         def look() -> ObjectInfo | None:
-            status = Path(self._path(key)).lstat()
+            status = self._tree.status(_path(key))
             return None if stat.S_ISDIR(status.st_mode) else _info(key, status)
 
         try:
@@ -87,10 +92,10 @@ class Local:
         """A digest, and what its sidecar says where it has one."""
 
         def read() -> tuple[Inflater, Mapping[str, str] | None]:
-            path = self._path(where.key)
+            path = _path(where.key)
             inflater = Inflater(accept_plain=True, keep=True, limit=digest.MAX_DIGEST_BYTES)
-            feed(path, inflater)
-            return inflater, _sidecar(path)
+            feed(lambda: self._tree.open(path), inflater)
+            return inflater, self._sidecar(path)
 
         return await self._call(read)
 
@@ -103,7 +108,7 @@ class Local:
 
     async def contents(self, places: Sequence[Locator]) -> Sequence[Hashed]:
         """Several logs, one after the other in one process or on one thread."""
-        paths = [self._path_or_error(where) for where in places]
+        paths = [_path_or_error(where) for where in places]
         wanted = [path for path in paths if isinstance(path, str)]
         hashed = iter(await self._hash(wanted))
         return [path if isinstance(path, AbsentError) else next(hashed) for path in paths]
@@ -111,11 +116,11 @@ class Local:
     async def _hash(self, paths: Sequence[str]) -> list[Hashed]:
         self._hashed += len(paths)
         if self._starting is None and self._hashed > _MANY and self._cores > 1:
-            self._starting = asyncio.create_task(Hashers.start(self._cores))
+            self._starting = asyncio.create_task(Hashers.start(self._cores, self._tree))
         if self._starting is not None and self._starting.done():
             with suppress(HasherError):  # the threads do what a process that ended left undone
                 return await self._starting.result().hash(paths)
-        return await self._call(lambda: [hash_file(path) for path in paths])
+        return await self._call(lambda: [hash_in(self._tree, path) for path in paths])
 
     async def stored(
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
@@ -123,10 +128,10 @@ class Local:
         """A file as it lies there, with what its sidecar says where it has one."""
 
         def read() -> Stored:
-            path = self._path(where.key)
+            path = _path(where.key)
             inflater = make(None)
-            feed(path, inflater)
-            return Stored(inflater, _sidecar(path), _info(where.key, Path(path).stat()).modified)
+            feed(lambda: self._tree.open(path), inflater)
+            return Stored(inflater, self._sidecar(path), _moment(self._tree.status(path).st_mtime))
 
         return await self._call(read)
 
@@ -137,60 +142,48 @@ class Local:
                 await (await self._starting).close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _entries(self, prefix: str) -> list[tuple[str, ObjectInfo | None]]:
+        """Names in one folder in S3's order; None stands for a folder. Links are named, not followed."""
+        try:
+            entries = self._tree.entries(_path(prefix) if prefix else "")
+        except (FileNotFoundError, NotADirectoryError):
+            if not prefix:
+                raise BucketAbsentError(f"no such folder: {self._tree.root}") from None
+            return []
+        except OSError as error:
+            if isinstance(failure(error), AbsentError):  # no folder can have this name
+                return []
+            # Whatever hinders, the folder is there: a listing that passed over it would hide what lies in it.
+            raise StoreError(cause_of(error), f"cannot list {prefix[-200:]}: {error.strerror}") from error
+        names = {entry.name for entry in entries}
+        out: list[tuple[str, ObjectInfo | None]] = []
+        for name, entry in sorted((_sorted_as(entry), entry) for entry in entries):
+            if not entry.is_folder:
+                if not (entry.name.endswith(SIDECAR) and _is_sidecar(prefix, entry.name, names)):
+                    out.append((entry.name, _info(prefix + entry.name, entry.status)))
+            elif len(name) + len(os.fsencode(prefix)) > _LONGEST:
+                out.append((entry.name, _info(prefix + entry.name, entry.status)))
+            else:
+                out.append((entry.name, None))
+        return out
+
+    def _sidecar(self, path: str) -> Mapping[str, str] | None:
+        """The metadata that a sidecar holds, None without one; what lies in its place and is none holds nothing."""
+        try:
+            with self._tree.open(path + SIDECAR) as file:
+                return read_sidecar(file.read(MAX_BYTES))
+        except (SpecialFileError, IsADirectoryError):
+            return {}
+        except OSError as error:
+            if isinstance(failure(error), AbsentError):
+                return None
+            raise
+
     async def _call(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except OSError as error:
             raise failure(error) from error
-
-    def _path_or_error(self, where: Locator) -> str | AbsentError:
-        try:
-            return self._path(where.key)
-        except AbsentError as error:
-            return error
-
-    def _path(self, key: str) -> str:
-        """The file of a key. Keys that a file system cannot hold, or that would leave the folder, are of no file.
-
-        Empty segments (a prefix that ends in a slash makes one) are left out, as file systems and copy tools do.
-        """
-        parts = [part for part in key.split("/") if part]
-        if "\0" in key or any(part in (".", "..") for part in parts):
-            raise AbsentError(f"no file can have the key {key!r}")
-        try:
-            os.fsencode(key)
-        except UnicodeEncodeError:
-            raise AbsentError(f"no file can have the key {key!r}") from None
-        return "/".join((self._root, *parts))  # pathlib would take a tenth of the whole run
-
-    def _entries(self, prefix: str) -> list[tuple[str, ObjectInfo | None]]:
-        """Names in one folder in S3's order; None stands for a folder. Symbolic links to folders are not followed."""
-        folder = self._root if not prefix else self._path(prefix.rstrip("/"))
-        try:
-            with os.scandir(folder) as listing:
-                entries = [(entry.name, entry.is_dir(follow_symlinks=False), entry) for entry in listing]
-        except (FileNotFoundError, NotADirectoryError):
-            if not prefix:
-                raise BucketAbsentError(f"no such folder: {folder}") from None
-            return []
-        except OSError as error:
-            # Whatever hinders, the folder is there: a listing that passed over it would hide what lies in it.
-            raise StoreError(cause_of(error), f"cannot list {prefix[-200:]}: {error.strerror}") from error
-        names = {name for name, _, _ in entries}
-        place = folder_of("", prefix)
-        bare = place is not None and place[1] != DIGEST_KIND  # logs have no signature to keep beside them
-        out: list[tuple[str, ObjectInfo | None]] = []
-        for name, is_folder, entry in sorted(entries, key=lambda item: os.fsencode(item[0] + "/" * item[1])):
-            if is_folder:
-                out.append((name, None))
-            elif bare or not (name.endswith(SIDECAR) and name.removesuffix(SIDECAR) in names):
-                try:
-                    out.append((name, _info(prefix + name, entry.stat(follow_symlinks=False))))
-                except FileNotFoundError:  # it has gone meanwhile, as a copy tool's temporary file does
-                    continue
-                except OSError as error:
-                    raise StoreError(cause_of(error), f"cannot list {prefix[-200:]}: {error.strerror}") from error
-        return out
 
     def _walk(self, prefix: str, after: str, before: str | None) -> Iterator[ObjectInfo]:
         """Files in the order of their keys. A stack, not recursion: a hostile tree may be deeper than Python's."""
@@ -211,16 +204,53 @@ class Local:
                 stack.append((key, iter(self._entries(key))))
 
 
-def _info(key: str, status: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+def _path(key: str) -> str:
+    """The path of a key's file. Raises `AbsentError` for keys that no file can have, or that would leave the folder.
 
-
-def _sidecar(path: str) -> Mapping[str, str] | None:
-    """The metadata that a sidecar holds, None without one; one that is no JSON object of strings holds nothing."""
+    Empty segments (a prefix that ends in a slash makes one) are left out, as file systems and copy tools do.
+    """
+    parts = [part for part in key.split("/") if part]
+    if "\0" in key or any(part in (".", "..") for part in parts) or not parts:
+        raise AbsentError(f"no file can have the key {key!r}")
     try:
-        with open_regular(path + SIDECAR) as file:
-            return msgspec.json.decode(file.read(_SIDECAR_BYTES), type=dict[str, str])
-    except FileNotFoundError:
+        os.fsencode(key)
+    except UnicodeEncodeError:
+        raise AbsentError(f"no file can have the key {key!r}") from None
+    return "/".join(parts)  # pathlib would take a tenth of the whole run
+
+
+def _path_or_error(where: Locator) -> str | AbsentError:
+    try:
+        return _path(where.key)
+    except AbsentError as error:
+        return error
+
+
+def _is_sidecar(prefix: str, name: str, names: Set[str]) -> bool:
+    """Whether a file was written beside a digest, and is no object of the bucket. Logs have no signature to keep.
+
+    The digest itself may not be there: `recover` writes the signature first, and may be stopped between the two.
+    """
+    place, beside = folder_of("", prefix), name.removesuffix(SIDECAR)
+    if place is not None and place[1] != DIGEST_KIND:
+        return False
+    return beside in names or (place is not None and parse_digest_key(place[0], prefix + beside) is not None)
+
+
+def _sorted_as(entry: Entry) -> bytes:
+    """What S3 sorts by: a folder's name stands before a slash in the keys of what lies in it."""
+    return os.fsencode(entry.name + "/" * entry.is_folder)
+
+
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    """A line of a listing. What is no regular file has no size of its own, and is no marker of a folder."""
+    size = status.st_size if stat.S_ISREG(status.st_mode) else max(1, status.st_size)
+    return ObjectInfo(key, size, _moment(status.st_mtime) or EPOCH)
+
+
+def _moment(stamp: float) -> datetime | None:
+    """A file's time, None for one that no calendar has: whoever may write the file sets it, to any 64 bits."""
+    try:
+        return datetime.fromtimestamp(stamp, UTC)
+    except (ValueError, OverflowError, OSError):
         return None
-    except (AbsentError, msgspec.DecodeError, RecursionError):
-        return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -94,6 +95,16 @@ class Trail:
                 finding["versions"] = msgspec.to_builtins(versions)
         path.write_text(json.dumps(document))
         return path
+
+    def copy(self, folder: Path, *, without: Iterable[str] = ()) -> None:
+        """Copy the bucket into a folder, digests with their signatures, but for some objects."""
+        for key in {*self.logs, *self.digests} - {*without}:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(answer["Body"].read())
+            if "/CloudTrail-Digest/" in key:
+                path.with_name(f"{path.name}.metadata.json").write_text(json.dumps(answer["Metadata"]))
 
     def _keys(self) -> list[str]:
         return [item["Key"] for item in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", ())]

@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,6 +23,10 @@ from cloudtrail_validate.evidence.recover import Outcome, Recovery, ReportError,
 from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.request import Request
 from tests.evidence.kit import BUCKET, Trail, without_first_event
+from tests.servers import faults
+
+if TYPE_CHECKING:
+    from tests.servers.proxy import FaultProxy
 
 SIDECAR = ".metadata.json"
 
@@ -54,13 +64,7 @@ def robbed(trail: Trail, tmp_path: Path) -> tuple[Trail, Path, dict[str, bytes]]
 def test_what_comes_back_validates(robbed: tuple[Trail, Path, dict[str, bytes]], tmp_path: Path) -> None:
     trail, report, originals = robbed
     copy = tmp_path / "copy"
-    for key in {*trail.logs, *trail.digests} - set(originals):
-        answer = trail.s3.get_object(Bucket=BUCKET, Key=key)
-        path = copy / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(answer["Body"].read())
-        if key in trail.digests:
-            path.with_name(path.name + SIDECAR).write_text(json.dumps(answer["Metadata"]))
+    trail.copy(copy, without=originals)
 
     result = recover(report, copy)
 
@@ -240,3 +244,52 @@ def test_a_hash_that_is_none_recovers_nothing(tmp_path: Path) -> None:
     planned = plan(json.dumps({"schema": "ctvalidate.report/1", "findings": [finding]}))
     assert planned.wanted == ()
     assert [why for _, why in planned.lost] == ["no version of it is proven"]
+
+
+KILLED = """
+import sys
+from cloudtrail_validate.runtime import files
+if sys.argv.pop(1) == "named":
+    files._nameless = lambda folder: None
+from cloudtrail_validate.cli import entry
+entry()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kind", ["nameless", "named"])
+def test_a_killed_run_leaves_nothing_that_a_later_one_takes_for_planted(
+    robbed: tuple[Trail, Path, dict[str, bytes]],
+    fault_proxy: Callable[[str], FaultProxy],
+    tmp_path: Path,
+    number: signal.Signals,
+    kind: str,
+) -> None:
+    trail, report, originals = robbed
+    copy = tmp_path / "copy"
+    trail.copy(copy, without=originals)
+    proxy = fault_proxy(os.environ["AWS_ENDPOINT_URL"])
+    for key, body in originals.items():
+        proxy.fault(faults.Dribble(len(body) // 2, delay=0.5), path=re.escape(key))
+    command = [sys.executable, "-c", KILLED, kind, "recover", str(report), "--to", str(copy)]
+    with subprocess.Popen(command, env=os.environ | {"AWS_ENDPOINT_URL": proxy.endpoint}) as process:
+        until = time.monotonic() + 30
+        while time.monotonic() < until and len(list(copy.glob(".ctvalidate-*"))) < 2:
+            if kind == "nameless" and proxy.count("GET", "json.gz") >= 2:
+                time.sleep(0.3)  # until what came of both is being written
+                break
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(timeout=20) == (-number if number is signal.SIGKILL else 130)
+    left = [path for path in copy.rglob("*") if ".ctvalidate" in path.name]
+    assert len(left) == (2 if kind == "named" and number is signal.SIGKILL else 0)
+    assert all(path.parent == copy for path in left)
+    manifest = trail.simulation.manifest
+    request = Request(start=manifest.start, end=manifest.end, source=copy, public_keys=trail.key_file)
+    later = manifest.end + timedelta(hours=1)
+    found = {finding.rule for finding in run(request, now=later).report.findings}
+    assert found
+    assert found <= {"log-missing", "digest-missing", "gap-broken", "log-undigested"}
+    assert recover(report, copy).return_value == 0
+    assert not [name for name in everything_in(copy) if ".ctvalidate" in name]
+    assert run(request, now=later).report.verdict is Verdict.VALID

@@ -55,6 +55,8 @@ def tree(folder: Path) -> dict[str, tuple[str, object]]:
         name = path.relative_to(folder).as_posix()
         if stat.S_ISLNK(status.st_mode):
             found[name] = ("link", str(path.readlink()))
+        elif not status.st_mode & 0o444:
+            found[name] = ("locked", status.st_mtime)
         elif stat.S_ISREG(status.st_mode):
             found[name] = (hashlib.sha256(path.read_bytes()).hexdigest(), status.st_mtime)
     return found

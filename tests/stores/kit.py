@@ -18,8 +18,9 @@ from moto.s3.models import s3_backends
 from cloudtrail_validate.aws.session import Aws
 from cloudtrail_validate.core.gzip import Content, Inflater
 from cloudtrail_validate.core.model import Locator, ObjectInfo
+from cloudtrail_validate.core.sidecar import SIDECAR
 from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
-from cloudtrail_validate.stores.local import SIDECAR, Local
+from cloudtrail_validate.stores.local import Local
 from cloudtrail_validate.stores.protocol import Children, Store, Stored
 from cloudtrail_validate.stores.s3 import S3
 
