@@ -33,8 +33,7 @@ def header_line(tool: Tool, started: datetime, request: RequestEcho) -> str:
 
 def finding_line(finding: FindingRecord) -> str:
     """One finding's line."""
-    fields = msgspec.structs.asdict(finding)
-    return _line("finding", {name: value for name, value in fields.items() if value is not msgspec.UNSET})
+    return _line("finding", msgspec.structs.asdict(finding))
 
 
 def chain_line(chain: ChainRecord) -> str:
@@ -47,7 +46,7 @@ def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
 
     Incidents point at findings by their place in the report, which a stream does not keep: there they are left out.
     """
-    told = {name: value for name, value in msgspec.structs.asdict(report).items() if value is not msgspec.UNSET}
+    told = msgspec.structs.asdict(report)
     for name in ("schema", "tool", "request", "chains", "findings"):
         del told[name]
     if truncated is not None:
@@ -57,4 +56,5 @@ def footer_lines(report: Report, *, truncated: bool | None = None) -> str:
 
 
 def _line(kind: str, fields: dict[str, Any]) -> str:
-    return to_json({"type": kind} | fields) + "\n"
+    there = {name: value for name, value in fields.items() if value is not msgspec.UNSET}
+    return to_json({"type": kind} | there) + "\n"

@@ -30,7 +30,15 @@ def text(value: str) -> str:
 def headline(report: Report) -> str:
     """The document's title."""
     window = f"{isoformat(report.request.start)[:10]} to {isoformat(report.request.end)[:10]}"
-    return text(f"{_WORDS[report.verdict][0]}: CloudTrail validation, {window}")
+    return text(f"{_words(report)[0]}: CloudTrail validation, {window}")
+
+
+def _words(report: Report) -> tuple[str, str]:
+    """The verdict for people, and its sign."""
+    word, sign = _WORDS[report.verdict]
+    if not report.stopped:
+        return word, sign
+    return (f"{word}, interrupted" if report.verdict is Verdict.CHANGED else "Interrupted"), sign
 
 
 def body(report: Report, most: int) -> str:
@@ -43,9 +51,9 @@ def body(report: Report, most: int) -> str:
 
 
 def _verdict(report: Report) -> str:
-    word, sign = _WORDS[report.verdict]
+    word, sign = _words(report)
     said = sentence(report)
-    if report.verdict is Verdict.CHANGED:  # the heading says the rest
+    if report.verdict is Verdict.CHANGED and not report.stopped:  # the heading says the rest
         said = ". ".join(part for part in (_told(report, CHANGE), _told(report, OPEN)) if part) or said
     return (
         f'<header class="verdict {report.verdict}">\n<p class="kicker">CloudTrail log file validation</p>\n'
