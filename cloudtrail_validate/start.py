@@ -30,6 +30,7 @@ def _run() -> int:
     sys.unraisablehook = _raise_again
     _open_streams()
     try:
+        _take_either_signal()
         from cloudtrail_validate.cli import entry as command
     except SystemExit as end:
         raise ImportError(f"a package ended the process while it was imported: {end}") from None
@@ -38,6 +39,14 @@ def _run() -> int:
     except SystemExit as end:  # the command line's own, which gives no other kind of code
         return end.code if isinstance(end.code, int) else last_words.UNPROVEN
     return 0
+
+
+def _take_either_signal() -> None:
+    """Let SIGTERM do what SIGINT does, unless the caller has it ignored: services and containers are stopped with it."""
+    import signal
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _raise_again(lost: "UnraisableHookArgs") -> None:

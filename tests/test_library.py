@@ -198,8 +198,10 @@ def test_stopped_by_the_caller(
     result = run(trail.request(), on_start=start, now=trail.simulation.manifest.as_of)
     assert result.interrupted
     assert engines
-    assert (result.report.verdict, result.report.exit_code) == (Verdict.UNPROVEN, 3)
-    assert "interrupted" in result.report.findings[0].message
+    assert (result.report.verdict, result.report.exit_code) == (Verdict.UNPROVEN, 130)
+    assert result.report.interrupted is True
+    assert [chain.unfinished for chain in result.report.chains] == [True]
+    assert all(finding.status is Status.NOTICE for finding in result.report.findings)
 
 
 def test_nothing_is_left_running(trail: Trail) -> None:

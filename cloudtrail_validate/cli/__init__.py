@@ -161,6 +161,10 @@ def entry() -> None:
         gc.freeze()
 
 
+class Interrupted(int):
+    """Exit code of a run that was stopped: its threads may wait for answers that do not come."""
+
+
 def no_output(error: BaseException) -> bool:
     """Say that standard output takes no more, and let the interpreter not complain of it; False for any other error."""
     if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
@@ -193,8 +197,8 @@ def main(args: list[str] | None = None) -> Any:
         if no_output(error):
             sys.exit(last_words.UNPROVEN)
         code = _answer(error)
-    if code == INTERRUPTED:
-        _leave()
+    if code == INTERRUPTED or isinstance(code, Interrupted):
+        _leave(code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -205,10 +209,10 @@ def _answer(error: BaseException) -> int:
     return INTERRUPTED
 
 
-def _leave() -> NoReturn:
+def _leave(code: int) -> NoReturn:
     """End the process at once: its threads may be waiting for answers that do not come, and Python would wait too."""
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     with suppress(OSError, ValueError):
         sys.stderr.flush()
-    os._exit(INTERRUPTED)
+    os._exit(code)

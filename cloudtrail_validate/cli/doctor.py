@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cloudtrail_validate.cli import no_output, silence_output, telling, validate
-from cloudtrail_validate.cli.files import check_writable, write_whole
+from cloudtrail_validate.cli.files import check_writable
 from cloudtrail_validate.core.errors import AccessError, ConfigurationError, RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
+from cloudtrail_validate.runtime.files import write_whole
 
 if TYPE_CHECKING:
     from datetime import datetime

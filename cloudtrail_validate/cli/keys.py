@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cloudtrail_validate.cli.files import check_writable, write_whole
+from cloudtrail_validate.cli.files import check_writable, write_one
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.request import Request, parse_span, parse_time
@@ -108,8 +108,8 @@ def _export(aws: Aws, window: Interval, regions: tuple[str, ...], output: Path |
     data = write_keys(keys)
     if output is None:
         sys.stdout.buffer.write(data)
-    else:
-        write_whole(output, data)
+    elif not write_one("--output", output, data):
+        return 3
     answered = sum(isinstance(answer, list) for answer in answers.values())
     click.echo(f"ctvalidate: {plural(len(keys), 'key')} of {plural(answered, 'region')}", err=True)
     return 0

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli.files import write_whole
 from cloudtrail_validate.core.errors import ConfigurationError, RequestError
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.runtime.files import write_whole
 
 if TYPE_CHECKING:
     from cloudtrail_validate.distribute.parts import Part

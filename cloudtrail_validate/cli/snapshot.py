@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import validate
+from cloudtrail_validate.cli import Interrupted, validate
+from cloudtrail_validate.cli.files import check_apart
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import plural, printable, size
 from cloudtrail_validate.core.verdict import ExitCode
@@ -71,6 +72,7 @@ def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any
     try:
         request = validate.build_request(options, now)
         request.check(now)
+        check_apart("--to", folder, request.source)
         signer = signing.load_private(sign_with) if sign_with else None
         bundle = open_bundle(folder, asked, request.window(now), force=force)
     except (RequestError, SnapshotError) as error:
@@ -88,7 +90,7 @@ def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any
         bundle.close()
     if manifest is None:
         _unfinished(str(taker.failure) if taker.failure else f"{folder}: interrupted")
-        return validate.INTERRUPTED if result.interrupted else int(ExitCode.UNPROVEN)
+        return Interrupted(result.report.exit_code) if result.interrupted else int(ExitCode.UNPROVEN)
     validate.render(result, formats.TABLE)
     _tell(folder, manifest)
     return result.report.exit_code

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import debugging, shards, telling
+from cloudtrail_validate.cli import Interrupted, debugging, shards, telling
+from cloudtrail_validate.cli.files import check_apart, telling_of_older
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.model import Locator, Status
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from cloudtrail_validate.core.model import Finding
     from cloudtrail_validate.engine.run import Engine
 
-INTERRUPTED: Final = 130
 AUTO: Final = "auto"
 PROGRESS: Final = (AUTO, "bar", "json", "none")  # a bar is drawn on a terminal only
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -114,6 +114,8 @@ def command(**options: Any) -> int:
         request.check(now)
     except RequestError as error:
         raise click.UsageError(str(error)) from error
+    for path in wanted.outputs:
+        check_apart("--output", path, request.source)
     objects = Objects(to_error=wanted.format != formats.TABLE) if verbose else None
     try:
         code, result = _validate(request, now, wanted, plan, objects)
@@ -151,9 +153,9 @@ def _validate(
     else:
         result, written = _run_and_tell(request, now, objects, wanted, plan)
         told = render(result, wanted.format, show=wanted.show, quiet=wanted.quiet, kept=kept_as(wanted.outputs))
-    if result.interrupted:
-        return INTERRUPTED, result
     code = result.report.exit_code
+    if result.interrupted:
+        return Interrupted(code), result
     return (code if (told and written) or code != ExitCode.VALID else ExitCode.UNPROVEN), result
 
 
@@ -167,11 +169,17 @@ def _run_and_tell(
     companion: Companion | None = None,
 ) -> tuple[Result, bool]:
     """The files are written before anybody is told, and once more with what became of that. False: not all of them."""
-    result = execute(request, now, listener, companion=companion, progress=wanted.progress)
-    written = write_files(result.report, wanted.outputs)
-    if plan.anybody:
-        result = telling.tell(plan, result)
+    with telling_of_older(wanted.outputs):
+        result = execute(request, now, listener, companion=companion, progress=wanted.progress)
+    try:
         written = write_files(result.report, wanted.outputs)
+        if plan.anybody:
+            result = telling.tell(plan, result)
+            written = write_files(result.report, wanted.outputs)
+    except KeyboardInterrupt:
+        if result.report.exit_code != ExitCode.CHANGED:
+            raise
+        written = False  # told to stop while the report is written: evidence stays evidence
     if result.interrupted and not wanted.quiet:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
     return result, written
@@ -225,6 +233,7 @@ def execute(
     from cloudtrail_validate.core.findings import Progress
 
     counters = Progress()
+    before = signal.getsignal(signal.SIGTERM)
     try:
         session = sign_in(request)
         with _shown(counters, progress, bar=listener is None):
@@ -241,6 +250,9 @@ def execute(
         raise error.__cause__ or error from None  # told and traced as an error of this command's own
     except (RequestError, ConfigurationError, AccessError) as error:
         raise refused(error) from error
+    finally:
+        with contextlib.suppress(ValueError, TypeError):  # beside the main thread, or set by no Python
+            signal.signal(signal.SIGTERM, before)  # which the loop has taken and not given back
 
 
 def refused(error: Exception) -> click.ClickException:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cloudtrail_validate.cli import no_output, silence_output
-from cloudtrail_validate.cli.files import check_writable, write_whole
+from cloudtrail_validate.cli.files import check_writable, not_written
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import formats
 from cloudtrail_validate.runtime import last_words
+from cloudtrail_validate.runtime.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,7 +108,7 @@ def write_files(report: Report, outputs: Iterable[Path], beside: Examination | N
         try:
             _write(path, [_html(report, beside)] if beside and name == "html" else formats.documents(name, report))
         except OSError as error:
-            click.echo(f"ctvalidate: --output: cannot write {path}: {error.strerror}", err=True)
+            not_written("--output", path, error)
             whole = False
     return whole
 

@@ -178,7 +178,7 @@ class ChainReport(msgspec.Struct, frozen=True):
     """What was found out about one chain: what the report says of it.
 
     `unchanged` are hours that an earlier run proved and whose listing has not changed since; they are covered, and their
-    objects are counted apart from those that were read now.
+    objects are counted apart from those that were read now. `unfinished` is true where the run ended before the chain did.
     """
 
     chain: ChainId
@@ -189,6 +189,7 @@ class ChainReport(msgspec.Struct, frozen=True):
     unchanged: tuple[Interval, ...] = ()
     unchanged_digests: int = 0
     unchanged_logs: int = 0
+    unfinished: bool = False
 
 
 def utc(moment: datetime) -> datetime:

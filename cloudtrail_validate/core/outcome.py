@@ -13,10 +13,19 @@ from cloudtrail_validate.core.model import ChainReport, Interval, Kind, Status
 from cloudtrail_validate.core.signature import PublicKey
 
 
+class Reached(msgspec.Struct, frozen=True):
+    """How far a run had come when it was stopped: objects looked at, of those known; `all_known` where none was to come."""
+
+    objects_done: int
+    objects_known: int
+    all_known: bool
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What a run found: records of chains in the report's order, findings, and whether it was stopped before its end.
 
-    `empty` are accounts that were asked for and have nothing; `keys` the public keys that proved something.
+    `reached` is how far it had come then. `empty` are accounts that were asked for and have nothing; `keys` the public
+    keys that proved something.
     """
 
     chains: tuple[ChainReport, ...]
@@ -26,6 +35,7 @@ class Outcome(msgspec.Struct, frozen=True):
     empty: tuple[str, ...] = ()
     keys: tuple[PublicKey, ...] = ()
     bytes_hashed: int = 0
+    reached: Reached | None = None
 
     @property
     def digests(self) -> int:
@@ -49,7 +59,7 @@ class Outcome(msgspec.Struct, frozen=True):
         for chain in self.chains:
             if chain.chain.kind is Kind.STANDARD:
                 place = (chain.chain.organization_id or "", chain.chain.account, chain.chain.region)
-                there = not any(gap.rule == rules.CHAIN_ABSENT for gap in chain.gaps)
+                there = not (chain.unfinished or any(gap.rule == rules.CHAIN_ABSENT for gap in chain.gaps))
                 places[place] = places.get(place, True) and there
         return sum(places.values()), len(places) + len(self.empty)
 

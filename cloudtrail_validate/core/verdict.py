@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNPROVEN = 3
     EMPTY = 4
+    INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it; for SIGTERM as well
 
 
 @dataclass(slots=True)
@@ -48,11 +49,14 @@ class Tally:
         return out
 
 
-def decide(tally: Tally, *, digests: int, tolerated: Iterable[str] = ()) -> tuple[Verdict, ExitCode]:
+def decide(
+    tally: Tally, *, digests: int, tolerated: Iterable[str] = (), interrupted: bool = False
+) -> tuple[Verdict, ExitCode]:
     """The verdict and exit code: a total function of the findings (CONTRACT: exit codes).
 
     `digests` is the number of digests looked at, whatever came of them. Evidence of change outranks everything; nothing
-    found is never success; `tolerated` rules are passed over only where their finding is unverifiable or uncovered.
+    found is never success; `tolerated` rules are passed over only where their finding is unverifiable or uncovered. What an
+    `interrupted` run has not looked at is unproven, whatever it found of the rest.
     """
     skip = frozenset(tolerated)
     changed = unproven = False
@@ -70,6 +74,8 @@ def decide(tally: Tally, *, digests: int, tolerated: Iterable[str] = ()) -> tupl
                 assert_never(status)
     if changed:
         return Verdict.CHANGED, ExitCode.CHANGED
+    if interrupted:
+        return Verdict.UNPROVEN, ExitCode.INTERRUPTED
     if digests == 0:
         return Verdict.EMPTY, ExitCode.EMPTY
     if unproven:

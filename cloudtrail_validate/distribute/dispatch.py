@@ -171,7 +171,7 @@ def _lost_region(region: AccountRegion, window: Interval) -> RegionResult:
             detail=detail,
         )
     )
-    return RegionResult(region, (ChainReport(region.nameless),), found.freeze(), unfinished=True)
+    return RegionResult(region, (ChainReport(region.nameless, unfinished=True),), found.freeze(), unfinished=True)
 
 
 def _lost_batch(batch: LogBatch, window: Interval) -> LogResult:

@@ -224,7 +224,7 @@ def _fold(first: Part, parts: Sequence[Part], found: FindingSet) -> Outcome:
         chains_in_order(chain for result in results for chain in result.chains),
         found.freeze(),
         first.window,
-        any(part.interrupted for part in parts),
+        False,  # this run came to its end; what its parts did not look at is a finding
         empty,
         tuple({key for result in results for key in result.keys}),
         sum(result.bytes_hashed for result in results),

@@ -56,7 +56,7 @@ class Job(NamedTuple):
 
 def judge_content(sha256: str, content: Content) -> str | None:
     """The rule that a log's content breaks, or None: damage first, then the hash, then what follows the member."""
-    if content.flaw in (Flaw.NOT_GZIP, Flaw.DAMAGED, Flaw.TRUNCATED):
+    if content.flaw in (Flaw.NOT_GZIP, Flaw.DAMAGED, Flaw.TRUNCATED, Flaw.SPECIAL):
         return rules.LOG_MALFORMED
     if content.sha256 != sha256.lower():
         return rules.LOG_ALTERED

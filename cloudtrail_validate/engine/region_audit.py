@@ -111,6 +111,7 @@ def join_results(region: AccountRegion, results: Sequence[RegionResult]) -> Regi
             known.logs + report.logs,
             union((*known.covered, *report.covered)),
             (*known.gaps, *report.gaps),
+            unfinished=known.unfinished or report.unfinished,
         )
     remembered = [edge.chain for edge in region.edges if edge.chain.kind is Kind.STANDARD] if region.unchanged else []
     for index, chain in enumerate(remembered):

@@ -11,8 +11,8 @@ from typing import Final, Protocol
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.expectation import further, without_chain
 from cloudtrail_validate.core.findings import Findings, FindingSet, Watch
-from cloudtrail_validate.core.model import ChainId, Finding, Interval, Locator, Status
-from cloudtrail_validate.core.outcome import Outcome, chains_in_order
+from cloudtrail_validate.core.model import ChainId, ChainReport, Finding, Interval, Locator, Status
+from cloudtrail_validate.core.outcome import Outcome, Reached, chains_in_order
 from cloudtrail_validate.core.plan import AccountRegion, Plan, Target, Unlisted
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.discover import discover
@@ -79,6 +79,7 @@ class Engine:
         self._stopping = asyncio.Event()
         self._findings = FindingSet()
         self._empty: tuple[str, ...] = ()
+        self._planned: list[AccountRegion] = []
         self.results: list[RegionResult] = []
 
     def stop(self) -> None:
@@ -124,33 +125,30 @@ class Engine:
 
     async def _all(self, target: Target, scope: Scope, tools: Tools, memory: Memory | None, *, whole: bool) -> None:
         gate = asyncio.Semaphore(REGIONS_AT_ONCE)
-        try:
-            plan = await discover(self._store, target)
-            if memory is not None:
-                plan = await memory.narrow(plan, scope, self._store)
-            for unlisted in plan.unlisted:
-                self._add(_cannot_look(target, unlisted, scope.window))
-            progress = self._watch.progress
-            progress.phase = "validating"
-            progress.regions_known = len(plan.sites)
-            await self._every(plan.sites, scope, tools, gate)
-            if not whole:
-                return
-            more = self._further(target, plan)
-            progress.regions_known += len(more)
-            await self._every(more, scope, tools, gate)
-            told = {item.account for item in plan.unlisted if item.account}
-            self._empty = without_chain(target, self._judged(), told)
-            for account in self._empty:
-                self._add(_nothing_of(target, account, scope.window))
-            progress.listing_done = True
-        except asyncio.CancelledError:
-            self._add(_interrupted(scope.window))
-            raise
+        plan = await discover(self._store, target)
+        if memory is not None:
+            plan = await memory.narrow(plan, scope, self._store)
+        for unlisted in plan.unlisted:
+            self._add(_cannot_look(target, unlisted, scope.window))
+        progress = self._watch.progress
+        progress.phase = "validating"
+        progress.regions_known = len(plan.sites)
+        await self._every(plan.sites, scope, tools, gate)
+        if not whole:
+            return
+        more = self._further(target, plan)
+        progress.regions_known += len(more)
+        await self._every(more, scope, tools, gate)
+        told = {item.account for item in plan.unlisted if item.account}
+        self._empty = without_chain(target, self._judged(), told)
+        for account in self._empty:
+            self._add(_nothing_of(target, account, scope.window))
+        progress.listing_done = True
 
     async def _every(
         self, regions: Sequence[AccountRegion], scope: Scope, tools: Tools, gate: asyncio.Semaphore
     ) -> None:
+        self._planned += regions
         if regions and self._elsewhere is not None and self._elsewhere.takes_regions(regions, scope):
             await self._elsewhere.audit(regions, scope, tools, self.results.append)
         else:
@@ -183,14 +181,22 @@ class Engine:
 
     def _outcome(self, window: Interval, *, interrupted: bool) -> Outcome:
         findings = FindingSet([self._findings.freeze(), *(result.findings for result in self.results)])
+        chains = [chain for result in self.results for chain in result.chains]
+        progress, reached = self._watch.progress, None
+        if interrupted:
+            done = {_place(result.region) for result in self.results}
+            left = [region for region in self._planned if _place(region) not in done]
+            chains += [ChainReport(region.nameless, unfinished=True) for region in left]
+            reached = Reached(progress.objects_done, progress.objects_known, progress.listing_done)
         return Outcome(
-            chains_in_order(chain for result in self.results for chain in result.chains),
+            chains_in_order(chains),
             findings.freeze(),
             window,
             interrupted,
             self._empty,
             tuple({key for result in self.results for key in result.keys}),
             sum(result.bytes_hashed for result in self.results),
+            reached,
         )
 
     async def _region_keys(self, region: str) -> RegionKeys:
@@ -198,6 +204,10 @@ class Engine:
         if region not in self._keys:
             self._keys[region] = asyncio.create_task(in_daemon_thread(self._source.region, region))
         return await asyncio.shield(self._keys[region])
+
+
+def _place(region: AccountRegion) -> tuple[str | None, str, str]:
+    return region.organization_id, region.account, region.region
 
 
 def _cannot_look(target: Target, unlisted: Unlisted, window: Interval) -> Finding:
@@ -216,9 +226,3 @@ def _cannot_look(target: Target, unlisted: Unlisted, window: Interval) -> Findin
 
 def _nothing_of(target: Target, account: str, window: Interval) -> Finding:
     return Finding(rules.CHAIN_ABSENT, Status.UNCOVERED, account, None, target.trail or None, interval=window)
-
-
-def _interrupted(window: Interval) -> Finding:
-    return Finding(
-        rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE, interval=window, detail="the run was interrupted before its end"
-    )

@@ -51,7 +51,12 @@ def unfinished(proven: ProvenChains, results: Sequence[LogResult]) -> RegionResu
     """The result of an account-region whose run ended early: what was counted, and nothing judged."""
     counts = _log_counts(results)
     chains = tuple(
-        ChainReport(item.chain, Counts.of(_status(link) for link in item.links), counts.get(item.chain, Counts()))
+        ChainReport(
+            item.chain,
+            Counts.of(_status(link) for link in item.links),
+            counts.get(item.chain, Counts()),
+            unfinished=True,
+        )
         for item in proven.chains
         if item.selected
     )

@@ -23,6 +23,7 @@ __all__ = [
     "IncidentRecord",
     "NotificationRecord",
     "PlaceRecord",
+    "ProgressRecord",
     "PublicKeyRecord",
     "Report",
     "RequestEcho",
@@ -124,7 +125,8 @@ class ChainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One chain: account x region x trail x kind.
 
     `unchanged` are hours that an earlier run proved and whose listing is the same since; `covered` holds them too. Their
-    objects are counted beside, never among those that were read now.
+    objects are counted beside, never among those that were read now. `unfinished` is there, and true, where a run was
+    stopped before the chain was done: its numbers are of what was looked at until then, and its hours were not judged.
     """
 
     account: str
@@ -140,6 +142,7 @@ class ChainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     unchanged: tuple[tuple[Time, Time], ...] | msgspec.UnsetType = msgspec.UNSET
     unchanged_digests: Number | msgspec.UnsetType = msgspec.UNSET
     unchanged_logs: Number | msgspec.UnsetType = msgspec.UNSET
+    unfinished: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -295,9 +298,18 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sees: str
 
 
+class ProgressRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far an interrupted run had come. `all_known` is false where there was more than it knew of yet."""
+
+    objects_done: Number
+    objects_known: Number
+    all_known: bool
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole answer, as published (`ctvalidate schema`).
 
+    `interrupted` is there, and true, where the run was stopped before its end, and `progress` with it.
     `notifications` is there only where somebody was to be told.
     `relied_on` says in sentences what the proofs stand on besides the files themselves. `incidents` are the findings
     grouped by cause. `derived` is there where the report was made out of others: merged, or narrowed.
@@ -319,6 +331,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     incidents: tuple[IncidentRecord, ...] | msgspec.UnsetType = msgspec.UNSET
     derived: Derived | msgspec.UnsetType = msgspec.UNSET
     state: StateRecord | msgspec.UnsetType = msgspec.UNSET
+    interrupted: bool | msgspec.UnsetType = msgspec.UNSET
+    progress: ProgressRecord | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run was stopped before its end."""
+        return self.interrupted is True
 
 
 def from_json(data: bytes | str) -> Report:

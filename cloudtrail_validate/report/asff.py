@@ -21,6 +21,7 @@ from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.references import (
     account_of,
     explanations,
+    how_far,
     identities,
     object_arn,
     partition,
@@ -46,13 +47,17 @@ _TYPES: Final = {
 
 
 class Importer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who imports findings where, None for each finding's own account or region; and of which run they are."""
+    """Who imports findings where, None for each finding's own account or region; and of which run they are.
+
+    `stopped` is how far that run had come, where it was interrupted.
+    """
 
     account: str | None
     region: str | None
     now: datetime
     trail_arn: str | None
     version: str
+    stopped: str | None = None
 
 
 def render(report: Report) -> str:
@@ -75,6 +80,7 @@ def _findings(report: Report) -> list[dict[str, Any]]:
         now=report.run.finished,
         trail_arn=report.request.trail_arn,
         version=report.tool.version,
+        stopped=how_far(report) if report.stopped else None,
     )
     ids = identities(report.findings)
     return [security_finding(finding, ids[i], importer) for i, finding in enumerate(report.findings)]
@@ -109,7 +115,7 @@ def security_finding(finding: FindingRecord, identity: str, importer: Importer) 
         "Severity": {"Label": severity(finding.status).upper(), "Original": str(finding.status)},
         "Title": cut(f"CloudTrail: {title(finding.rule)}", _TITLE),
         "Description": cut(finding.message, _DESCRIPTION) or "-",
-        "ProductFields": _fields(finding, importer.version),
+        "ProductFields": _fields(finding, importer),
         "Resources": [_resource(finding, importer.trail_arn)],
         "Workflow": {"Status": "NEW"},
         "RecordState": "ACTIVE",
@@ -119,7 +125,7 @@ def security_finding(finding: FindingRecord, identity: str, importer: Importer) 
     return out
 
 
-def _fields(finding: FindingRecord, version: str) -> dict[str, str]:
+def _fields(finding: FindingRecord, importer: Importer) -> dict[str, str]:
     facts = {
         "Status": finding.status,
         "Account": finding.account,
@@ -132,7 +138,8 @@ def _fields(finding: FindingRecord, version: str) -> dict[str, str]:
         "Cause": finding.cause,
         "Expected": finding.expected,
         "Actual": finding.actual,
-        "Version": version,
+        "Version": importer.version,
+        "Interrupted": importer.stopped,
     } | {f"Explanation/{number:02}": line for number, line in enumerate(explanations(finding), 1)}
     return {f"ctvalidate/{name}": cut(str(value), _FIELD) for name, value in facts.items() if value and value.strip()}
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from operator import itemgetter
 
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from cloudtrail_validate.core.activity import Activity
 from cloudtrail_validate.core.coverage import seconds
@@ -25,6 +25,7 @@ from cloudtrail_validate.report import (
     EventRecord,
     FindingRecord,
     GapRecord,
+    ProgressRecord,
     PublicKeyRecord,
     Report,
     RequestEcho,
@@ -53,7 +54,8 @@ def build(
     """Write the report of a finished (or interrupted) run."""
     known = evidence or Evidence()
     findings = outcome.findings
-    verdict, code = decide(findings.tally, digests=outcome.digests, tolerated=tolerate)
+    stopped, came = outcome.interrupted, outcome.reached
+    verdict, code = decide(findings.tally, digests=outcome.digests, tolerated=tolerate, interrupted=stopped)
     digests = sum((chain.digests for chain in outcome.chains), Counts())
     logs = sum((chain.logs for chain in outcome.chains), Counts())
     found, expected = outcome.account_regions()
@@ -81,6 +83,8 @@ def build(
         findings=tuple(record(finding, known) for finding in findings.kept),
         public_keys=public_keys(outcome.keys),
         findings_truncated=findings.truncated,
+        interrupted=True if stopped else UNSET,
+        progress=ProgressRecord(**asdict(came)) if came else UNSET,
     )
     report = replace(report, relied_on=relied_on(report))
     grouped = incidents(report)
@@ -179,6 +183,7 @@ def _chain(report: ChainReport) -> ChainRecord:
         unchanged=tuple((item.start, item.end) for item in report.unchanged) or UNSET,
         unchanged_digests=report.unchanged_digests or UNSET,
         unchanged_logs=report.unchanged_logs or UNSET,
+        unfinished=True if report.unfinished else UNSET,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
-from cloudtrail_validate.report.references import event_lines, hours, version_lines
+from cloudtrail_validate.report.references import event_lines, hours, sentence, version_lines
 
 HEADER: Final = (
     "rule",
@@ -41,11 +41,14 @@ _FORMULA: Final = re.compile(r"(^|;)(?=[\s\"']*[=+\-@＝＋－＠])")
 def render(report: Report) -> str:
     """One row a finding, by time; those without one come last. What a finding does not have is empty.
 
-    Times are `2026-01-01T00:00:00Z`.
+    Times are `2026-01-01T00:00:00Z`. Above them, where the run was interrupted, is a row without a rule that says so:
+    else few findings would look like all.
     """
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(HEADER)
+    if report.stopped:
+        writer.writerow([sentence(report) if name == "message" else "" for name in HEADER])
     writer.writerows(_row(finding) for finding in sorted(report.findings, key=_time))
     return out.getvalue()
 

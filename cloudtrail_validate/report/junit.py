@@ -3,7 +3,7 @@
 - failure: something altered, missing or extra in those hours;
 - error: nothing of that, but something unverifiable or uncovered. Where the verdict is valid all the same, it was
   tolerated, and the case is skipped, so that the build's colour and the exit code agree;
-- skipped: no digest is due yet for some of those hours;
+- skipped: no digest is due yet for some of those hours, or the run was interrupted before the chain was done;
 - passed: proven digests cover the whole of it.
 
 The first suite, `ctvalidate`, holds the verdict: it passes with exit code 0 only, whatever findings the report could
@@ -145,8 +145,10 @@ def _chain_cases(
             text = f"{duration(gaps[number])} that no proven digest covers"
             case.outcome, case.kind, case.lines = "skipped" if tolerated else "error", "uncovered", [text]
         pending = slot.within(window).seconds - covered[number]
-        if not case.outcome and chain.kind is Kind.STANDARD and pending >= 1:
-            case.outcome, case.lines = "skipped", [f"no digest is due yet for {duration(pending)} of this time"]
+        if not case.outcome and chain.kind is Kind.STANDARD and (pending >= 1 or chain.unfinished is True):
+            due = f"no digest is due yet for {duration(pending)} of this time"
+            unread = "not looked at to its end: the run was interrupted"
+            case.outcome, case.lines = "skipped", [unread if chain.unfinished is True else due]
         yield case
     if timeless:
         yield _case("no time known", timeless, tolerated=tolerated)

@@ -25,6 +25,7 @@ from cloudtrail_validate.report.references import (
     object_arn,
     object_uri,
     partition,
+    sentence,
     severity,
     title,
     to_json,
@@ -87,6 +88,8 @@ def _event(finding: FindingRecord, identity: str, organization: str | None, repo
         event["start_time"] = milliseconds(finding.start)
     if finding.end is not None:
         event["end_time"] = milliseconds(finding.end)
+    if report.stopped:
+        event["unmapped"] = {"interrupted": True, "run": sentence(report)}
     if rule is not None:
         event["remediation"] = {"desc": "\n".join(rule.next_steps)}
     return event

@@ -21,7 +21,7 @@ from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat, ut
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import duration, plural, printable
 from cloudtrail_validate.core.versions import Changes, Event, Versions
-from cloudtrail_validate.report import Derived, EventRecord, FindingRecord, Report, Summary, Verdict
+from cloudtrail_validate.report import Derived, EventRecord, FindingRecord, ProgressRecord, Report, Summary, Verdict
 from cloudtrail_validate.report.due import due
 
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
@@ -88,7 +88,7 @@ def sentence(report: Report) -> str:
         found = ", ".join(f"{numbers[of]:,} {of}" for of in Status if of in statuses and numbers[of])
         return f": {at_least}{found}" if found else ""
 
-    if report.stopped is not None:
+    if report.stopped:
         change = told(CHANGE)
         return f"Interrupted {how_far(report)}; {'evidence' if change else 'no evidence'} of change until then{change}"
     match report.verdict:
@@ -136,9 +136,11 @@ def derivation(report: Report) -> list[tuple[str, str]]:
 
 def how_far(report: Report) -> str:
     """How far an interrupted run had come: "after 17 s: 12,106 of at least 21,168 objects"."""
-    came = report.stopped
     took = f"after {duration((report.run.finished - report.run.started).total_seconds())}"
-    if came is None or not came.objects_known:
+    came = report.progress
+    if not isinstance(came, ProgressRecord):
+        return took
+    if not came.objects_known:
         return f"{took}, before any object was looked at"
     least = "" if came.all_known else "at least "
     return f"{took}: {came.objects_done:,} of {least}{plural(came.objects_known, 'object')}"

@@ -52,7 +52,8 @@ def render(report: Report) -> str:
             "request": report.request,
             "summary": report.summary,
             "findingsTruncated": report.findings_truncated,
-        },
+        }
+        | ({"interrupted": True, "progress": report.progress} if report.stopped else {}),
     }
     return to_json({"$schema": SCHEMA_URI, "version": "2.1.0", "runs": [run]}) + "\n"
 
@@ -72,7 +73,7 @@ def level(status: Status) -> str:
 
 def _invocation(report: Report) -> dict[str, Any]:
     invocation: dict[str, Any] = {
-        "executionSuccessful": report.exit_code != ExitCode.USAGE,
+        "executionSuccessful": report.exit_code != ExitCode.USAGE and not report.stopped,
         "exitCode": report.exit_code,
         "exitCodeDescription": sentence(report),
         "startTimeUtc": isoformat(report.run.started),

@@ -166,6 +166,8 @@ def write_whole(path: Path, data: str | bytes, *, drafts: Path | None = None, sy
         draft.file.write(content)
         draft.finish(sync=sync)
         draft.place(path, replace=True)
+    if sync:
+        _sync_folder(path.parent)
 
 
 def sweep(folder: Path) -> None:
@@ -174,6 +176,16 @@ def sweep(folder: Path) -> None:
         for entry in os.scandir(folder):
             if TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 _remove_unlocked(entry.path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk, where the system opens folders: Windows does not, some file systems refuse."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _nameless(folder: Path) -> int | None:

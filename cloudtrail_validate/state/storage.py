@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.runtime.files import write_whole
 from cloudtrail_validate.state.model import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class LocalStorage:
                 known = self.get(name)
                 if (known[1] if known else None) != tag:
                     raise ConflictError(name)
-                _replace(path, data)
+                write_whole(path, data)
         except OSError as error:
             raise ConfigurationError(f"--state: cannot write {printable(str(path))}: {error.strerror}") from error
         return hashlib.sha256(data).hexdigest()
@@ -147,25 +147,6 @@ def storage_of(target: str, client: Callable[[str], Any]) -> Storage:
         return S3Storage(lambda: client(bucket), bucket, key, sharded=key.endswith("/"))
     path = Path(target)
     return LocalStorage(path, sharded=target.endswith(("/", os.sep)) or path.is_dir())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    with contextlib.suppress(OSError):  # Windows opens no folders
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 @contextlib.contextmanager

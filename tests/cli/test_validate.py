@@ -15,7 +15,7 @@ import pytest
 
 from cloudtrail_validate.aws.endpoints import access_to
 from cloudtrail_validate.aws.session import Aws
-from cloudtrail_validate.report import from_json
+from cloudtrail_validate.report import ProgressRecord, from_json
 from tests.cli.helpers import call, finish, spawn, start
 from tests.faults.helpers import BUCKET, DIGESTS, LOGS, rules_of
 from tests.servers import faults
@@ -188,13 +188,53 @@ def test_an_interrupted_run_says_what_it_knows(
     process.send_signal(number)
     answer = finish(process, timeout=15)
     report = from_json(answer.out)
-    assert answer.code == 130
-    assert report.exit_code == 3
+    assert (answer.code, report.exit_code, report.verdict, report.interrupted) == (130, 130, "unproven", True)
     assert report.summary.digests.valid + report.summary.logs.valid > 0
+    assert isinstance(report.progress, ProgressRecord)
+    assert 0 < report.progress.objects_done < report.progress.objects_known
+    assert [chain.unfinished for chain in report.chains] == [True]
+    assert all(finding.status == "notice" for finding in report.findings)
     assert "interrupted" in answer.err
     assert "Traceback" not in answer.err
-    assert from_json((tmp_path / "report.json").read_bytes()).exit_code == 3
+    assert from_json((tmp_path / "report.json").read_bytes()) == report
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("format_", ["json", "jsonl", "table"])
+def test_an_interrupted_run_that_found_a_change_says_so_by_its_code(
+    trail: Trail, proxy: FaultProxy, aws: AwsServer, tmp_path: Path, number: signal.Signals, format_: str
+) -> None:
+    aws.client("s3").delete_object(Bucket=BUCKET, Key=trail.logs[3])
+    held = proxy.fault(faults.Hang(), path=re.escape(trail.logs[0]))
+    process = start(*bucket(trail), "--format", format_, "--output", str(tmp_path / "report.json"))
+    wait_for(lambda: held.fired > 0 and proxy.count("GET", r"/CloudTrail/.*json\.gz$") >= LOGS)
+    time.sleep(0.2)
+    process.send_signal(number)
+    answer = finish(process, timeout=15)
+    report = from_json((tmp_path / "report.json").read_bytes())
+    assert (answer.code, report.exit_code, report.verdict, report.interrupted) == (1, 1, "changed", True)
+    if format_ == "table":
+        assert "INTERRUPTED after" in answer.out
+    else:
+        assert '"interrupted":true' in answer.out.replace(" ", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_stop_before_there_is_a_run(
+    trail: Trail, proxy: FaultProxy, tmp_path: Path, number: signal.Signals
+) -> None:
+    held = proxy.fault(faults.Hang(), operation="DescribeTrails")
+    old = tmp_path / "report.json"
+    old.write_text("yesterday's")
+    process = start("--trail-arn", trail.arn, *trail.times(), *JSON, "--output", str(old))
+    wait_for(lambda: held.fired > 0)
+    process.send_signal(number)
+    answer = finish(process, timeout=15)
+    assert (answer.code, answer.out) == (130, "")
+    assert "Traceback" not in answer.err
+    assert "ctvalidate: interrupted" in answer.err
+    assert "report.json is of an earlier run" in answer.err
 
 
 @pytest.mark.parametrize("query", ["delimiter=/", ""])

@@ -82,7 +82,17 @@ def test_the_exit_codes_are_those_of_the_contract() -> None:
         "USAGE": 2,
         "UNPROVEN": 3,
         "EMPTY": 4,
+        "INTERRUPTED": 130,
     }
+
+
+@pytest.mark.parametrize("digests", [0, 7])
+@pytest.mark.parametrize("status", [None, *Status])
+def test_an_interrupted_run_is_130_unless_it_found_a_change(status: Status | None, digests: int) -> None:
+    found = tally(*([("rule", status)] if status else []))
+    changed = status in (Status.ALTERED, Status.MISSING, Status.EXTRA)
+    expected = (Verdict.CHANGED, 1) if changed else (Verdict.UNPROVEN, 130)
+    assert decide(found, digests=digests, tolerated=["rule"], interrupted=True) == expected
 
 
 def test_the_tally_by_rule() -> None:

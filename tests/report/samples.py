@@ -18,6 +18,7 @@ from cloudtrail_validate.report import (
     EventRecord,
     FindingRecord,
     GapRecord,
+    ProgressRecord,
     PublicKeyRecord,
     Report,
     RequestEcho,
@@ -211,6 +212,26 @@ def report(
 def quiet() -> Report:
     """Nothing found: a day of two regions, the last hour not due yet."""
     return report([chain(), chain(region="eu-west-1", until=23)])
+
+
+def interrupted(findings: Iterable[FindingRecord] = ()) -> Report:
+    """A run of three chains that was stopped: one is done, of one some logs were read, and one was not begun."""
+    counts = CountsRecord(valid=7)
+    chains = (
+        chain(),
+        chain(region="eu-west-1", logs=counts, unfinished=True),
+        chain(SECOND, until=0, digests=CountsRecord(), logs=CountsRecord(), unfinished=True),
+    )
+    told = report(chains, findings)
+    changed = told.verdict is Verdict.CHANGED
+    return replace(
+        told,
+        run=replace(told.run, finished=told.run.started + timedelta(seconds=17)),
+        verdict=Verdict.CHANGED if changed else Verdict.UNPROVEN,
+        exit_code=1 if changed else 130,
+        interrupted=True,
+        progress=ProgressRecord(objects_done=12_106, objects_known=21_168, all_known=False),
+    )
 
 
 def empty() -> Report:

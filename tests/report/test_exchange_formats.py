@@ -27,6 +27,7 @@ SCHEMAS = Path(__file__).parent / "schemas"
 SAMPLES: dict[str, Callable[[], Report]] = {
     "quiet": samples.quiet,
     "empty": samples.empty,
+    "interrupted": samples.interrupted,
     "telling": samples.telling,
     "hostile": samples.hostile,
 }

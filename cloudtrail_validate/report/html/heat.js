@@ -3,7 +3,7 @@
 
 const heat = data.heat;
 const ROWS = 40; // rows built at a time
-const COVER = { c: "covered", p: "partly in a gap", g: "in a gap", n: "no digest due yet" };
+const COVER = { c: "covered", p: "partly in a gap", g: "in a gap", n: "no digest due yet", u: "not looked at: interrupted" };
 const KINDS = ["change", "open", "notice"];
 const map = { order: [], built: 0, row: -1, column: 0 };
 

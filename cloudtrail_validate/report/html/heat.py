@@ -82,16 +82,18 @@ class Row:
     absent: bool = False
 
     def cover(self, axis: Axis) -> tuple[str, int]:
-        """A letter a column (covered, partly in a gap, gap, no digest due yet), and the seconds proven."""
+        """A letter a column (covered, partly in a gap, gap, no digest due yet, unfinished), and the seconds proven."""
         whole = [axis.cell(column).seconds for column in range(axis.columns)]
         covered = [axis.seconds(chain.covered) for chain in self.chains if chain.kind is Kind.STANDARD]
         gaps = [axis.seconds([(gap.start, gap.end) for gap in chain.gaps]) for chain in self.chains]
         letters, proven = "", 0
+        unfinished = "u" if any(chain.unfinished is True for chain in self.chains) else ""  # logs were left unread
         for column, seconds in enumerate(whole):
             gap = seconds if self.absent else max((of[column] for of in gaps), default=0)
             least = min((of[column] for of in covered), default=0)
             proven += min(least, seconds - gap)
-            letters += ("g" if gap >= seconds else "p") if gap else "c" if least >= seconds else "n"
+            calm = unfinished or ("c" if least >= seconds else "n")
+            letters += ("g" if gap >= seconds else "p") if gap else calm
         return letters, proven
 
 

@@ -43,7 +43,15 @@ _A_DIGEST_IS: Final = (
 def headline(report: Report) -> str:
     """The document's title."""
     window = f"{isoformat(report.request.start)[:10]} to {isoformat(report.request.end)[:10]}"
-    return text(f"{_WORDS[report.verdict][0]}: CloudTrail validation, {window}")
+    return text(f"{_words(report)[0]}: CloudTrail validation, {window}")
+
+
+def _words(report: Report) -> tuple[str, str]:
+    """The verdict for people, and its sign."""
+    word, sign = _WORDS[report.verdict]
+    if not report.stopped:
+        return word, sign
+    return (f"{word}, interrupted" if report.verdict is Verdict.CHANGED else "Interrupted"), sign
 
 
 def body(report: Report, most: int, examination: Examination | None = None) -> str:
@@ -58,9 +66,9 @@ def body(report: Report, most: int, examination: Examination | None = None) -> s
 
 
 def _verdict(report: Report) -> str:
-    word, sign = _WORDS[report.verdict]
+    word, sign = _words(report)
     said = sentence(report)
-    if report.verdict is Verdict.CHANGED:  # the heading says the rest
+    if report.verdict is Verdict.CHANGED and not report.stopped:  # the heading says the rest
         found = (_told(report, "Found", CHANGE), _told(report, "Beside it, not proven", OPEN))
         said = ". ".join(part for part in found if part) or said
     return (

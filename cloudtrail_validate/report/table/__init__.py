@@ -16,7 +16,7 @@ from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.formats import FEW
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import LIMITS, all_proven, derivation, key_sources, narrowed, places
+from cloudtrail_validate.report.references import LIMITS, all_proven, derivation, how_far, key_sources, narrowed, places
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
 from cloudtrail_validate.report.table.story import STYLES, story
 
@@ -86,7 +86,13 @@ def _verdict(page: Page, report: Report, numbers: Counter[tuple[str, Status]]) -
         return f"{lead}: {found}" if found else lead
 
     open_questions = (Status.UNVERIFIABLE, Status.UNCOVERED)
+    word = f"{report.verdict.upper()} "
     match report.verdict:
+        case Verdict.CHANGED if report.stopped:
+            changed = told("Evidence of change", Status.ALTERED, Status.MISSING, Status.EXTRA)
+            sentence = f"{changed}. INTERRUPTED {how_far(report)}"
+        case _ if report.stopped:
+            word, sentence = "INTERRUPTED", f"{how_far(report)}. No evidence of change until then"
         case Verdict.VALID if _by_status(numbers, *open_questions):
             sentence = told("No evidence of change; what could not be proven was tolerated", *open_questions)
         case Verdict.VALID:
@@ -98,7 +104,7 @@ def _verdict(page: Page, report: Report, numbers: Counter[tuple[str, Status]]) -
         case Verdict.EMPTY:
             sentence = "Nothing validated: no digest at all for what was asked"
     style = _VERDICT_STYLES[report.verdict]
-    lead = (f"{page.signs.verdict[report.verdict]} {report.verdict.upper()}  ", style)
+    lead = (f"{page.signs.verdict[report.verdict]} {word} ", style)
     page.wrapped(f"{sentence} (exit code {report.exit_code}).", lead=lead)
 
 

@@ -37,9 +37,11 @@ class Row:
     logs: Counter[str] = field(default_factory=Counter)
     proven: float = 0.0  # seconds of the window that are covered and in no gap
     due: float = 0.0  # seconds of the window whose digests should have arrived
+    unfinished: bool = False  # the run was interrupted before it was done
 
     def add(self, chain: ChainRecord) -> None:
         """Take a chain of this place in."""
+        self.unfinished = self.unfinished or chain.unfinished is True
         if chain.kind is Kind.STANDARD:
             self.covered += chain.covered
         self.gaps += [(gap.start, gap.end) for gap in chain.gaps]
@@ -53,7 +55,7 @@ class Row:
         for noun, counts in (("digests", self.digests), ("logs", self.logs)):
             wrong = ", ".join(f"{counts[name]:,} {name}" for name in OUTCOMES[1:] if counts[name])
             parts += [f"{noun}: {wrong}"] if wrong else []
-        return "; ".join(parts)
+        return "; ".join([*parts, "unfinished"] if parts and self.unfinished else parts)
 
     @property
     def portion(self) -> float:
@@ -180,8 +182,9 @@ def coverage(page: Page, report: Report, *, everything: bool) -> None:
     rows = rows_of(report)
     if not rows:
         return
+    unfinished = [row for row in rows if row.unfinished and not (row.issues or row.gaps or everything)]
     wrong = sorted((row for row in rows if row.issues or row.gaps), key=lambda row: row.rank)
-    fine = [row for row in rows if not (row.issues or row.gaps)]
+    fine = [row for row in rows if not (row.issues or row.gaps) and row not in unfinished]
     shown = wrong + fine if everything or len(rows) <= MOST_ROWS else wrong[:MOST_ROWS]
     grid = _Grid.fit(page, shown, rows)
     page.line()
@@ -194,8 +197,10 @@ def coverage(page: Page, report: Report, *, everything: bool) -> None:
     if len(shown) < len(wrong):
         more = wrong[len(shown) :]
         _line(page, report, grid, f"{len(more):,} more with faults", more)
-    if len(shown) < len(rows) and fine:
+    if len(shown) < len(wrong) + len(fine) and fine:
         _line(page, report, grid, f"{len(fine):,} without fault", fine)
+    if unfinished:
+        _line(page, report, grid, f"{len(unfinished):,} unfinished", unfinished)
     _legend(page, report, rows)
 
 
@@ -206,6 +211,9 @@ def _legend(page: Page, report: Report, rows: Sequence[Row]) -> None:
     due = all(row.due >= window for row in rows)
     key = [f"{signs.covered} covered"]
     key += [f"{signs.partly} in part", f"{signs.gap} gap"] if gaps else []
-    key += [] if due else [f"{signs.pending} no digest due yet"]
+    if report.stopped:
+        key += [f"{signs.pending} not looked at, or no digest due yet"]
+    elif not due:
+        key += [f"{signs.pending} no digest due yet"]
     if len(key) > 1:
         page.line(("  ".join(key), "dim"), indent=2)
