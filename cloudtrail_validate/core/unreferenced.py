@@ -286,7 +286,12 @@ def writers(links: Mapping[ChainId, Sequence[Link]]) -> tuple[Writer, ...]:
         if not proven:
             continue
         folders = dict.fromkeys(place[0] for link in proven if (place := folder_of(*link.where)))
-        hours = union(link.covers for link in standard if link.state is DigestState.PROVEN)
+        covered = union(link.covers for link in standard if link.state is DigestState.PROVEN)
+        # Two chains of a trail overlap where validation was switched off and on: what one of them proves is no answer for
+        # a digest of the other that is known to have been there.
+        known = {link.previous.key for link in proven if link.previous is not None}
+        lost = _lost(link for link in standard if link.where.key in known or link.state is DigestState.MISSING)
+        hours = difference(covered, lost)
         out.append(
             Writer(
                 tuple(folders),

@@ -268,6 +268,19 @@ def test_writers_are_those_of_which_something_is_proven() -> None:
     assert (found.folders, found.proven, found.lost) == ((FOLDER,), (span(4, 6),), (span(0, 3),))
 
 
+def test_a_lost_digest_of_an_overlapping_chain_is_lost_whatever_the_other_proves() -> None:
+    """It is known to have been there: a proven successor names it. An object under its name is not."""
+    lost = replace(link(5.5), state=DigestState.MISSING)
+    altered = replace(link(5.5), state=DigestState.UNPROVEN)
+    following = replace(link(6.5), previous=altered.where)
+    for chain in ([link(5), link(6), lost], [link(5), link(6), altered, following]):
+        (found,) = writers({CHAIN: chain})
+        assert not touches(found.proven, span(4.5, 5.5))
+        assert touches(found.lost, span(4.5, 5.5))
+    (decoy,) = writers({CHAIN: [link(5), link(6), altered]})
+    assert (decoy.proven, decoy.lost) == ((span(4, 6),), ())
+
+
 def test_a_starting_digest_shows_a_writer_and_answers_for_nothing() -> None:
     (found,) = writers({CHAIN: [link(5, starting=True, logs=0)]})
     assert (found.proven, found.shown) == ((), (span(4, 5),))
