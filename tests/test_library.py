@@ -193,9 +193,17 @@ def test_stopped_by_the_caller(
 
     def start(engine: Engine) -> None:
         engines.append(engine)
-        asyncio.get_running_loop().call_later(0.5, engine.stop)
+        look(engine)
 
-    result = run(trail.request(), on_start=start, now=trail.simulation.manifest.as_of)
+    def look(engine: Engine) -> None:
+        """Stop once a log was read; another one hangs."""
+        if progress.objects_done > 3:
+            engine.stop()
+        else:
+            asyncio.get_running_loop().call_later(0.05, look, engine)
+
+    progress = Progress()
+    result = run(trail.request(), progress=progress, on_start=start, now=trail.simulation.manifest.as_of)
     assert result.interrupted
     assert engines
     assert (result.report.verdict, result.report.exit_code) == (Verdict.UNPROVEN, 130)

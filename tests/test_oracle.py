@@ -148,15 +148,15 @@ MORE = {
                 "restarts": [[2, 1]],
                 "accounts": ["123456789012"],
             },
-            edits=[{"do": "delete", "key": f"{{digest {number}}}"} for number in (5, 6, 7)]
-            + [{"do": "delete", "key": f"{{digest {number}@eu-west-1}}"} for number in range(8)],
+            edits=[{"do": "delete", "key": f"{{digest {number}}}"} for number in (6, 7, 8)]
+            + [{"do": "delete", "key": f"{{digest {number}@eu-west-1}}"} for number in range(9)],
         ),
         {
             "gap-restart": {("gap-restart", "2026-01-01T02:00:00Z")},
             "gap-tail": {("gap-tail", "2026-01-01T05:00:00Z")},
-            "tail-undigested": {("log-undigested", f"{{log {number}.0}}") for number in (5, 6, 7)},
+            "tail-undigested": {("log-undigested", f"{{log {number}.0}}") for number in (6, 7, 8)},
             "other-regions": {("chain-absent", "2026-01-01T00:30:00Z")}
-            | {("log-undigested", f"{{log {number}.0@eu-west-1}}") for number in (1, 2, 4, 5, 6, 7)},
+            | {("log-undigested", f"{{log {number}.0@eu-west-1}}") for number in (1, 2, 4, 5, 6, 7, 8)},
         },
     ),
     "restart": Trail(

@@ -159,7 +159,7 @@ def _commands() -> list[str]:
 
 def test_exit_codes_are_those_of_the_code() -> None:
     section = text_of(README).partition("## Exit codes")[2].partition("\n## ")[0]
-    codes = [int(code) for code in re.findall(r"^\| (\d) \|", section, re.MULTILINE)]
+    codes = [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)]
     assert codes == [code.value for code in ExitCode]
     quoted = [re.search(rf"(?<![\d.]){code.value} \w", real_help()) for code in ExitCode]
     assert all(quoted)

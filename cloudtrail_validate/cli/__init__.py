@@ -140,7 +140,7 @@ def group(ctx: click.Context) -> int:
     Every option can come from the environment, too (CTVALIDATE_TRAIL_ARN), or from a file (--config FILE).
 
     Exit codes: 0 all proven, 1 evidence of change, 2 wrong command line or configuration, 3 not everything could be
-    proven, 4 nothing to validate was found.
+    proven, 4 nothing to validate was found, 130 interrupted.
     """
     if ctx.invoked_subcommand is not None:
         return 0

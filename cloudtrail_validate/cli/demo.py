@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cloudtrail_validate.core.text import plural
+from cloudtrail_validate.core.verdict import ExitCode
 
 if TYPE_CHECKING:
     from cloudtrail_validate.report import Report
@@ -94,7 +95,7 @@ def _compare(manifest: Manifest, report: Report) -> int:
             click.echo(f"{title}: {status} {rule} {account} {region} {key or f'{start} to {end}'}")
     if planted != found:
         click.echo("demo: the findings are not what was planted; please report this")
-        return 1
+        return ExitCode.UNPROVEN
     click.echo(
         f"demo: {plural(len(manifest.planted), 'tampering')} planted, all {plural(planted.total(), 'finding')} that"
         " they bring about were found, and nothing else."

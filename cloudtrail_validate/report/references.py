@@ -241,7 +241,7 @@ def object_uri(finding: FindingRecord, report: Report) -> str | None:
         return None
     path = quote(finding.key, errors="backslashreplace")
     if finding.bucket:
-        return f"s3://{quote(finding.bucket, safe='', errors='surrogateescape')}/{path}"
+        return f"s3://{quote(finding.bucket, safe='', errors='backslashreplace')}/{path}"
     return f"{source_uri(report)}/{path}"
 
 

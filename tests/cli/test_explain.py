@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from cloudtrail_validate.cli.explain import command
 from cloudtrail_validate.core.rules import RULES
+from tests.cli.helpers import call
 
 
 def run(*args: str, columns: int = 80) -> Result:
@@ -64,19 +65,20 @@ def test_without_a_rule_all_are_listed_one_a_line_at_80_columns() -> None:
         ("gap-tial", "gap-tail"),
     ],
 )
-def test_an_unknown_rule_is_answered_with_the_nearest(typed: str, nearest: str) -> None:
-    result = run(typed)
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert f"there is no rule '{typed}'" in result.stderr
-    assert nearest in result.stderr
+def test_an_unknown_rule_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], typed: str, nearest: str
+) -> None:
+    answer = call(capsys, "explain", typed)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"there is no rule '{typed}'" in answer.line
+    assert nearest in answer.line
 
 
-def test_a_rule_like_no_other_is_answered_with_where_they_are_listed() -> None:
-    result = run("\x1b[2J0000")
-    assert result.exit_code == 2
-    assert "'\\x1b[2J0000'" in result.stderr
-    assert "lists all rules" in result.stderr
+def test_a_rule_like_no_other_is_answered_with_where_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = call(capsys, "explain", "\x1b[2J0000")
+    assert (answer.code, answer.out) == (2, "")
+    assert "'\\x1b[2J0000'" in answer.line
+    assert "lists all rules" in answer.line
 
 
 def test_case_and_spaces_around_a_rule_do_not_matter() -> None:

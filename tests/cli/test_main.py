@@ -61,7 +61,7 @@ def test_a_mistyped_option(capsys: pytest.CaptureFixture[str], flag: str) -> Non
     answer = call(capsys, flag, "x")
     assert answer.code == 2
     assert flag in answer.line
-    assert "Did you mean" in answer.line
+    assert "Did you mean" in answer.line or "Possible options" in answer.line
 
 
 TIMES = ["01/03/2026", "10am", "yesterday", "now", "2026", "2026-3-7", "2026-02-30", "2026-03-07T25:00Z", "1999-01-01"]

@@ -46,7 +46,8 @@ def in_shell(before: str, *args: str, after: str = "", env: Mapping[str, str] | 
 
 def interpreter_failed(answer: Answer) -> bool:
     """Whether Python ended before it ran a line of ours: its own code for that is 1."""
-    return answer.code == 1 and "Fatal Python error" in answer.err and "cloudtrail_validate" not in answer.err
+    own = "Fatal Python error" in answer.err or answer.err.startswith("Could not import runpy module")
+    return answer.code == 1 and own and "cloudtrail_validate" not in answer.err
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +180,9 @@ def test_closed_streams(trail: list[str], tmp_path: Path, streams: tuple[str, ..
 @pytest.mark.parametrize("files", [*range(6, 17), 24, 64])
 def test_few_descriptors(clean_trail: list[str], files: int) -> None:
     answer = in_shell(f"ulimit -n {files}", *clean_trail)
-    assert answer.code in ({0, 3} if files >= 12 else {3}), answer
-    if answer.code == 3 and not answer.out:
-        assert answer.line == f"ctvalidate: {last_words._NO_FILES}"
+    assert answer.code in ({0, 2, 3} if files >= 12 else {3}), answer  # 2: a file of keys that cannot be read
+    if not answer.out:
+        assert "too many open files" in answer.line.lower()
     assert answer.code == 0 or files < 24
 
 
@@ -194,7 +195,8 @@ def test_little_memory(clean_trail: list[str], kilobytes: int) -> None:
     # Python calls some of its own failures to allocate a SystemError, which is a broken installation during an import.
     assert answer.code in ({0, 3} if kilobytes > 30_000 else {2, 3}), answer
     assert answer.code == 0 or answer.out or answer.line.startswith("ctvalidate: ")
-    assert answer.code != 3 or answer.out or answer.line == f"ctvalidate: {last_words._NO_MEMORY}"
+    told = {f"ctvalidate: {words}" for words in (last_words._NO_MEMORY, last_words._NO_THREADS)}
+    assert answer.code != 3 or answer.out or answer.line in told
 
 
 @posix

@@ -156,7 +156,7 @@ EVERY_RULE = [
         (make(), "✓ VALID  Every hour covered, every log proven, nothing else there (exit code 0)."),
         (
             make(Verdict.CHANGED, findings=EVERY_RULE),
-            "✗ CHANGED  Evidence of change: 11 altered, 2 missing, 1 extra (exit code 1).",
+            "✗ CHANGED  Evidence of change: 12 altered, 2 missing, 1 extra (exit code 1).",
         ),
         (
             make(Verdict.UNPROVEN, findings=[record(rules.GAP_TAIL), record(rules.LOG_UNREADABLE, key=log_key())]),
@@ -385,14 +385,14 @@ def test_off_a_terminal_nothing_is_shortened_or_wrapped() -> None:
     assert "…" not in re.sub(r"… and \d+ more", "", page)
     for finding in EVERY_RULE:
         assert finding.key is None or f"    {finding.key}\n" in page or "more: " in page
-    assert page.startswith("✗ CHANGED  Evidence of change: 11 altered, 2 missing, 1 extra (exit code 1).\n\n")
+    assert page.startswith("✗ CHANGED  Evidence of change: 12 altered, 2 missing, 1 extra (exit code 1).\n\n")
     assert LIMITS in page
 
 
 def test_quiet_leaves_verdict_and_findings() -> None:
     page = shown(make(Verdict.CHANGED, chains=[chain()], findings=EVERY_RULE), quiet=True)
     assert page.startswith("✗ CHANGED")
-    assert "Findings  26 findings" in page
+    assert "Findings  27 findings" in page
     assert not any(word in page for word in ("Window", "Coverage", "Digests", "do not prove"))
     assert shown(make(), quiet=True).count("\n") == 1
 
