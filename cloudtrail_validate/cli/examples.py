@@ -81,6 +81,16 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("out of S3, into two reports", "ctvalidate merge s3://DOC-EXAMPLE-BUCKET/part-1 part-2 -o run.json -o run.html"),
         ("only verdict and findings", "ctvalidate merge part-1 part-2 -q"),
     ),
+    "doctor": (
+        ("of one trail", f"ctvalidate doctor --trail-arn {_TRAIL}"),
+        ("for an auditor", f"ctvalidate doctor --trail-arn {_TRAIL} --output doctor.html"),
+        ("the lines that would mend it", f"ctvalidate doctor --trail-arn {_TRAIL} --fix-plan"),
+    ),
+    "policy": (
+        ("for validating one trail", f"ctvalidate policy validate --trail-arn {_TRAIL}"),
+        ("for doctor", f"ctvalidate policy doctor --trail-arn {_TRAIL}"),
+        ("for snapshots of a bucket", "ctvalidate policy snapshot --s3-bucket DOC-EXAMPLE-BUCKET"),
+    ),
     "schema": (
         ("to read", "ctvalidate schema"),
         ("to keep", "ctvalidate schema > report.schema.json"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloudtrail_validate import AccessError
+from cloudtrail_validate import ConfigurationError
 from tests.faults.helpers import BRISK, LOGS, only, real, rules_of, write
 from tests.servers import faults
 
@@ -55,7 +55,7 @@ def test_wrong_credentials_are_one_line(
     signed: Trail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: tuple[str, str], code: str
 ) -> None:
     monkeypatch.setenv(*wrong)
-    with pytest.raises(AccessError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         signed.run(public_keys=signed.keys_file(tmp_path))
     assert code in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtrail_validate import AccessError
+from cloudtrail_validate import AccessError, ConfigurationError
 from cloudtrail_validate.runtime.limits import Timeouts
 from tests.faults.helpers import BRISK, DIGESTS, LOGS, only, real, rules_of
 from tests.servers import faults
@@ -128,10 +128,10 @@ def test_a_bucket_that_cannot_be_listed_is_one_line(
     trail: Trail, proxy: FaultProxy, action: faults.Action, cause: str
 ) -> None:
     proxy.fault(action, query="list-type=2")
-    with pytest.raises(AccessError) as caught:
+    with pytest.raises((AccessError, ConfigurationError)) as caught:
         trail.run(BRISK)
     message = str(caught.value)
-    assert message.startswith("cannot list s3://amzn-s3-demo-bucket/ (")
+    assert message.startswith("cannot list s3://amzn-s3-demo-bucket/")
     assert "\n" not in message
     assert ("s3:ListBucket" if cause == "access-denied" else cause) in message
 

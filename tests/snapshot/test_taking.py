@@ -22,7 +22,6 @@ from tests.scenarios.moving import moving
 from tests.scenarios.vector import Move
 from tests.snapshot.helpers import (
     BUCKET,
-    SPEC,
     World,
     call,
     copies,

@@ -91,6 +91,9 @@ WITHOUT_NEEDS: Final = frozenset(
         *("retention_days", "chosen", "skipped", "functions", "last_report", "fix_plan", "output", "outputs", "rule"),
         *(
             "require_state",
+            "plan",
+            "shards",
+            "progress",
             "recheck",
             "relist",
             "max_duration",
