@@ -28,6 +28,7 @@ _STYLE: Final = """
 .doctor td p { margin: 0.125rem 0; }
 .doctor pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.25rem 0; font-size: 0.8125rem; }
 .doctor summary { cursor: pointer; color: var(--soft); }
+@media (max-width: 45rem) { .doctor tr { padding: 0.5rem 0; border-bottom: 1px solid var(--line); } }
 """
 
 
@@ -81,7 +82,8 @@ def _question(report: DoctorReport, axis: Axis) -> str:
 def _row(result: Result) -> tuple[str, str, str]:
     remedy = f"<pre>{text_lines(result.remedy)}</pre>" if result.remedy else ""
     also = f'<p class="muted">Also asked for by {text(", ".join(result.also))}</p>' if result.also else ""
-    more = f"<details><summary>Why, and what mends it</summary><p>{text(result.why)}</p>{remedy}{also}</details>"
+    about = "Why, and what mends it" if remedy else "Why"
+    more = f"<details><summary>{about}</summary><p>{text(result.why)}</p>{remedy}{also}</details>"
     return (
         f'<span class="badge {_BADGES[result.status]}">{result.status}</span>',
         f'<code id="check-{text(result.check)}">{text(result.check)}</code>',
