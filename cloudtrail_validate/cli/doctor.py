@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from cloudtrail_validate.doctor.model import Ask, Check, Unread
     from cloudtrail_validate.doctor.report import DoctorReport
 
+_TRAIL: Final = "arn:aws:cloudtrail:us-east-1:111122223333:trail/management-events"
+EXAMPLES: Final = (
+    ("everything about a trail", f"ctvalidate doctor --trail-arn {_TRAIL}"),
+    ("what would mend it, to read and to run", f"ctvalidate doctor --trail-arn {_TRAIL} --fix-plan > plan.sh"),
+    (
+        "beside the report of the last run",
+        f"ctvalidate doctor --trail-arn {_TRAIL} --last-report report.json -o doctor.html",
+    ),
+)
 TABLE: Final = "table"
 UNKNOWN: Final = 3
 MOST_DAYS: Final = 36_500  # a century: S3's own limit for Object Lock
@@ -76,6 +85,9 @@ def _options(command: click.Command) -> click.Command:
     "--last-report", type=_FILE, metavar="FILE", help="JSON report of the last validation, for validated-lately."
 )
 @click.option(
+    "--state", metavar="WHERE", help="Memory of validations, for validated-lately: FILE, DIR/ or s3://BUCKET/KEY."
+)
+@click.option(
     "--format",
     "format_",
     default=TABLE,
@@ -110,19 +122,23 @@ def command(**options: Any) -> int:
 
     Exit codes: 0 all well, 1 something is bad, 3 something is weak or unknown, 2 wrong command line or configuration.
     """
+    from cloudtrail_validate.doctor.model import NOT_ASKED
+
     now = now_utc()
     format_, outputs = options.pop("format_").strip().lower(), options.pop("outputs")
     verbose, quiet = options.pop("verbose"), options.pop("quiet")
     plan = options.pop("fix_plan")
     checks, left_out = _checks(options.pop("chosen"), options.pop("skipped"))
     _check_outputs(format_, outputs)
-    last = _last(options.pop("last_report"))
+    state, last = options.pop("state"), _last(options.pop("last_report"))
+    if state is not None and last != NOT_ASKED:
+        raise click.UsageError("--state: expected it without --last-report")
     try:
         alerts = telling.take(options)
     except RequestError as error:
         raise click.UsageError(printable(str(error))) from error
     scope = _scope(options, now)
-    report, facts = _examine(options, scope, checks, left_out, now, last)
+    report, facts = _examine(options, scope, checks, left_out, now, last if state is None else state)
     whole = _write(report, outputs)
     if alerts.anybody:
         from cloudtrail_validate.doctor.alerts import event
@@ -184,11 +200,13 @@ def _examine(
     checks: list[Check],
     left_out: dict[str, str],
     now: datetime,
-    last: LastProof | Unread | None,
+    last: LastProof | Unread | str | None,
 ) -> tuple[DoctorReport, Facts]:
+    """Gather and examine. `last` is the last validation, or the state that tells of it."""
     from cloudtrail_validate.aws.session import Aws
     from cloudtrail_validate.doctor.examine import examine
     from cloudtrail_validate.doctor.gather import gather
+    from cloudtrail_validate.doctor.gather.state import last_proof
     from cloudtrail_validate.doctor.report import build
 
     wanted: frozenset[Ask] = frozenset(ask for check in checks for ask in check.asks)
@@ -201,7 +219,8 @@ def _examine(
             trail_arn=scope.trail_arn,
             regions=scope.regions,
         )
-        facts = gather(aws, scope, wanted, now, last)
+        known = last_proof(aws, last) if isinstance(last, str) else last
+        facts = gather(aws, scope, wanted, now, known)
     except (RequestError, ConfigurationError) as error:
         raise click.UsageError(printable(str(error))) from error
     except AccessError as error:

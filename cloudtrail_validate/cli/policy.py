@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from cloudtrail_validate.doctor.grants.documents import Places
     from cloudtrail_validate.doctor.grants.needs import Need
 
+_TRAIL: Final = "arn:aws:cloudtrail:us-east-1:111122223333:trail/management-events"
+EXAMPLES: Final = (
+    ("for a daily run", f"ctvalidate policy --trail-arn {_TRAIL} --last 24h"),
+    (
+        "for the doctor, with the bucket's real name",
+        f"ctvalidate policy --bucket DOC-EXAMPLE-BUCKET doctor --trail-arn {_TRAIL}",
+    ),
+    ("what the bucket's owner must add", f"ctvalidate policy --kind bucket --trail-arn {_TRAIL} --last 24h"),
+)
 KINDS: Final = ("identity", "caller", "key", "bucket")
 
 
@@ -110,13 +119,14 @@ def _document(kind: str, found: tuple[Need, ...], places: Places, options: dict[
     match kind:
         case "caller":
             role = options.get("role_arn")
-            return documents.caller_policy(role) if role else None
+            return documents.caller_policy(found, places, role) if role else None
         case "key":
             return documents.key_policy(found, places)
         case "bucket":
             return documents.bucket_policy(found, places)
         case _:
-            return documents.identity_policy(found, places) if found else None
+            own = [need for need in found if not (need.sender and options.get("role_arn"))]
+            return documents.identity_policy(own, places) if own else None
 
 
 def _remarks(kind: str, found: tuple[Need, ...], places: Places, options: dict[str, Any]) -> list[str]:

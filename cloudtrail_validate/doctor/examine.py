@@ -36,7 +36,7 @@ def examine(facts: Facts, checks: Iterable[Check]) -> Examined:
 
 def _left_out(facts: Facts, check: Check) -> str:
     if check.id == LATELY and facts.last == NOT_ASKED:
-        return "--last-report FILE names the report of the last validation"
+        return "--state or --last-report says when the logs were proven last"
     if facts.trail is None and check.id not in _ALONE and not (facts.bucket.name and check.subject is Subject.BUCKET):
         return "there is no trail"
     return ""

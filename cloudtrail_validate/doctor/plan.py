@@ -38,13 +38,16 @@ def script(report: DoctorReport) -> str:
 
 
 def _block(result: Result, told: set[str]) -> list[str]:
+    """What one check found, and its lines. Behind a line that the reader must fill in, none can stand by itself."""
     lines = [f"# {result.status} {result.check}: {printable(result.evidence)}"]
+    waits = False
     for line in result.remedy:
+        waits = waits or (line.startswith("aws ") and (unfilled(line) or printable(line) != line))
         if line.startswith("#"):
             lines.append(printable(line))
         elif line in told:
             lines.append("# (mended by the same line above)")
-        elif line.startswith("ctvalidate ") or unfilled(line) or printable(line) != line:
+        elif line.startswith("ctvalidate ") or waits:
             lines.append(f"# {printable(line)}")
         else:
             told.add(line)

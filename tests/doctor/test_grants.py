@@ -62,6 +62,8 @@ CASES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "snapshot": ("snapshot", {"trail_arn": TRAIL, "sign_with": f"kms:{KEY}"}),
     "shard": ("validate", {"trail_arn": TRAIL, "part": "s3://amzn-s3-demo-bucket2/part-1.json"}),
     "recheck": ("recheck", {"checksum_report": "s3://amzn-s3-demo-bucket2/job/manifest.json", "bucket": "b"}),
+    "plan": ("plan", {"trail_arn": TRAIL}),
+    "merge": ("merge", {"parts": ("s3://amzn-s3-demo-bucket2/part-1", "part-2")}),
     "recover": ("recover", {}),
     "file": ("file", {"where": "s3://amzn-s3-demo-bucket/AWSLogs/x"}),
     "diff": ("diff", {"original": "s3://amzn-s3-demo-bucket/a", "altered": "b"}),
@@ -96,7 +98,10 @@ def test_policies_keep_the_grammar_and_name_actions_that_exist(tmp_path: Path) -
                 "Type": "AWS::IAM::ManagedPolicy",
                 "Properties": {"PolicyDocument": identity_policy(found, PLACES)},
             },
-            "Caller": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": caller_policy(ROLE)}},
+            "Caller": {
+                "Type": "AWS::IAM::ManagedPolicy",
+                "Properties": {"PolicyDocument": caller_policy(found, PLACES, ROLE)},
+            },
         }
         bucket, key = bucket_policy(found, PLACES), key_policy(found, PLACES)
         if bucket is not None:
@@ -246,6 +251,22 @@ def test_policies_for_another_account(capsys: pytest.CaptureFixture[str]) -> Non
     assert {each["Resource"] for each in bucket} == {"arn:aws:s3:::b", "arn:aws:s3:::b/AWSLogs/*"}
     caller = json.loads(call(capsys, "policy", "--kind", "caller", *line).out)["Statement"]
     assert [(each["Action"], each["Resource"]) for each in caller] == [("sts:AssumeRole", ROLE)]
+
+
+def test_alerts_are_sent_by_the_caller_and_never_by_the_role(capsys: pytest.CaptureFixture[str]) -> None:
+    topic = "arn:aws:sns:us-east-1:111122223333:alarms"
+    line = ["--trail-arn", TRAIL, "--last", "24h", "--notify", f"sns:{topic}", "--metrics", "cloudwatch:ctvalidate"]
+    alone = json.loads(call(capsys, "policy", *line).out)
+    assert {"sns:Publish", "cloudwatch:PutMetricData"} <= actions(alone)
+    role = json.loads(call(capsys, "policy", *line, "--role-arn", ROLE).out)
+    assert not {"sns:Publish", "cloudwatch:PutMetricData"} & actions(role)
+    caller = json.loads(call(capsys, "policy", "--kind", "caller", *line, "--role-arn", ROLE).out)
+    assert actions(caller) == {"sts:AssumeRole", "sns:Publish", "cloudwatch:PutMetricData"}
+
+
+def test_a_plan_only_lists() -> None:
+    found = {need.action for need in needs("plan", {"bucket": "b"})}
+    assert found == {"s3:ListBucket"}
 
 
 def test_policy_of_what_needs_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ from cloudtrail_validate.doctor.report import DoctorReport, decide
 from cloudtrail_validate.notify import wording
 from cloudtrail_validate.notify.event import still_open
 from cloudtrail_validate.report import Verdict
+from cloudtrail_validate.report.examination import read_examination
 from tests.doctor.samples import WEAKNESSES, hostile, report_of, world
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def test_json_keeps_its_schema(sample: DoctorReport) -> None:
     document["results"][0]["status"] = "fine"
     assert not validator.is_valid(document)
     assert msgspec.json.decode(text, type=DoctorReport).results == sample.results
+    beside = read_examination(text.encode())  # what a validation's HTML shows of it
+    assert [result.check for result in beside.results] == [result.check for result in sample.results]
 
 
 def test_ids_stay_the_same_whatever_is_found(answers: AnswerServer, auditor: Aws) -> None:
@@ -195,8 +198,9 @@ def test_html_loads_nothing_and_runs_nothing(sample: DoctorReport) -> None:
     )
     assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
-    rows = [attrs["id"] for tag, attrs in parser.seen if tag == "tr" and "id" in attrs]
-    assert sorted(filter(None, rows)) == sorted(result.check for result in sample.results)
+    rows = [str(attrs.get("id")) for tag, attrs in parser.seen if tag == "code"]
+    told = sorted(row.removeprefix("check-") for row in rows if row.startswith("check-"))
+    assert told == sorted(result.check for result in sample.results)
 
 
 # -- all formats

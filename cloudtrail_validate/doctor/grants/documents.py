@@ -73,10 +73,11 @@ def identity_policy(needs: Iterable[Need], places: Places) -> dict[str, Any]:
     return {"Version": VERSION, "Statement": statements}
 
 
-def caller_policy(role_arn: str) -> dict[str, Any]:
-    """Return the policy of whoever assumes the role first."""
+def caller_policy(needs: Iterable[Need], places: Places, role_arn: str) -> dict[str, Any]:
+    """Return the policy of whoever assumes the role, and tells others of the run as themselves."""
     statement = {"Sid": "AssumeTheRole", "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role_arn}
-    return {"Version": VERSION, "Statement": [statement]}
+    told = identity_policy((need for need in needs if need.sender), places)
+    return {"Version": VERSION, "Statement": [statement, *told["Statement"]]}
 
 
 def key_policy(needs: Iterable[Need], places: Places) -> dict[str, Any] | None:

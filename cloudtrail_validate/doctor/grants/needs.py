@@ -19,12 +19,16 @@ TRAIL: Final = "trail"
 
 
 class Need(msgspec.Struct, frozen=True, order=True):
-    """One action. Without those that are not `required` the answer is weaker, as the permissions' documentation says."""
+    """One action. Without those that are not `required` the answer is weaker, as the permissions' documentation says.
+
+    `sender`: whoever runs the tool needs it, never the role of `--role-arn`, which shall read and nothing else.
+    """
 
     action: str
     resource: str
     required: bool = True
     condition: tuple[tuple[str, str, str], ...] = ()
+    sender: bool = False
 
 
 _VIA_S3: Final = (("StringLike", "kms:ViaService", "s3.*.{suffix}"),)
@@ -76,34 +80,11 @@ LOCAL: Final = frozenset(
 WITHOUT_NEEDS: Final = frozenset(
     {
         *("start_time", "end_time", "last", "prefix", "profile", "endpoint_url", "external_id", "format_", "format"),
-        *(
-            "output_format",
-            "tolerate",
-            "concurrency",
-            "max_rate",
-            "verbose",
-            "no_progress",
-            "force",
-            "key",
-            "to",
-            "folder",
-        ),
-        *("retention_days", "chosen", "skipped", "functions", "last_report", "fix_plan", "output", "outputs", "rule"),
-        *(
-            "require_state",
-            "plan",
-            "shards",
-            "progress",
-            "recheck",
-            "relist",
-            "max_duration",
-            "notify_when",
-            "heartbeat",
-            "quiet",
-            "config",
-            "executor",
-        ),
-        *("shard", "shards", "copy_of", "follow_links", "expect", "inventory", "memory", "debug", "show", "help"),
+        *("output_format", "tolerate", "concurrency", "max_rate", "verbose", "progress", "no_progress", "force", "key"),
+        *("to", "folder", "retention_days", "chosen", "skipped", "functions", "last_report", "fix_plan", "output"),
+        *("outputs", "rule", "require_state", "recheck", "relist", "max_duration", "notify_when", "heartbeat", "quiet"),
+        *("config", "executor", "shard", "shards", "plan", "copy_of", "follow_links", "expect", "inventory", "memory"),
+        *("debug", "show", "help", "max_wait", "timestamp"),
     }
 )
 """Options that change nothing about what is asked of AWS, or only narrow it."""
@@ -119,6 +100,8 @@ WITH_NEEDS: Final = frozenset(
 def needs(command: str, options: Mapping[str, Any]) -> tuple[Need, ...]:
     """Return what a subcommand needs with these options (click's names and values), sorted, each once."""
     found = {*_of_command(command, options), *_of_targets(options)}
+    if command == "doctor":  # it reads a state, and writes none
+        found = {need for need in found if need.action != "s3:PutObject"}
     return tuple(sorted(found))
 
 
@@ -140,12 +123,16 @@ def _of_command(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
 
 
 def _of_validation(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
-    """What validation asks, and every subcommand that validates on the way."""
-    yield from _keys(options)
+    """What validation asks, and every subcommand that validates on the way; a plan only lists."""
+    if command != "plan":
+        yield from _keys(options)
     if options.get("source"):
         return
-    yield from READING
-    yield Need("s3:GetLifecycleConfiguration", BUCKET, False)
+    if command == "plan":
+        yield Need("s3:ListBucket", BUCKET)
+    else:
+        yield from READING
+        yield Need("s3:GetLifecycleConfiguration", BUCKET, False)
     if options.get("trail_arn"):
         yield Need("cloudtrail:DescribeTrails", ANY, not options.get("bucket"))
         yield Need("cloudtrail:GetTrailStatus", TRAIL, False)
@@ -180,7 +167,9 @@ def _of_targets(options: Mapping[str, Any]) -> Iterable[Need]:
     """What states, notifications, metrics and signatures need, wherever they may be given."""
     for place in _texts(options.get("state")):
         if place.startswith("s3://"):
-            yield from (Need("s3:GetObject", place), Need("s3:PutObject", place), Need("s3:ListBucket", _bucket(place)))
+            bucket, key = _bucket(place), place.removeprefix("s3://").partition("/")[2]
+            yield from (Need("s3:GetObject", place), Need("s3:PutObject", place))
+            yield Need("s3:ListBucket", bucket, True, (("StringLike", "s3:prefix", f"{key}*"),))
     for place in _texts(options.get("part")):
         if place.startswith("s3://"):
             yield Need("s3:PutObject", place)
@@ -192,7 +181,7 @@ def _of_targets(options: Mapping[str, Any]) -> Iterable[Need]:
     for target in _texts(options.get("metrics")):
         if target.startswith("cloudwatch:"):
             name = target.removeprefix("cloudwatch:")
-            yield Need("cloudwatch:PutMetricData", ANY, True, (("StringEquals", "cloudwatch:namespace", name),))
+            yield Need("cloudwatch:PutMetricData", ANY, True, (("StringEquals", "cloudwatch:namespace", name),), True)
     for signer in _texts(options.get("sign_with")):
         if signer.startswith(("kms:", "arn:")):
             key = signer.removeprefix("kms:")
@@ -203,12 +192,13 @@ def _notification(target: str) -> Iterable[Need]:
     kind, _, where = target.partition(":")
     match kind:
         case "sns":
-            yield Need("sns:Publish", where)
+            yield Need("sns:Publish", where, sender=True)
         case "eventbridge":
             bus = where if where.startswith("arn:") else f"arn:{{partition}}:events:*:*:event-bus/{where or 'default'}"
-            yield Need("events:PutEvents", bus)
+            yield Need("events:PutEvents", bus, sender=True)
         case "securityhub":
-            yield Need("securityhub:BatchImportFindings", "arn:{partition}:securityhub:*:*:product/*/default")
+            product = "arn:{partition}:securityhub:*:*:product/*/default"
+            yield Need("securityhub:BatchImportFindings", product, sender=True)
 
 
 def _places(values: Iterable[Any], action: str) -> Iterable[Need]:

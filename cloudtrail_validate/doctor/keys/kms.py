@@ -115,7 +115,7 @@ KMS: Final = (
             "aws kms enable-key --region {key_region} --key-id {key}",
         ),
         judge=judge_state,
-        also=("CIS 5.0 4.7", "Security Hub KMS.3", "Prowler kms_cmk_not_deleted_unintentionally"),
+        also=("Security Hub KMS.3", "Prowler kms_cmk_not_deleted_unintentionally"),
     ),
     Check(
         id="kms-policy",

@@ -11,7 +11,7 @@ from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.doctor.model import Axis, Health
 from cloudtrail_validate.doctor.render.sentences import LIMITS, QUESTIONS, counts, verdict
 from cloudtrail_validate.doctor.report import DoctorReport, Result
-from cloudtrail_validate.report.html.parts import text
+from cloudtrail_validate.report.html.parts import facts, table, text
 
 _WORDS: Final = {
     Health.OK: ("Well", "✓", "valid"),
@@ -20,11 +20,15 @@ _WORDS: Final = {
     Health.UNKNOWN: ("Not known", "?", "unproven"),
 }
 """Headline, sign and the style of a validation's verdict that fits."""
-_BADGES: Final = {Health.BAD: "altered", Health.WEAK: "uncovered", Health.UNKNOWN: "unverifiable", Health.OK: "valid"}
+_BADGES: Final = {Health.BAD: "altered", Health.WEAK: "uncovered", Health.UNKNOWN: "unverifiable", Health.OK: "ok"}
 _STYLE: Final = """
-.doctor td { vertical-align: top; } .doctor pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.25rem 0;
-font-size: 0.8125rem; } .doctor .valid { color: var(--green); border-color: var(--green); } .doctor td:first-child
-{ white-space: nowrap; } .doctor summary { cursor: pointer; color: var(--soft); }
+.doctor td { vertical-align: top; }
+.doctor td:nth-child(-n+2) { white-space: nowrap; }
+.doctor td:last-child { width: 75%; }
+.doctor td p { margin: 0.125rem 0; }
+.doctor pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0.25rem 0; font-size: 0.8125rem; }
+.doctor summary { cursor: pointer; color: var(--soft); }
+@media (max-width: 45rem) { .doctor tr { padding: 0.5rem 0; border-bottom: 1px solid var(--line); } }
 """
 
 
@@ -61,30 +65,29 @@ def _asked(report: DoctorReport) -> str:
         ("Started", isoformat(report.run.started)),
         ("Exit code", str(report.exit_code)),
     )
-    listed = "".join(f"<div><dt>{name}</dt><dd>{text(value)}</dd></div>\n" for name, value in rows)
-    return f'<section class="facts" aria-label="What was examined">\n<div><dl>{listed}</dl></div>\n</section>\n'
+    return f'<section class="facts" aria-label="What was examined">\n<div><dl>{facts(rows)}</dl></div>\n</section>\n'
 
 
 def _question(report: DoctorReport, axis: Axis) -> str:
     results = [result for result in report.results if result.axes[0] is axis]
     if not results:
         return ""
-    rows = "".join(_row(result) for status in Health for result in results if result.status is status)
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Status", "Check", "Found"))
+    rows = [_row(result) for status in Health for result in results if result.status is status]
     return (
-        f'<section class="doctor" aria-labelledby="{axis}">\n<h2 id="{axis}">{QUESTIONS[axis]}</h2>\n'
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n</section>\n'
+        f'<section aria-labelledby="{axis}">\n<h2 id="{axis}">{QUESTIONS[axis]}</h2>\n'
+        f"{table(('Status', 'Check', 'Found'), rows, kind='doctor')}</section>\n"
     )
 
 
-def _row(result: Result) -> str:
+def _row(result: Result) -> tuple[str, str, str]:
     remedy = f"<pre>{text_lines(result.remedy)}</pre>" if result.remedy else ""
     also = f'<p class="muted">Also asked for by {text(", ".join(result.also))}</p>' if result.also else ""
-    more = f"<details><summary>Why, and what mends it</summary><p>{text(result.why)}</p>{remedy}{also}</details>"
+    about = "Why, and what mends it" if remedy else "Why"
+    more = f"<details><summary>{about}</summary><p>{text(result.why)}</p>{remedy}{also}</details>"
     return (
-        f'<tr id="{text(result.check)}"><td><span class="badge {_BADGES[result.status]}">{result.status}</span></td>'
-        f"<td><code>{text(result.check)}</code></td><td>{text(result.evidence)}"
-        f'<p class="muted">Wanted: {text(result.title)}</p>{more}</td></tr>\n'
+        f'<span class="badge {_BADGES[result.status]}">{result.status}</span>',
+        f'<code id="check-{text(result.check)}">{text(result.check)}</code>',
+        f'{text(result.evidence)}<p class="muted">Wanted: {text(result.title)}</p>{more}',
     )
 
 

@@ -191,7 +191,6 @@ SETTINGS: Final = (
         why="New users, keys and roles are events of IAM and STS: without them the first step of an intrusion is missing.",
         remedy=("aws cloudtrail update-trail --region {home} --name {trail} --include-global-service-events",),
         judge=judge_global_events,
-        also=("CIS 5.0 3.1",),
     ),
     Check(
         id="trail-second-copy",
