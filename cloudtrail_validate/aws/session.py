@@ -229,14 +229,13 @@ class Aws:
             raise StoreError(Cause.ACCESS_DENIED, detail, code="ForeignBucket")
 
     def _ask(self, bucket: str, operation: str, region: str | None = None, **options: Any) -> Mapping[str, Any]:
-        """S3's answer about a bucket, be it a refusal. Raises `StoreError` where there is none."""
+        """S3's answer about a bucket, be it a refusal. Raises `StoreError` where there is none, `AbsentError` for no name."""
         try:
             answer: Mapping[str, Any] = getattr(self.client("s3", region), operation)(Bucket=bucket, **options)
         except ClientError as error:
             return error.response
         except ANY_ERROR as error:
-            failure = from_botocore(error)
-            raise failure if isinstance(failure, StoreError) else StoreError(Cause.NETWORK, str(failure)) from error
+            raise from_botocore(error) from error
         return answer
 
 
