@@ -229,7 +229,7 @@ class Aws:
             raise StoreError(Cause.ACCESS_DENIED, detail, code="ForeignBucket")
 
     def _ask(self, bucket: str, operation: str, region: str | None = None, **options: Any) -> Mapping[str, Any]:
-        """S3's answer about a bucket, be it a refusal. Raises `StoreError` where there is none, `AbsentError` for no name."""
+        """S3's answer about a bucket, be it a refusal. Raises `StoreError`, and `AbsentError` for what is no name."""
         try:
             answer: Mapping[str, Any] = getattr(self.client("s3", region), operation)(Bucket=bucket, **options)
         except ClientError as error:
