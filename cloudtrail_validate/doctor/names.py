@@ -23,8 +23,9 @@ _OPEN: Final = {"trail": "TRAIL_ARN", "name": "TRAIL", "home": "REGION", "bucket
 }
 TO_FILL: Final = (
     *("ACCESS_LOG_BUCKET", "ACCOUNT", "ARCHIVE_ACCOUNT", "ARCHIVE_BUCKET", "BUCKET", "KEY_ARN", "LOG_GROUP_ARN"),
-    *("MAIL_ADDRESS", "MFA_SERIAL CODE", "OTHER_TRAIL_ARN", "POLICY_ID", "REGION", "REPLICATION_ROLE_ARN", "ROLE_ARN"),
-    *("SECOND_BUCKET", "TRAIL", "TRAIL_ARN", *(f"{name.upper()}_JSON" for name in DOCUMENTS)),
+    *("MAIL_ADDRESS", "MANAGEMENT_PROFILE", "MFA_SERIAL CODE", "OTHER_TRAIL_ARN", "POLICY_ID", "REGION"),
+    *("REPLICATION_ROLE_ARN", "ROLE_ARN", "SECOND_BUCKET", "TRAIL", "TRAIL_ARN"),
+    *(f"{name.upper()}_JSON" for name in DOCUMENTS),
 )
 """Names that only the reader knows."""
 _TO_FILL: Final = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, TO_FILL))})(?![\w-])")

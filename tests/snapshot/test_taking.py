@@ -175,7 +175,7 @@ class TestTwoBuckets:
         there[self.NEW][twin] = b"another file of the same key"
         keys = tmp_path / "keys.json"
         keys.write_text(ring.published().as_json())
-        where = ["--s3-bucket", self.NEW, "--public-keys", str(keys)]
+        where = ["--s3-bucket", self.NEW, "--also-bucket", BUCKET, "--public-keys", str(keys)]
         window = ["--start-time", "2026-01-01T00:00:00Z", "--end-time", "2026-01-01T06:00:00Z"]
         said = call(snapshot_command, "--to", str(folder), *where, *window, "--no-progress")
         assert said.code == 1

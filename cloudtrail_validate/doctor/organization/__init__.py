@@ -76,8 +76,11 @@ CHECKS: Final = (
         finds="weak: the account is in an organization that has no organization trail, as far as the caller sees",
         why="An organization trail is written for new accounts from their first minute, and members cannot switch it off.",
         remedy=(
-            "# In the management account, or as its delegated administrator:",
-            "aws cloudtrail update-trail --region {home} --name {trail} --is-organization-trail",
+            "# As the management account, which owns the trail; a trail of a member cannot become one: create it there.",
+            (
+                "aws cloudtrail update-trail --profile MANAGEMENT_PROFILE --region {home} --name {name}"
+                " --is-organization-trail"
+            ),
         ),
         judge=judge_organization,
         also=("NIST 800-53 AU-12",),
@@ -97,11 +100,12 @@ CHECKS: Final = (
         finds="weak: none denies StopLogging, DeleteTrail, UpdateTrail and PutEventSelectors, or there is no organization",
         why="Administrators of the account can stop the trail that records them, unless something above them forbids it.",
         remedy=(
+            "# As the management account, in an organization with all features and service control policies enabled:",
             (
-                "aws organizations create-policy --type SERVICE_CONTROL_POLICY --name protect-cloudtrail"
-                " --description 'Nobody stops or changes the trail' --content {control_policy}"
+                "aws organizations create-policy --profile MANAGEMENT_PROFILE --type SERVICE_CONTROL_POLICY"
+                " --name protect-cloudtrail --description 'Nobody stops or changes the trail' --content {control_policy}"
             ),
-            "aws organizations attach-policy --policy-id POLICY_ID --target-id {account}",
+            "aws organizations attach-policy --profile MANAGEMENT_PROFILE --policy-id POLICY_ID --target-id {account}",
         ),
         judge=judge_control,
         also=("NIST 800-53 AU-9(4)",),
