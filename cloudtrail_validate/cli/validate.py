@@ -246,8 +246,8 @@ def execute(
                 on_start=_stop_on_signals,
                 companion=companion,
             )
-    except InternalError as error:
-        raise error.__cause__ or error from None  # told and traced as an error of this command's own
+    except InternalError:
+        raise  # told and traced as an error of this command's own
     except (RequestError, ConfigurationError, AccessError) as error:
         raise refused(error) from error
     finally:
