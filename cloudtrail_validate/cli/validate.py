@@ -180,6 +180,8 @@ def _run_and_tell(
         if result.report.exit_code != ExitCode.CHANGED:
             raise
         written = False  # told to stop while the report is written: evidence stays evidence
+    for hint in result.report.suggestions if wanted.format != formats.TABLE else ():
+        click.echo(f"ctvalidate: nothing was found: {hint}", err=True)
     if result.interrupted and not wanted.quiet:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
     return result, written
