@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -148,7 +149,7 @@ async def _plan(request: Request, shards: int, now: datetime, boto_session: boto
         try:
             found = await discover(session.store, session.target)
         except (StoreError, AbsentError) as error:
-            raise AccessError(f"cannot list {source_uri(request, session.target)}: {error}") from error
+            raise _cannot_list(error, request, session) from error
         finally:
             await session.store.close()
     return plan_lines(found, source_uri(request, session.target), window, shards)
@@ -180,7 +181,6 @@ async def _validate(
         target = kept.remembered(target)
     shard = _shard(request)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
-    source = source_uri(request, target)
     try:
         async with _documented():
             outcome = await engine.run(target, window, now, (kept.memory if kept else shard), whole=shard is None)
@@ -194,17 +194,12 @@ async def _validate(
                 from cloudtrail_validate.evidence.gather import gather
 
                 evidence = await gather(request, outcome, engine.results, session, now)
+            if not outcome.digests and not outcome.interrupted and shard is None:
+                evidence = dataclasses.replace(evidence, hints=await _hints(session, window, now))
         if companion is not None and not outcome.interrupted:
             await companion.conclude(outcome)
-    except BucketAbsentError as error:
-        raise ConfigurationError(f"{source}: {error}") from error
     except (StoreError, AbsentError) as error:
-        if isinstance(error, AbsentError):  # a bare 404: S3 itself would have named what is absent
-            error = StoreError(Cause.NETWORK, f"this is no answer of S3: {error}")
-        on = f"arn:{aws.partition}:s3:::{target.bucket}" if aws else ""
-        raise refused(
-            error, f"cannot list {source}", permission="s3:ListBucket", on=on, login=aws.login if aws else None
-        ) from error
+        raise _cannot_list(error, request, session) from error
     finally:
         if elsewhere is not None:
             elsewhere.close()
@@ -218,6 +213,28 @@ async def _validate(
     if kept is None:
         return Result(report, outcome, part)
     return Result(report, outcome, part, kept.open_before, kept.open_after)
+
+
+async def _hints(session: Session, window: Interval, now: datetime) -> tuple[str, ...]:
+    """What to try where no digest was found."""
+    from cloudtrail_validate.core.hints import hints
+    from cloudtrail_validate.evidence.look_around import look_around
+
+    return hints(session.target, window, now, await look_around(session.store, session.target))
+
+
+def _cannot_list(
+    error: StoreError | AbsentError, request: Request, session: Session
+) -> AccessError | ConfigurationError:
+    """The line about a bucket or folder of which nothing can be listed."""
+    source, aws = source_uri(request, session.target), session.aws
+    if isinstance(error, BucketAbsentError):
+        return ConfigurationError(printable(f"{source}: {error}"))
+    if isinstance(error, AbsentError):  # a bare 404: S3 itself would have named what is absent
+        error = StoreError(Cause.NETWORK, f"this is no answer of S3: {error}")
+    on = f"arn:{aws.partition}:s3:::{session.target.bucket}" if aws else ""
+    login = aws.login if aws else None
+    return refused(error, f"cannot list {source}", permission="s3:ListBucket", on=on, login=login)
 
 
 def _shard(request: Request) -> ShardPlan | None:

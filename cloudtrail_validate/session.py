@@ -47,17 +47,19 @@ async def open_session(
     now: datetime,
     timeouts: Timeouts | None = None,
     boto_session: boto3.Session | None = None,
+    like: str = "",
 ) -> Session:
     """Everything that a run of this request works with. Raises as `validate`; the store is the caller's to close.
 
-    `boto_session` is who asks AWS, None for whom the request and the environment name.
+    `boto_session` is who asks AWS, None for whom the request and the environment name; `like` is a region of the
+    partition that is meant where nothing else says a region.
     """
     limiter = RateLimiter(fit_descriptor_limit(request.concurrency), rate=request.max_rate)
     filed = read_key_file(request.public_keys) if request.public_keys else None
     if request.source is None:
         from cloudtrail_validate.aws.trail import locate
 
-        aws = await in_daemon_thread(_identity, request, timeouts, boto_session)
+        aws = await in_daemon_thread(_identity, request, timeouts, boto_session, like)
         locating = asyncio.create_task(in_daemon_thread(locate, request, aws, window))
         await asyncio.sleep(0)  # AWS is asked while libcurl is imported
         from cloudtrail_validate.stores.s3 import S3
@@ -68,7 +70,7 @@ async def open_session(
         return Session(store, keys, target, limiter, aws)
     from cloudtrail_validate.stores.local import Local
 
-    keys = filed or _issuer(await in_daemon_thread(_identity, request, timeouts, boto_session), window, now)
+    keys = filed or _issuer(await in_daemon_thread(_identity, request, timeouts, boto_session, like), window, now)
     return Session(Local(request.source, follow_links=request.follow_links), keys, _local_target(request), limiter)
 
 
@@ -121,7 +123,7 @@ def _issuer(aws: Aws, window: Interval, now: datetime) -> KeySource:
     return AwsKeys(aws, window, now)
 
 
-def _identity(request: Request, timeouts: Timeouts | None, boto_session: boto3.Session | None) -> Aws:
+def _identity(request: Request, timeouts: Timeouts | None, boto_session: boto3.Session | None, like: str) -> Aws:
     from cloudtrail_validate.aws.session import Aws
 
     waits = timeouts or Timeouts()
@@ -129,6 +131,7 @@ def _identity(request: Request, timeouts: Timeouts | None, boto_session: boto3.S
         boto_session,
         trail_arn=request.trail_arn,
         regions=request.regions,
+        like=like,
         profile=request.profile,
         endpoint_url=request.endpoint_url,
         role_arn=request.role_arn,

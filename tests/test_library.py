@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -181,6 +183,65 @@ def test_from_inside_an_event_loop_on_a_thread(trail: Trail) -> None:
         return await asyncio.to_thread(validate, trail.request())
 
     assert asyncio.run(ask()).exit_code == 0
+
+
+def test_inside_a_running_event_loop(trail: Trail) -> None:
+    """A notebook's cell, or a handler of an async service: the loop waits, and goes on afterwards."""
+
+    async def cell() -> tuple[int, int]:
+        report = validate(trail.request())
+        await asyncio.sleep(0)
+        with pytest.raises(cloudtrail_validate.ConfigurationError):
+            validate(trail.request(bucket="amzn-s3-demo-bucket-of-nobody"))
+        return report.exit_code, report.summary.logs.valid
+
+    assert asyncio.run(cell()) == (0, LOGS)
+    assert not [thread for thread in threading.enumerate() if thread.name == "ctvalidate-loop"]
+
+
+def test_an_interrupted_wait_ends_the_run_beside_the_loop(
+    trail: Trail, aws: AwsServer, fault_proxy: Callable[[str], FaultProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = fault_proxy(aws.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+    proxy.fault(faults.Hang(), path=re.escape(trail.logs[0]))
+
+    def interrupt(_: Engine) -> None:
+        asyncio.get_running_loop().call_later(0.5, signal.raise_signal, signal.SIGINT)
+
+    async def cell() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            run(trail.request(), on_start=interrupt, now=trail.simulation.manifest.as_of)
+
+    loop = asyncio.new_event_loop()  # without the handler of SIGINT that asyncio.run sets, as in a notebook
+    try:
+        loop.run_until_complete(cell())
+    finally:
+        loop.close()
+    deadline = datetime.now(UTC) + timedelta(seconds=10)
+    while any(thread.name == "ctvalidate-loop" for thread in threading.enumerate()) and datetime.now(UTC) < deadline:
+        time.sleep(0.05)
+    assert not [thread for thread in threading.enumerate() if thread.name == "ctvalidate-loop"]
+
+
+def test_what_nobody_foresaw_is_a_documented_error(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloudtrail_validate.aws.trail._describe", lambda *_, **__: 1 // 0)
+    with pytest.raises(
+        cloudtrail_validate.AccessError, match="internal error, please report it: ZeroDivisionError"
+    ) as it:
+        validate(trail.request(trail_arn=trail.arn))
+    assert isinstance(it.value.__cause__, ZeroDivisionError)
+
+
+def test_paths_may_be_strings(trail: Trail, aws: AwsServer, tmp_path: Path) -> None:
+    client = aws.client("s3")
+    for key in (*trail.logs, *trail.digests):
+        (tmp_path / "copy" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copy" / key).write_bytes(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    options = {"source": str(tmp_path / "copy"), "public_keys": str(trail.keys_file(tmp_path))}
+    report = run(trail.request(**options), now=trail.simulation.manifest.as_of).report
+    assert report.request.source == (tmp_path / "copy").as_uri()
+    assert report.summary.digests.valid > 0
 
 
 def test_stopped_by_the_caller(

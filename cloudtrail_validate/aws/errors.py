@@ -25,8 +25,11 @@ from cloudtrail_validate.core.trouble import Trouble, cause_of, diagnose
 
 AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
 """What a botocore call may raise; the last where a middlebox answers in AWS's place."""
-MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
-"""What botocore, and whoever reads what it returns, trips over where an answer is cut short or not AWS's."""
+MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError)
+"""What botocore, and whoever reads what it returns, trips over where an answer is cut short or not AWS's.
+
+RuntimeError is what it makes of a time beyond all calendars, and of an answer nested too deeply.
+"""
 ANY_ERROR: Final = (*AWS_ERRORS, *MALFORMED, OSError)
 """Everything that a call to AWS may raise, whatever answered."""
 

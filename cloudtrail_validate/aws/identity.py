@@ -78,6 +78,7 @@ def make_session(
     trail_arn: str | None = None,
     regions: Sequence[str] = (),
     role_arn: str | None = None,
+    like: str = "",
 ) -> boto3.Session:
     """Return a session of a profile (None: what the environment says) in the region that `choose_region` chooses.
 
@@ -87,7 +88,12 @@ def make_session(
         inner = botocore.session.Session(profile=profile)
         configured = inner.get_config_variable("region")
         region = choose_region(
-            trail_arn=trail_arn, asked=regions, environ=os.environ, configured=configured, role_arn=role_arn
+            trail_arn=trail_arn,
+            asked=regions,
+            environ=os.environ,
+            configured=configured,
+            role_arn=role_arn,
+            like=like,
         )
         session = boto3.Session(botocore_session=inner, region_name=region)
         cache = CliCache()

@@ -52,7 +52,8 @@ class Renewal:
     def attach(self, client: BaseClient) -> None:
         """Have a client renew its credentials, and give up what is hopeless."""
         client.meta.events.register("before-sign", self._note_signer)
-        client.meta.events.register_first("needs-retry", self._decide)  # type: ignore[arg-type]  # answers are wanted
+        # botocore's own decision is registered as needs-retry.SERVICE; what is registered deeper is asked before it.
+        client.meta.events.register_first("needs-retry.*.*", self._decide)  # type: ignore[arg-type]  # answers are wanted
 
     def _note_signer(self, request: Any, **_: object) -> None:
         request.context[_SIGNED_BY] = self._key()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.utils import is_valid_endpoint_url
 
 from cloudtrail_validate.aws.endpoints import Access, access_to, ca_bundle_of, told_region, watch
@@ -49,8 +49,8 @@ class Aws:
     """One identity's way into AWS. Thread-safe.
 
     `session` is who asks, None for whoever `profile` and the environment say; with `role_arn` it assumes that role first.
-    `trail_arn` and `regions` say which region, and so which partition, is meant (`core.regions`). `connect` and `read` are
-    seconds of silence after which a request fails, `attempts` how often it is made.
+    `trail_arn`, `regions` and `like` say which region, and so which partition, is meant (`core.regions`). `connect` and
+    `read` are seconds of silence after which a request fails, `attempts` how often it is made.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Aws:
         external_id: str | None = None,
         trail_arn: str | None = None,
         regions: Sequence[str] = (),
+        like: str = "",
         connect: float = 10.0,
         read: float = 30.0,
         attempts: int = 5,
@@ -86,7 +87,7 @@ class Aws:
         self._clients: dict[tuple[str, str], Any] = {}
         self._regions: dict[str, str] = {}
         self._target: Target | None = None
-        whence: dict[str, Any] = {"trail_arn": trail_arn, "regions": regions, "role_arn": role_arn}
+        whence: dict[str, Any] = {"trail_arn": trail_arn, "regions": regions, "role_arn": role_arn, "like": like}
         source = session if session is not None else make_session(profile, **whence)
         self._session = source
         self.region = _region_of(self._session, **whence)
@@ -234,6 +235,8 @@ class Aws:
             answer: Mapping[str, Any] = getattr(self.client("s3", region), operation)(Bucket=bucket, **options)
         except ClientError as error:
             return error.response
+        except ParamValidationError as error:
+            raise ConfigurationError(f"no bucket can be named {printable(bucket)!r}") from error
         except ANY_ERROR as error:
             raise from_botocore(error) from error
         return answer
@@ -251,7 +254,9 @@ def _status(answer: Mapping[str, Any]) -> int:
     return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _region_of(session: boto3.Session, *, trail_arn: str | None, regions: Sequence[str], role_arn: str | None) -> str:
+def _region_of(
+    session: boto3.Session, *, trail_arn: str | None, regions: Sequence[str], role_arn: str | None, like: str
+) -> str:
     """The region for everything that is asked (`choose_region`)."""
     return choose_region(
         trail_arn=trail_arn,
@@ -260,4 +265,5 @@ def _region_of(session: boto3.Session, *, trail_arn: str | None, regions: Sequen
         environ=os.environ,
         configured=session.region_name,
         role_arn=role_arn,
+        like=like,
     )

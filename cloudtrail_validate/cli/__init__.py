@@ -203,10 +203,18 @@ def main(args: list[str] | None = None) -> Any:
 
 
 def _answer(error: BaseException) -> int:
-    if not isinstance(error, click.Abort):
-        return last_words.answer(error)
-    last_words.say("interrupted")
-    return INTERRUPTED
+    if isinstance(error, click.Abort):
+        last_words.say("interrupted")
+        return INTERRUPTED
+    with suppress(Exception):  # an installation may be broken: then the error tells
+        from cloudtrail_validate.core.errors import AccessError, ConfigurationError, InternalError, RequestError
+
+        if isinstance(error, InternalError):
+            return last_words.answer(error.__cause__ or error)
+        if isinstance(error, (RequestError, ConfigurationError, AccessError)):
+            last_words.say(str(error))
+            return last_words.UNPROVEN if isinstance(error, AccessError) else last_words.USAGE
+    return last_words.answer(error)
 
 
 def _leave(code: int) -> NoReturn:

@@ -16,6 +16,7 @@ from cloudtrail_validate.core.verdict import ExitCode
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.core.trouble import Login
     from cloudtrail_validate.core.versions import Changed, Event
     from cloudtrail_validate.evidence.diff import LogDiff, Side
     from cloudtrail_validate.report.page import Page
@@ -50,7 +51,7 @@ def command(
 
     Exit codes: 0 the same events, 1 different ones, 2 wrong command line or no such log, 3 one could not be read.
     """
-    from cloudtrail_validate.core.errors import StoreError
+    from cloudtrail_validate.core.errors import AccessError, ConfigurationError, StoreError
     from cloudtrail_validate.evidence.diff import TooLargeError, compare
 
     if external_id is not None and role_arn is None:
@@ -60,7 +61,9 @@ def command(
         result = compare(_pieces(original, login), _pieces(altered, login), names=(original, altered))
     except _NoSuchLogError as error:
         return _refuse(str(error), ExitCode.USAGE)
-    except (StoreError, TooLargeError) as error:
+    except ConfigurationError as error:
+        return _refuse(str(error), ExitCode.USAGE)
+    except (AccessError, StoreError, TooLargeError) as error:
         return _refuse(str(error), ExitCode.UNPROVEN)
     _render(result, format_)
     return int(_CODES[result.verdict])
@@ -76,9 +79,15 @@ class _Login:
     external_id: str | None
     _aws: Aws | None = None
 
-    def aws(self) -> Aws:
-        """The way into AWS. Raises `ConfigurationError`."""
+    @property
+    def kind(self) -> Login | None:
+        """How the credentials were come by, as far as that is known."""
+        return self._aws.login if self._aws else None
+
+    def aws(self, key: str) -> Aws:
+        """The way into AWS, in the partition of a log's key. Raises `ConfigurationError` and `AccessError`."""
         from cloudtrail_validate.aws.session import Aws
+        from cloudtrail_validate.core.layout import region_in
 
         if self._aws is None:
             self._aws = Aws(
@@ -86,6 +95,7 @@ class _Login:
                 endpoint_url=self.endpoint_url,
                 role_arn=self.role_arn,
                 external_id=self.external_id,
+                like=region_in(key),
             )
         return self._aws
 
@@ -97,10 +107,11 @@ class _NoSuchLogError(Exception):
 def _pieces(name: str, login: _Login) -> Iterator[bytes]:
     """The bytes of a file or object, opened when they are asked for.
 
-    Raises `_NoSuchLogError`, or `StoreError` where something is there and cannot be read.
+    Raises `_NoSuchLogError`, or `AccessError` or `ConfigurationError` where something is there and cannot be read.
     """
     from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, StoreError
-    from cloudtrail_validate.core.model import Cause, Locator
+    from cloudtrail_validate.core.model import Locator
+    from cloudtrail_validate.core.trouble import refused
     from cloudtrail_validate.evidence.objects import opened
 
     place = _S3.fullmatch(name)
@@ -108,13 +119,14 @@ def _pieces(name: str, login: _Login) -> Iterator[bytes]:
         yield from _file(name)
         return
     try:
-        with opened(login.aws(), Locator(place["bucket"], place["key"]), place["version"]) as body:
+        with opened(login.aws(place["key"]), Locator(place["bucket"], place["key"]), place["version"]) as body:
             yield from body.pieces
     except (AbsentError, ConfigurationError) as error:
         raise _NoSuchLogError(f"{name}: {error}") from error
     except StoreError as error:
-        hint = " (allow s3:GetObject, for a version s3:GetObjectVersion)" if error.cause is Cause.ACCESS_DENIED else ""
-        raise StoreError(error.cause, f"{name}: {error.detail}{hint}") from error
+        on = f"s3://{place['bucket']}/{place['key']}"
+        permission = "s3:GetObjectVersion" if place["version"] else "s3:GetObject"
+        raise refused(error, f"cannot read {name}", permission=permission, on=on, login=login.kind) from error
 
 
 def _file(name: str) -> Iterator[bytes]:

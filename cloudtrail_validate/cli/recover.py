@@ -45,6 +45,7 @@ def command(
     """
     from cloudtrail_validate.aws.session import Aws
     from cloudtrail_validate.core.errors import ConfigurationError
+    from cloudtrail_validate.core.layout import region_in
     from cloudtrail_validate.evidence.recover import ReportError, plan
 
     if external_id is not None and role_arn is None:
@@ -52,7 +53,13 @@ def command(
     try:
         planned = plan(report.read_bytes())
         folder.mkdir(parents=True, exist_ok=True)
-        aws = Aws(profile=profile, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
+        aws = Aws(
+            profile=profile,
+            endpoint_url=endpoint_url,
+            role_arn=role_arn,
+            external_id=external_id,
+            like=next((region_in(wanted.where.key) for wanted in planned.wanted), ""),
+        )
     except (ReportError, ConfigurationError) as error:
         return _refuse(f"{report}: {error}" if isinstance(error, ReportError) else str(error))
     except OSError as error:

@@ -180,6 +180,8 @@ def _run_and_tell(
         if result.report.exit_code != ExitCode.CHANGED:
             raise
         written = False  # told to stop while the report is written: evidence stays evidence
+    for hint in result.report.suggestions if wanted.format != formats.TABLE else ():
+        click.echo(f"ctvalidate: nothing was found: {hint}", err=True)
     if result.interrupted and not wanted.quiet:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
     return result, written
@@ -246,8 +248,8 @@ def execute(
                 on_start=_stop_on_signals,
                 companion=companion,
             )
-    except InternalError as error:
-        raise error.__cause__ or error from None  # told and traced as an error of this command's own
+    except InternalError:
+        raise  # told and traced as an error of this command's own
     except (RequestError, ConfigurationError, AccessError) as error:
         raise refused(error) from error
     finally:

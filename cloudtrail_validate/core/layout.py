@@ -79,6 +79,12 @@ def folder_of(bucket: str, key: str) -> tuple[Folder, str] | None:
     return Folder(bucket, match["base"], match["account"], match["region"]), match["kind"]
 
 
+def region_in(key: str) -> str:
+    """The region that a log's or digest's key names, empty for a key of another shape."""
+    found = folder_of("", key)
+    return found[0].region if found and REGION.fullmatch(found[0].region) else ""
+
+
 class DigestName(msgspec.Struct, frozen=True):
     """What a digest's key says: its chain and its end time (the stamp, to the second)."""
 

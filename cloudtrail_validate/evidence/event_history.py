@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cloudtrail_validate.aws.session import AWS_ERRORS, Aws
+from cloudtrail_validate.aws.errors import ANY_ERROR
+from cloudtrail_validate.aws.session import Aws
 from cloudtrail_validate.core.activity import Activity, near, read_event
-from cloudtrail_validate.core.errors import ConfigurationError
+from cloudtrail_validate.core.errors import ConfigurationError, StoreError
 from cloudtrail_validate.core.layout import log_minute
 from cloudtrail_validate.core.model import Finding
 from cloudtrail_validate.evidence.explain import EVENTS, Hours
@@ -54,7 +55,7 @@ def _events(aws: Aws, region: str, source: str, item: Hours, bucket: str) -> Ite
             )
         )
         told = [str(event.get("CloudTrailEvent", "")) for page in pages for event in page.get("Events", ())]
-    except (*AWS_ERRORS, ConfigurationError):
+    except (*ANY_ERROR, ConfigurationError, StoreError):
         return []
     return [activity for text in told if (activity := read_event(text.encode("utf-8", "replace"), None, bucket))]
 
@@ -63,7 +64,7 @@ def lifecycle_rules(aws: Aws, bucket: str) -> Sequence[Mapping[str, Any]]:
     """The bucket's lifecycle rules, or none where they may not be read. Blocking."""
     try:
         answer = aws.s3_client(bucket).get_bucket_lifecycle_configuration(Bucket=bucket)
-    except (*AWS_ERRORS, ConfigurationError):
+    except (*ANY_ERROR, ConfigurationError, StoreError):
         return ()
     rules: Sequence[Mapping[str, Any]] = answer.get("Rules", ())
     return rules

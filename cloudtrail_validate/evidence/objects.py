@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import FlexibleChecksumError, IncompleteReadError, ParamValidationError
 
-from cloudtrail_validate.aws.errors import from_botocore
-from cloudtrail_validate.aws.session import AWS_ERRORS
+from cloudtrail_validate.aws.errors import ANY_ERROR, from_botocore
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.model import Cause, Locator
 
@@ -58,7 +57,7 @@ def asked(request: Callable[[], T]) -> T:
     """What botocore answers. Raises `StoreError` or `AbsentError` in place of its exceptions."""
     try:
         return request()
-    except (*AWS_ERRORS, OSError) as error:
+    except ANY_ERROR as error:
         raise _failure(error) from error
 
 

@@ -15,13 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Link
 from cloudtrail_validate.core.coverage import union
 from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import (
     AbsentError,
-    AccessError,
     BucketAbsentError,
     ConfigurationError,
     RequestError,
@@ -29,10 +30,11 @@ from cloudtrail_validate.core.errors import (
 )
 from cloudtrail_validate.core.findings import order_of
 from cloudtrail_validate.core.gzip import Content
-from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, folder_of, log_minute, parse_trail_arn
+from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, folder_of, log_minute, parse_trail_arn, region_in
 from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator, ObjectInfo
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys
+from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.core.unreferenced import REACH, unreferenced
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.engine.digest_reader import DigestReader
@@ -85,7 +87,10 @@ def prove_file(request: Request, where: Locator, *, path: Path | None = None, no
     search = _Search(where, window_of(where.key), now, request.trail_arn)
     asked = replace(request, start=search.window.start, end=search.window.end)
     asked.check(now)
-    return run_loop(_prove(replace(asked, trail_arn=None), search, path))
+    arn = parse_trail_arn(asked.trail_arn or "")
+    # The trail is not looked up; it still says in which region AWS is asked.
+    asked = replace(asked, trail_arn=None, regions=(arn.region,) if arn else asked.regions)
+    return run_loop(_prove(asked, search, path))
 
 
 def window_of(key: str) -> Interval:
@@ -98,7 +103,9 @@ def window_of(key: str) -> Interval:
 
 
 async def _prove(request: Request, search: _Search, path: Path | None) -> FileProof:
-    session = await open_session(request, search.window, search.now)
+    session = await open_session(request, search.window, search.now, like=region_in(search.where.key))
+    if session.aws is not None:
+        session.aws.limit_to(msgspec.structs.replace(session.target, owner=search.owner))
     try:
         content = await _content(session, search.where, path)
         keys = await asyncio.to_thread(session.keys.region, search.folder.region)
@@ -106,7 +113,13 @@ async def _prove(request: Request, search: _Search, path: Path | None) -> FilePr
     except BucketAbsentError as error:
         raise ConfigurationError(f"{search.where}: {error}") from error
     except StoreError as error:
-        raise AccessError(f"cannot list the digests of {search.where} ({error.cause}): {error.detail}") from error
+        raise refused(
+            error,
+            f"cannot list the digests of {search.where}",
+            permission="s3:ListBucket",
+            on=search.where.bucket,
+            login=session.aws.login if session.aws else None,
+        ) from error
     finally:
         await session.store.close()
 
@@ -139,6 +152,11 @@ class _Search:
         self.folder: Folder = found[0]
         self._trail = parse_trail_arn(trail_arn) if trail_arn else None
         self._findings: list[Finding] = []
+
+    @property
+    def owner(self) -> str:
+        """Whose trail it is, as far as that was said."""
+        return self._trail.account if self._trail else ""
 
     async def run(self, session: Session, keys: RegionKeys, content: Content | AbsentError | StoreError) -> FileProof:
         """Find and prove. Raises `StoreError` where the digests cannot be listed."""

@@ -312,7 +312,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `interrupted` is there, and true, where the run was stopped before its end, and `progress` with it.
     `notifications` is there only where somebody was to be told.
     `relied_on` says in sentences what the proofs stand on besides the files themselves. `incidents` are the findings
-    grouped by cause. `derived` is there where the report was made out of others: merged, or narrowed.
+    grouped by cause. `derived` is there where the report was made out of others: merged, or narrowed. `hints` say what to
+    try where no digest was found, a sentence each without its full stop.
     """
 
     schema: Literal["ctvalidate.report/1"] = SCHEMA
@@ -333,11 +334,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     state: StateRecord | msgspec.UnsetType = msgspec.UNSET
     interrupted: bool | msgspec.UnsetType = msgspec.UNSET
     progress: ProgressRecord | msgspec.UnsetType = msgspec.UNSET
+    hints: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def stopped(self) -> bool:
         """Whether the run was stopped before its end."""
         return self.interrupted is True
+
+    @property
+    def suggestions(self) -> tuple[str, ...]:
+        """The hints, none where something was found."""
+        return () if self.hints is msgspec.UNSET else self.hints
 
 
 def from_json(data: bytes | str) -> Report:

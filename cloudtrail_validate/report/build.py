@@ -41,11 +41,15 @@ from cloudtrail_validate.report.sentences import describe
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found out about findings beyond themselves: explaining events, fitting lifecycle rules, older versions."""
+    """What was found out about findings beyond themselves: explaining events, fitting lifecycle rules, older versions.
+
+    `hints` are what to try where no digest was found.
+    """
 
     events: Mapping[Finding, Sequence[Activity]] = field(default_factory=dict)
     lifecycle: Mapping[Finding, str] = field(default_factory=dict)
     versions: Mapping[Locator, Versions] = field(default_factory=dict)
+    hints: tuple[str, ...] = ()
 
 
 def build(
@@ -85,6 +89,7 @@ def build(
         findings_truncated=findings.truncated,
         interrupted=True if stopped else UNSET,
         progress=ProgressRecord(**asdict(came)) if came else UNSET,
+        hints=known.hints or UNSET,
     )
     report = replace(report, relied_on=relied_on(report))
     grouped = incidents(report)

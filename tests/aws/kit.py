@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from cloudtrail_validate.simulate import simulate
 from tests.faults.helpers import SPEC, RecordingSink, Trail, publish, same_keys
@@ -16,9 +13,6 @@ if TYPE_CHECKING:
     from tests.servers.aws import AwsServer
 
 REGION = "eu-west-1"
-needs_curl = pytest.mark.skipif(
-    find_spec("cloudtrail_validate.stores.curl") is None, reason="obstore reads the environment behind our back"
-)
 INTERFACE = "bucket.vpce-0123456789abcdef0-a1b2c3d4.s3.{region}.vpce.amazonaws.com"
 SMALL = dataclasses.replace(SPEC, hours=2)
 

@@ -13,7 +13,7 @@ from cloudtrail_validate.aws.session import Aws
 from cloudtrail_validate.core.errors import StoreError
 from cloudtrail_validate.core.model import Cause
 from cloudtrail_validate.core.trouble import Login, Trouble, advice, cause_of, diagnose, refused
-from tests.aws.kit import REGION, needs_curl, trail_in
+from tests.aws.kit import REGION, trail_in
 from tests.aws.test_ways_in import BUCKET, proven
 from tests.cli.helpers import Answer, finish, start
 from tests.faults.helpers import QUICK, Trail
@@ -93,7 +93,6 @@ def test_a_certificate_that_is_refused(trail: Trail, monkeypatch: pytest.MonkeyP
     assert f"{REGION}.amazonaws.com" in line
 
 
-@needs_curl
 def test_a_certificate_is_not_tried_again(net: Internet, trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE")
     opened: list[str] = []

@@ -11,7 +11,7 @@ import pytest
 
 from cloudtrail_validate import run
 from cloudtrail_validate.core.regions import choose_region
-from tests.aws.kit import INTERFACE, REGION, SMALL, needs_curl, trail_in
+from tests.aws.kit import INTERFACE, REGION, SMALL, trail_in
 from tests.faults.helpers import QUICK, Trail, real
 from tests.servers.clients import ACCESS_KEY, SECRET_KEY
 from tests.servers.internet import Bucket, Internet
@@ -152,7 +152,6 @@ def test_interface_endpoint_of_the_profile(net: Internet, aws_server: AwsServer,
     assert {visit.host.removeprefix(f"{BUCKET}.") for visit in net.visited("s3")} == {host}
 
 
-@needs_curl
 def test_configured_endpoints_ignored(net: Internet, aws_server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.example.com")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://example.com")

@@ -149,7 +149,7 @@ class Internet:
                 return refused
         elif signed and signed != visit.place.region and not visit.host.endswith("sts.amazonaws.com"):
             return api_error(403, "InvalidSignatureException", f"Credential should be scoped to {visit.place.region}.")
-        return self._forward(visit)
+        return self.forward(visit)
 
     def _refuse(self, visit: Visit) -> Reply | None:
         """What S3 says where a request comes to the wrong region, or expects the wrong owner."""
@@ -168,7 +168,7 @@ class Internet:
             return s3_error(visit, 403, "AccessDenied", "Access Denied", "", told)
         return None
 
-    def _forward(self, visit: Visit) -> Reply:
+    def forward(self, visit: Visit) -> Reply:
         """Let moto answer. It finds buckets in the path, and the region in the signature."""
         address = urlsplit(self._aws.endpoint)
         assert address.hostname is not None

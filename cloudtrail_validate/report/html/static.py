@@ -120,7 +120,8 @@ def _left(report: Report) -> str:
         case Verdict.UNPROVEN:
             return "No file was found to be changed, but not all of them, or not all hours, could be proven."
         case Verdict.EMPTY:
-            return "There is no digest at all for what was asked, so that nothing can be said about it."
+            hints = "".join(f" {hint[0].upper()}{hint[1:]}." for hint in report.suggestions)
+            return f"There is no digest at all for what was asked, so that nothing can be said about it.{hints}"
 
 
 def _asked(report: Report) -> str:

@@ -114,6 +114,7 @@ def _header(page: Page, report: Report) -> None:
     took = duration((run.finished - run.started).total_seconds())
     covered = f"{share(summary.covered_seconds, due_seconds(report))} of what is due is covered everywhere"
     rows = (
+        *(("Try", hint) for hint in report.suggestions),
         ("Trail", request.trail_arn or "any found in the source"),
         ("Source", request.source),
         ("Window", f"{isoformat(request.start)} to {isoformat(request.end)}, UTC ({span})"),
