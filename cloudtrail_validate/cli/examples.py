@@ -66,16 +66,6 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("one that must be signed", "ctvalidate verify-snapshot snapshot-2 --public-key key.pub.pem"),
         ("only its exit code", "ctvalidate verify-snapshot snapshot-1 > /dev/null"),
     ),
-    "doctor": (
-        ("the account's only trail", "ctvalidate doctor"),
-        ("a trail, and what would mend it", f"ctvalidate doctor --trail-arn {_TRAIL} --fix-plan cli"),
-        ("for the page of a report", f"ctvalidate doctor --trail-arn {_TRAIL} --format json > doctor.json"),
-    ),
-    "policy": (
-        ("of a validation", f"ctvalidate policy --trail-arn {_TRAIL} --last 24h"),
-        ("of doctor", f"ctvalidate policy doctor --trail-arn {_TRAIL}"),
-        ("of the KMS key, for a role", f"ctvalidate policy --kind key --trail-arn {_TRAIL} --role-arn {_ROLE}"),
-    ),
     "keys export": (
         ("for January, all regions", "ctvalidate keys export --start-time 2026-01-01 --end-time 2026-02-01 -o keys.json"),
         ("of two regions", "ctvalidate keys export --last 30d --region us-east-1 --region eu-west-1 -o keys.json"),
