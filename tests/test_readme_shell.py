@@ -114,4 +114,5 @@ def test_every_line_of_the_readme_works_as_it_stands(aws: AwsServer, tmp_path: P
     assert by_line['ctvalidate diff "originals/$KEY" "s3://amzn-s3-demo-bucket/$KEY"'] == 1
     assert by_line["ctvalidate verify-snapshot snapshot-1"] == 0
     assert by_line["ctvalidate --source copy --public-keys keys.json --last 7d"] == 1
+    assert "Would tampering be noticed" in (clone / "report.html").read_text(encoding="utf-8")
     assert (clone / "both.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
