@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import shlex
@@ -52,6 +53,22 @@ def tool(*arguments: str, cwd: Path | None = None, width: int = 100) -> subproce
     return subprocess.run(command, env=env, cwd=cwd, text=True, capture_output=True, timeout=120, check=False)
 
 
+def on_terminal(*arguments: str, width: int) -> str:
+    """What the tool prints on a terminal of known width, without colour."""
+    ours, its = os.openpty()
+    env = {**os.environ, "COLUMNS": str(width), "NO_COLOR": "1", "TERM": "dumb"}
+    command = [sys.executable, "-m", "cloudtrail_validate", *arguments]
+    with subprocess.Popen(command, env=env, stdout=its, stderr=subprocess.DEVNULL) as process:
+        os.close(its)
+        out = b""
+        with contextlib.suppress(OSError):  # the other side was closed
+            while piece := os.read(ours, 1 << 16):
+                out += piece
+        os.close(ours)
+    assert process.returncode in (0, 1)
+    return out.decode("utf-8").replace("\r\n", "\n")
+
+
 def real_help() -> str:
     """`--help` as the README shows it."""
     return tool("--help").stdout
@@ -73,9 +90,10 @@ def test_help_is_the_real_one() -> None:
     assert marked("help") == real_help(), "python tests/test_readme.py writes the present one"
 
 
-def test_first_screen_has_two_commands_that_set_themselves_up() -> None:
+def test_first_screen_tries_it_puts_it_on_the_path_and_tests_it() -> None:
     first_screen = text_of(README).partition("\n## ")[0]
-    assert len(re.findall(r"^```sh$", first_screen, re.MULTILINE)) == 2
+    assert re.findall(r"^<!-- (\w+) -->\n```sh$", first_screen, re.MULTILINE) == ["try", "install", "test"]
+    assert marked("install") == "pipx install .   # or: uv tool install .\n"
     for name, end in (("try", ".venv/bin/ctvalidate demo"), ("test", ".venv/bin/python -m pytest -n auto")):
         (line,) = marked(name).splitlines()
         steps = [shlex.split(step) for step in line.split(" && ")]
@@ -127,7 +145,7 @@ def applies(requirement: Requirement, machine: dict[str, str]) -> bool:
 
 def test_demo_is_quoted_from_the_real_one() -> None:
     """In parts, in order. Hashes may differ: they change with every word that the simulator puts into its events."""
-    printed, quoted = (_HASH.sub("HASH", text) for text in (tool("demo", width=80).stdout, marked("demo")))
+    printed, quoted = (_HASH.sub("HASH", text) for text in (on_terminal("demo", width=80), marked("demo")))
     place = 0
     for part in quoted.split("  …\n"):
         found = printed.find(part.strip("\n"), place)

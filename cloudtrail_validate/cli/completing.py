@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -86,6 +85,8 @@ def _regions() -> Iterable[tuple[str, str]]:
 
 def _profiles() -> Iterable[tuple[str, str]]:
     """Profiles of AWS's two files. A file that cannot be read has none: a shell is no place to say so."""
+    import configparser
+
     found: set[str] = set()
     for variable, default in (
         ("AWS_CONFIG_FILE", "~/.aws/config"),

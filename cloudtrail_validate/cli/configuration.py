@@ -13,7 +13,6 @@ another). Options that are repeated on the command line are lists, flags true or
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from difflib import get_close_matches
@@ -41,6 +40,8 @@ def load(context: click.Context, _option: click.Parameter, value: str | None) ->
 
 def _read(path: Path) -> Mapping[str, Any]:
     """The file's tables. Raises ValueError with the reason."""
+    import tomllib
+
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import re
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
@@ -84,6 +82,9 @@ def _end() -> None:
 
 def _introduce(log: logging.Logger, context: click.Context) -> None:
     """What any reader of the log asks first."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
     packages = []
     for package in ("ctvalidate", "click", "boto3", "botocore", "cryptography", "isal", "msgspec", "pycurl", "rich"):
         try:

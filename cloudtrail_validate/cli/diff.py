@@ -160,7 +160,7 @@ def _render(diff: LogDiff, format_: str) -> None:
         def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "different"
             raise BrokenPipeError
 
-    _table(diff, Page(Pipe()))
+    _table(diff, Page(Pipe(), whole=not sys.stdout.isatty()))
 
 
 _WORDS: Final = {

@@ -22,7 +22,6 @@ from cloudtrail_validate.report.merged import looked_at
 from cloudtrail_validate.report.references import CHANGE, OPEN, fact_of, hours
 
 SCHEMA: Literal["ctvalidate.compare/1"] = "ctvalidate.compare/1"
-_INTERRUPTED: Final = 130
 _Fact = tuple[str | None, ...]
 
 
@@ -160,7 +159,7 @@ def _span(finding: FindingRecord) -> Interval:
 
 def _answers(report: Report, finding: FindingRecord, older: Report) -> bool:
     """Whether a report looked at the place and all the hours of a finding, and keeps whatever it found there."""
-    if report.findings_truncated or report.exit_code == _INTERRUPTED:
+    if report.findings_truncated or report.stopped:
         return False
     when = hours(finding) or Interval(older.request.start, older.request.end)
     looked = looked_at(report, finding.account, finding.region) and _same_trail(report, finding.trail)
@@ -206,7 +205,7 @@ def _answer(
     if not statuses.isdisjoint(CHANGE):
         return Answer.CHANGED
     nothing = after.verdict is Verdict.EMPTY and before.verdict is not Verdict.EMPTY
-    cut_off = after.exit_code == _INTERRUPTED and before.exit_code != _INTERRUPTED
+    cut_off = after.stopped and not before.stopped
     grown = any(item.grown_seconds and item.finding.status in OPEN for item in stayed)
     if not statuses.isdisjoint(OPEN) or grown or lost or nothing or cut_off:
         return Answer.UNPROVEN
@@ -224,5 +223,5 @@ def _notes(before: Report, after: Report) -> Iterator[str]:
     for name, report in (("OLD", before), ("NEW", after)):
         if report.findings_truncated:
             yield f"{name} does not hold all findings of its run, so not all of them could be compared"
-        if report.exit_code == _INTERRUPTED:
+        if report.stopped:
             yield f"{name} was interrupted and holds what was found until then"

@@ -127,29 +127,33 @@ def _of_chain(
         when = times[number]
         assert when is not None  # noqa: S101  # `_clusters` hands on none without a time
         spans.append((when, number))
-    open_now: list[int] = []
-    start = end = spans[0][0].start
+    open_now: list[tuple[Interval, int]] = []
+    end = spans[0][0].start
     for when, number in sorted(spans):
         slack = NEAR if findings[number].rule == rules.LOG_UNDIGESTED else timedelta()
         if open_now and when.start >= end + slack:
-            yield _cluster(open_now, findings, start, end)
+            yield _cluster(open_now, findings)
             open_now = []
-        if not open_now:
-            start, end = when
-        open_now.append(number)
-        end = max(end, when.end)
-    yield _cluster(open_now, findings, start, end)
+        end = max(end, when.end) if open_now else when.end
+        open_now.append((when, number))
+    yield _cluster(open_now, findings)
 
 
-def _cluster(members: list[int], findings: Sequence[FindingRecord], start: datetime, end: datetime) -> _Cluster:
-    """Name the cause: a digest before a gap, a gap before logs; among digests the worst."""
+def _cluster(spans: Sequence[tuple[Interval, int]], findings: Sequence[FindingRecord]) -> _Cluster:
+    """Name the cause: a digest before a gap, a gap before logs; among digests the worst.
+
+    The hours are those of digests and gaps: a log without a digest may be named some minutes off them.
+    """
 
     def rank(number: int) -> tuple[int, int, int]:
         finding = findings[number]
         sort = 0 if finding.rule.startswith("digest-") else 1 if finding.rule in _GAPS else 2
         return sort, _STATUS_ORDER[finding.status], _RULE_ORDER.get(finding.rule, 99)
 
-    ordered = sorted(members, key=lambda number: (rank(number), number))
+    ordered = sorted((number for _, number in spans), key=lambda number: (rank(number), number))
+    telling = [when for when, number in spans if findings[number].rule != rules.LOG_UNDIGESTED]
+    known = telling or [when for when, _ in spans]
+    start, end = min(when.start for when in known), max(when.end for when in known)
     return _Cluster(_lead(findings[ordered[0]]), ordered, start, end)
 
 

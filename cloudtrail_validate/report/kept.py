@@ -21,7 +21,6 @@ from cloudtrail_validate.report.references import CHANGE
 
 LONGEST: Final = timedelta(days=366 * 50)  # of a window; CloudTrail is younger, and every format counts its hours
 _YEARS: Final = range(2000, 9000)
-_INTERRUPTED: Final = 130
 _CODES: Final = {
     Verdict.VALID: ExitCode.VALID,
     Verdict.CHANGED: ExitCode.CHANGED,
@@ -98,7 +97,8 @@ def _check(report: Report) -> None:
     length = report.request.end - report.request.start
     if not timedelta(0) < length <= LONGEST:
         raise KeptError("its window is empty, or longer than 50 years")
-    if report.exit_code not in (_CODES[report.verdict], _INTERRUPTED):
+    stopped = report.stopped and report.verdict is not Verdict.CHANGED
+    if report.exit_code != (ExitCode.INTERRUPTED if stopped else _CODES[report.verdict]):
         raise KeptError(f"it contradicts itself: verdict {report.verdict}, exit code {report.exit_code}")
     changed = any(finding.status in CHANGE for finding in report.findings)
     summary = report.summary
@@ -108,7 +108,8 @@ def _check(report: Report) -> None:
     if report.verdict is not Verdict.CHANGED and (changed or counted):
         raise KeptError(f"it contradicts itself: its verdict is {report.verdict}, and it holds evidence of change")
     unproven = any(finding.status in (Status.UNVERIFIABLE, Status.UNCOVERED) for finding in report.findings)
-    if report.verdict is Verdict.UNPROVEN and not unproven and not report.findings_truncated:
+    elsewhere = report.stopped or isinstance(report.derived, msgspec.Struct)  # what was not looked at is no finding
+    if report.verdict is Verdict.UNPROVEN and not (unproven or elsewhere or report.findings_truncated):
         raise KeptError("it contradicts itself: its verdict is unproven, and no finding says why")
 
 

@@ -40,7 +40,6 @@ from cloudtrail_validate.report.kept import Kept
 from cloudtrail_validate.report.references import CHANGE, OPEN, fact_of, hours
 
 _ORDER = {status: place for place, status in enumerate(Status)}
-_INTERRUPTED = 130
 _Chain = tuple[str, str, str, str, str, Kind]
 SEVERAL = "several sources"
 
@@ -208,7 +207,7 @@ def _chain(told: Sequence[tuple[Report, ChainRecord]], newest_first: Sequence[Re
     for report in newest_first:
         if _subject(report) not in subjects or not looked_at(report, first.account, first.region):
             continue
-        if report.exit_code == _INTERRUPTED and id(report) not in own:
+        if report.stopped and id(report) not in own:
             continue  # it may not have come so far
         window = Interval(report.request.start, report.request.end)
         free = difference((window,), claimed)
@@ -252,7 +251,7 @@ def _answered(finding: FindingRecord, report: Report, newer: Iterable[Report]) -
     when = hours(finding) or Interval(report.request.start, report.request.end)
     return any(
         _subject(later) == _subject(report)
-        and later.exit_code != _INTERRUPTED
+        and not later.stopped
         and not later.findings_truncated
         and looked_at(later, finding.account, finding.region)
         and later.request.start <= when.start
@@ -267,7 +266,7 @@ def _superseded(report: Report, others: Iterable[Report]) -> bool:
     return any(
         later.run.finished > report.run.finished
         and _subject(later) == _subject(report)
-        and later.exit_code != _INTERRUPTED
+        and not later.stopped
         and later.request.start <= request.start
         and request.end <= later.request.end
         and (
@@ -285,7 +284,7 @@ def _verdict(held: Sequence[Report], findings: Sequence[FindingRecord]) -> Verdi
     standing = [report for report in held if not _superseded(report, held)]
     if all(report.verdict is Verdict.EMPTY for report in standing):
         return Verdict.EMPTY
-    if any(report.verdict is Verdict.EMPTY or report.exit_code == _INTERRUPTED for report in standing):
+    if any(report.verdict is Verdict.EMPTY or report.stopped for report in standing):
         return Verdict.UNPROVEN
     left = {(finding.status, *fact_of(finding)) for finding in findings if finding.status in OPEN}
     for report in standing:

@@ -63,6 +63,13 @@ def test_a_lost_digest_its_gap_and_its_logs_are_one_incident() -> None:
     assert rules_of(incident, sample) == {rules.DIGEST_MISSING: 1, rules.GAP_BROKEN: 1, rules.LOG_UNDIGESTED: 8}
 
 
+def test_a_log_that_is_named_off_its_hour_makes_the_incident_no_longer() -> None:
+    lost = lost_digest(5, 0)
+    lost.append(finding(rules.LOG_UNDIGESTED, log_key(6), hours=(6, 7)))
+    (incident,) = group(report([chain()], lost))
+    assert incident.when == Interval(at(5), at(6))
+
+
 def test_one_night_in_many_places_is_one_incident_with_samples_from_each() -> None:
     places = [(ACCOUNT, "us-east-1"), (ACCOUNT, "eu-west-1"), (SECOND, "us-east-1")]
     found = [one for n, place in enumerate(places) for one in lost_digest(5 + n, 600, *place)]
@@ -175,7 +182,11 @@ def naive(findings: tuple[FindingRecord, ...]) -> set[frozenset[int]]:  # noqa: 
     leads = {frozenset(one): lead(one) for one in clusters}
 
     def extent(members: set[int]) -> Interval | None:
-        known = [when for number in members if (when := times[number]) is not None]
+        parts = [part for part in leads if part <= members]
+        known = []
+        for part in parts:
+            telling = {n for n in part if findings[n].rule != rules.LOG_UNDIGESTED} or part
+            known += [when for n in telling if (when := times[n]) is not None]
         return Interval(min(one.start for one in known), max(one.end for one in known)) if known else None
 
     def lead_of(members: set[int]) -> tuple[str, str]:

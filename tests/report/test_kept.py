@@ -226,10 +226,29 @@ def test_an_interrupted_report_heals_nothing() -> None:
     tail = finding(rules.GAP_TAIL, hours=(20, 24))
     early = of_window(0, 24, [chain(gaps=[(rules.GAP_TAIL, 20, 24)])], [tail])
     broken_off = finding(rules.DIGEST_UNREADABLE, None, hours=(0, 48), account=None, region=None, trail=None)
-    late = replace(of_window(0, 48, [], [broken_off]), verdict=Verdict.UNPROVEN, exit_code=130)
+    late = replace(of_window(0, 48, [], [broken_off]), verdict=Verdict.UNPROVEN, exit_code=130, interrupted=True)
     whole = merge([kept(early), kept(late)], TOOL)
     assert {one.rule for one in whole.findings} == {rules.GAP_TAIL, rules.DIGEST_UNREADABLE}
     assert whole.chains[0].covered == ((at(0), at(20)),)
+
+
+def test_an_interrupted_report_is_read_back_with_the_code_that_it_bears() -> None:
+    sample = of_window(0, 24, [chain()], [MISSING])
+    changed_and_stopped = replace(sample, interrupted=True)
+    assert kept(changed_and_stopped).report.exit_code == 1
+    stopped = replace(of_window(0, 24, [chain()]), verdict=Verdict.UNPROVEN, exit_code=130, interrupted=True)
+    assert kept(stopped).report.stopped
+    for wrong in (replace(stopped, exit_code=3), replace(stopped, interrupted=msgspec.UNSET)):
+        with pytest.raises(KeptError, match="contradicts itself"):
+            kept(wrong)
+    found = compare(kept(of_window(0, 24, [chain()])), kept(stopped))
+    assert (found.exit_code, found.notes) == (3, ("NEW was interrupted and holds what was found until then",))
+
+
+def test_a_merged_report_is_read_back_whatever_it_was_made_of() -> None:
+    made = merge([kept(of_window(0, 24, [chain()])), kept(of_window(48, 72, []))], TOOL)
+    assert made.verdict is Verdict.UNPROVEN
+    assert kept(made).report == from_json(render_json(made))
 
 
 def test_tolerated_findings_stay_tolerated_and_nothing_found_is_no_success() -> None:

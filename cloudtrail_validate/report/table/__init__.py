@@ -112,7 +112,7 @@ def _header(page: Page, report: Report) -> None:
     request, run, summary = report.request, report.run, report.summary
     span = duration((request.end - request.start).total_seconds())
     took = duration((run.finished - run.started).total_seconds())
-    covered = f"{share(summary.covered_seconds, due_seconds(report))} of what is due is covered everywhere"
+    covered = f"{share(summary.covered_seconds, due_seconds(report))} of what is due, in every account and region"
     rows = (
         *(("Try", hint) for hint in report.suggestions),
         ("Trail", request.trail_arn or "any found in the source"),
