@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from cloudtrail_validate.doctor.model import Ask, Check, Unread
     from cloudtrail_validate.doctor.report import DoctorReport
 
-_TRAIL: Final = "arn:aws:cloudtrail:us-east-1:111122223333:trail/management-events"
-EXAMPLES: Final = (
-    ("everything about a trail", f"ctvalidate doctor --trail-arn {_TRAIL}"),
-    ("what would mend it, to read and to run", f"ctvalidate doctor --trail-arn {_TRAIL} --fix-plan > plan.sh"),
-    (
-        "beside the report of the last run",
-        f"ctvalidate doctor --trail-arn {_TRAIL} --last-report report.json -o doctor.html",
-    ),
-)
 TABLE: Final = "table"
 UNKNOWN: Final = 3
 MOST_DAYS: Final = 36_500  # a century: S3's own limit for Object Lock

@@ -83,13 +83,13 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "doctor": (
         ("of one trail", f"ctvalidate doctor --trail-arn {_TRAIL}"),
-        ("for an auditor", f"ctvalidate doctor --trail-arn {_TRAIL} --output doctor.html"),
-        ("the lines that would mend it", f"ctvalidate doctor --trail-arn {_TRAIL} --fix-plan"),
+        ("for an auditor", f"ctvalidate doctor --trail-arn {_TRAIL} --last-report report.json -o doctor.html"),
+        ("the lines that would mend it", f"ctvalidate doctor --trail-arn {_TRAIL} --fix-plan > plan.sh"),
     ),
     "policy": (
-        ("for validating one trail", f"ctvalidate policy validate --trail-arn {_TRAIL}"),
-        ("for doctor", f"ctvalidate policy doctor --trail-arn {_TRAIL}"),
-        ("for snapshots of a bucket", "ctvalidate policy snapshot --s3-bucket DOC-EXAMPLE-BUCKET"),
+        ("for a daily run", f"ctvalidate policy --trail-arn {_TRAIL} --last 24h"),
+        ("for the doctor", f"ctvalidate policy --bucket DOC-EXAMPLE-BUCKET doctor --trail-arn {_TRAIL}"),
+        ("what the bucket's owner must add", f"ctvalidate policy --kind bucket --trail-arn {_TRAIL} --last 24h"),
     ),
     "schema": (
         ("to read", "ctvalidate schema"),

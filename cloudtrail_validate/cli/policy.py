@@ -15,15 +15,6 @@ if TYPE_CHECKING:
     from cloudtrail_validate.doctor.grants.documents import Places
     from cloudtrail_validate.doctor.grants.needs import Need
 
-_TRAIL: Final = "arn:aws:cloudtrail:us-east-1:111122223333:trail/management-events"
-EXAMPLES: Final = (
-    ("for a daily run", f"ctvalidate policy --trail-arn {_TRAIL} --last 24h"),
-    (
-        "for the doctor, with the bucket's real name",
-        f"ctvalidate policy --bucket DOC-EXAMPLE-BUCKET doctor --trail-arn {_TRAIL}",
-    ),
-    ("what the bucket's owner must add", f"ctvalidate policy --kind bucket --trail-arn {_TRAIL} --last 24h"),
-)
 KINDS: Final = ("identity", "caller", "key", "bucket")
 
 
