@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,7 +70,7 @@ def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads
     asked_for = (request.bucket, request.prefix or None)
     elsewhere = request.bucket is not None and asked_for != (trail.bucket, trail.prefix or None)
     name = request.trail_arn or ""
-    unvalidated = threads.submit(_unvalidated, client, trail, name)
+    unvalidated = threads.submit(_unvalidated, aws, client, trail, name)
     members = threads.submit(_members, aws, window) if trail.organization and not accounts else None
     enabled: tuple[str, ...] = ()
     delivered: dict[str, datetime] = {}
@@ -190,7 +190,7 @@ def _latest_delivery(aws: Aws, arn: str, region: str) -> Any:
     return aws.client("cloudtrail", region).get_trail_status(Name=arn)["LatestDigestDeliveryTime"]
 
 
-def _unvalidated(client: Any, trail: _Trail, arn: str) -> tuple[Unvalidated, ...]:
+def _unvalidated(aws: Aws, client: Any, trail: _Trail, arn: str) -> tuple[Unvalidated, ...]:
     """Other trails, without log file validation, that write to the same bucket and prefix."""
 
     def ask() -> tuple[Unvalidated, ...]:
@@ -200,11 +200,34 @@ def _unvalidated(client: Any, trail: _Trail, arn: str) -> tuple[Unvalidated, ...
                 "" if item.get("IsMultiRegionTrail") else str(item["HomeRegion"]),
                 bool(item.get("IsOrganizationTrail")),
             )
-            for item in client.describe_trails(includeShadowTrails=True)["trailList"]
+            for item in described
             if item.get("S3BucketName") == trail.bucket
             and (item.get("S3KeyPrefix") or None) == (trail.prefix or None)
             and not item.get("LogFileValidationEnabled")
             and item.get("TrailARN") != arn
         )
 
+    none: tuple[dict[str, Any], ...] = ()
+    described = _try(partial(_described, client, includeShadowTrails=True), none)
+    described += _try(partial(_homed_elsewhere, aws, client, described), none)
     return _try(ask, ())
+
+
+def _described(client: Any, **which: Any) -> tuple[dict[str, Any], ...]:
+    return tuple(client.describe_trails(**which)["trailList"])
+
+
+def _homed_elsewhere(aws: Aws, client: Any, described: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Trails of the account that DescribeTrails left out: single-region ones of other regions, which ListTrails names."""
+    known = {item["TrailARN"] for item in described}
+    homes: dict[str, list[str]] = {}
+    for page in client.get_paginator("list_trails").paginate():
+        for item in page["Trails"]:
+            if item["TrailARN"] not in known:
+                homes.setdefault(str(item["HomeRegion"]), []).append(str(item["TrailARN"]))
+    none: tuple[dict[str, Any], ...] = ()
+    answers = (
+        _try(partial(_described, aws.client("cloudtrail", region), trailNameList=arns), none)
+        for region, arns in sorted(homes.items())
+    )
+    return tuple(item for answer in answers for item in answer)

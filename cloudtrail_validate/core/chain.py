@@ -20,7 +20,7 @@ import msgspec
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.coverage import TAIL, Span, subtract, union
 from cloudtrail_validate.core.digest import Claim, Evidence, SignatureStatus, proves
-from cloudtrail_validate.core.model import EPOCH, ChainId, Counts, Finding, Gap, Interval, Kind, Locator, Status
+from cloudtrail_validate.core.model import EPOCH, HOUR, ChainId, Counts, Finding, Gap, Interval, Kind, Locator, Status
 from cloudtrail_validate.core.signature import RegionKeys
 
 _SEVERITY: Final = (Status.ALTERED, Status.MISSING, Status.UNVERIFIABLE)
@@ -225,7 +225,8 @@ def _contradicts(claim: Claim, evidence: Evidence) -> bool:
 def _orphans(ordered: Sequence[Link]) -> frozenset[Locator]:
     """Proven digests that no chain leads to although the chain goes on: the next digest leads past them.
 
-    The last digest of a chain that another one overlaps is none: it alone goes on from its predecessor.
+    Where two chains overlap, the last digest of the older is none (it alone goes on from its predecessor), nor is the
+    starting digest of the newer where its successor may be one that is lost, or that lies beyond what was read.
     """
     proven = [link for link in ordered if link.state is DigestState.PROVEN]
     named = Counter(link.previous for link in proven if link.previous is not None)
@@ -235,9 +236,19 @@ def _orphans(ordered: Sequence[Link]) -> frozenset[Locator]:
         if named[link.where] or following.previous is None or (link.previous and named[link.previous] == 1):
             continue
         led_to = ends.get(following.previous)
-        if led_to is not None and led_to <= link.interval.end:
+        if led_to is not None and led_to <= link.interval.end and not _may_go_on(link, ordered):
             out.add(link.where)
     return frozenset(out)
+
+
+def _may_go_on(starting: Link, ordered: Sequence[Link]) -> bool:
+    """Whether a starting digest that nothing leads to may still have a successor."""
+    end = starting.interval.end
+    if not starting.starting:
+        return False
+    read_on = any(link.state is DigestState.PROVEN and link.interval.end >= end + HOUR for link in ordered)
+    lost = any(link.state is not DigestState.PROVEN and link.interval.start == end for link in ordered)
+    return lost or not read_on
 
 
 def _restarts(link: Link, ordered: Sequence[Link]) -> bool:

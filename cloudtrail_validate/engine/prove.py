@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from msgspec.structs import replace
@@ -33,7 +34,7 @@ from cloudtrail_validate.engine.tools import Tools
 BYTES_PER_REFERENCE: Final = 70  # compressed: 32 random bytes of hash, 12 of name, little else
 REFERENCES_AT_ONCE: Final = 6_000  # read in one batch, ~0.5 kB each in memory
 _DIGESTS_AT_ONCE: Final = 512  # as many as may be in flight by default
-_CONTEXT: Final = 2  # digests read beyond the window: one may reach into it, the next proves that one
+_CONTEXT: Final = 2  # digests read at once beyond the window: one may reach into it, the next proves that one
 
 
 async def prove(region: AccountRegion, scope: Scope, tools: Tools, reader: DigestReader) -> ProvenChains:
@@ -45,16 +46,11 @@ async def prove(region: AccountRegion, scope: Scope, tools: Tools, reader: Diges
         for chain, entries in held.items():
             for folder in region.folders:
                 prover.knows(folder, chain)
-            prover.add(_choose(entries, scope.window), quiet=quiet)
+            prover.add([entry for entry in entries if scope.window.start < entry.end <= scope.window.end], quiet=quiet)
+            prover.add(await prover.context([entry for entry in entries if entry.end > scope.window.end]), quiet=quiet)
     prover.add(found.strays)
     await prover.run(follow=True)
     return _proven(region, found, prover)
-
-
-def _choose(entries: Sequence[Entry], window: Interval) -> list[Entry]:
-    """Digests that may overlap the window, and the next ones, which prove them."""
-    inside = [entry for entry in entries if window.start < entry.end <= window.end]
-    return inside + [entry for entry in entries if entry.end > window.end][:_CONTEXT]
 
 
 def references_in(size: int) -> int:
@@ -79,6 +75,7 @@ class DigestProver:
         self._bucketless = not region.folders[0].bucket
         self._queue: list[Entry] = []
         self._seen: set[Locator] = set()
+        self._read: dict[Locator, tuple[Evidence, tuple[LogReference, ...]]] = {}
         self._listed: set[tuple[Folder, ChainId]] = set()
         self._provers: dict[ChainId, Prover] = {}
         self._quiet: set[ChainId] = set()
@@ -101,6 +98,24 @@ class DigestProver:
             if quiet:
                 self._quiet.add(entry.chain)
 
+    async def context(self, later: Sequence[Entry]) -> Sequence[Entry]:
+        """Read digests behind the window, until one of them bears a signature of its own; return all that were read.
+
+        A fixed number of neighbours is no context: decoys may lie before the digest that proves the window's last.
+        """
+        for start in range(0, len(later), _CONTEXT):
+            some = later[start : start + _CONTEXT]
+            answers = await asyncio.gather(*(self._reader.observe(entry, self._keys) for entry in some))
+            valid = {
+                entry.where: (evidence, logs)
+                for entry, (evidence, logs) in zip(some, answers, strict=True)
+                if evidence is not None and evidence.own is SignatureStatus.VALID
+            }
+            self._read.update(valid)  # whatever else lies there is read again: what it names takes memory meanwhile
+            if valid:
+                return later[: start + _CONTEXT]
+        return later
+
     def passes_over(self, places: Iterable[Locator]) -> None:
         """Do not read digests again that were read before."""
         self._seen |= {self._place(where) for where in places}
@@ -122,7 +137,7 @@ class DigestProver:
 
     async def _prove_all(self, batch: list[Entry]) -> None:
         """Read a batch at once and prove it one by one; what a link brings that is newer than the rest comes first."""
-        answers = await asyncio.gather(*(self._reader.observe(entry, self._keys) for entry in batch))
+        answers = await asyncio.gather(*map(self._observe, batch))
         for entry, (evidence, logs) in zip(batch, answers, strict=True):
             while self._queue and entry < self._queue[-1]:
                 await self._prove_all([self._queue.pop()])
@@ -130,6 +145,10 @@ class DigestProver:
             self._tools.watch.progress.objects_done += 1
             if link.previous is not None and link.state is DigestState.PROVEN:
                 await self._follow(link, link.previous, entry.chain)
+
+    async def _observe(self, entry: Entry) -> tuple[Evidence | None, tuple[LogReference, ...]]:
+        known = self._read.pop(entry.where, None)
+        return await self._reader.observe(entry, self._keys) if known is None else known
 
     def _take(self) -> tuple[list[Entry], int]:
         """The newest digests that may be read at once, and how many references they may bring."""
@@ -245,11 +264,24 @@ def _proven(region: AccountRegion, found: Found, prover: DigestProver) -> Proven
         tuple(prover.unread),
         tuple(Failure(rules.DIGEST_UNREADABLE, where, error.cause, error.detail) for where, error in found.failures),
         tuple(sorted(prover.keys, key=lambda key: (key.region or "", key.fingerprint))),
-        max((entry.modified for held in found.selected.values() for entry in held if entry.modified), default=None),
+        max(
+            (moment for chain, held in found.selected.items() for moment in _written(held, links.get(chain, ()))),
+            default=None,
+        ),
         tuple(prover.claiming),
         is_copy(prover.proven),
         tuple(dict.fromkeys((*prover.edges.values(), *prover.known_again))),
     )
+
+
+def _unrefuted(entries: Iterable[Entry], links: Iterable[Link]) -> Iterator[Entry]:
+    """The digests of a chain without those that were read and not proven: what anybody may plant shows no delivery."""
+    refuted = {link.where.key for link in links if link.state is not DigestState.PROVEN}
+    return (entry for entry in entries if entry.where.key not in refuted)
+
+
+def _written(entries: Iterable[Entry], links: Iterable[Link]) -> Iterator[datetime]:
+    return (entry.modified for entry in _unrefuted(entries, links) if entry.modified is not None)
 
 
 def _chain_links(chain: ChainId, links: Sequence[Link], found: Found, window: Interval) -> ChainLinks:
@@ -257,5 +289,5 @@ def _chain_links(chain: ChainId, links: Sequence[Link], found: Found, window: In
     entries = found.selected.get(chain, [])
     older = [entry.end for entry in entries if entry.end <= window.start]
     earlier = chain in found.earlier or bool(older)
-    newest = entries[-1] if entries else None
+    newest = next(iter(_unrefuted(reversed(entries), links)), None)
     return ChainLinks(chain, tuple(links), chain in found.selected, earlier, max(older, default=None), newest)

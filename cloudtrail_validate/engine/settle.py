@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.chain import DigestState, JudgeInput, Judgement, Link, absent, judge, tail_is_cut
+from cloudtrail_validate.core.chain import DigestState, JudgeInput, Judgement, Link, Tail, absent, judge, judge_tail
 from cloudtrail_validate.core.coverage import TAIL, union
 from cloudtrail_validate.core.findings import FindingSet
 from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, log_minute, next_digest_key
@@ -168,15 +168,17 @@ class Settler:
             selected.append(ChainLinks(region.nameless, (), selected=True))
         out: dict[ChainId, Judgement] = {}
         for item in selected:
-            held = [*item.links]
+            held, tail = [*item.links], Tail.WHOLE
             if item.chain.kind is Kind.STANDARD:
                 held += lost
-                held += self._cut_tail(item)
+                tail = self._tail(item)
+                held += self._cut_off(item) if tail is Tail.CUT else []
             if held or item.earlier:
-                question = JudgeInput(window, self._scope.now, item.earlier, item.before)
+                doubtful = tail is Tail.DOUBTFUL
+                question = JudgeInput(window, self._scope.now, item.earlier, item.before, doubtful)
                 out[item.chain] = judge(item.chain, held, question)
         if not any(chain.kind is Kind.STANDARD for chain in out) and (region.expected or proven.strays):
-            out[region.nameless] = absent(region.nameless, window, self._vanished())
+            out[region.nameless] = absent(region.nameless, window, self._vanished(), region.expected)
         return out
 
     def _vanished(self) -> Link | None:
@@ -188,14 +190,20 @@ class Settler:
         link = Link(where, Interval(delivered - TAIL, delivered), DigestState.MISSING)
         return link if link.concerns(self._window) else None
 
-    def _cut_tail(self, item: ChainLinks) -> list[Link]:
+    def _newest(self, item: ChainLinks) -> datetime:
+        """The end of a chain's newest digest; one without any in the listing has only earlier ones."""
+        return item.newest.end if item.newest else self._window.start
+
+    def _tail(self, item: ChainLinks) -> Tail:
+        """What CloudTrail's last delivery tells of the hours of the window after a chain's newest digest."""
+        newest, delivered = self._newest(item), self._region.delivered
+        if delivered is None or newest >= self._window.end:
+            return Tail.WHOLE
+        return judge_tail(newest, self._proven.written if self._dated else None, delivered)
+
+    def _cut_off(self, item: ChainLinks) -> list[Link]:
         """A digest of the window that CloudTrail says it delivered after the newest one there is."""
-        region, window = self._region, self._window
-        newest = item.newest.end if item.newest else window.start  # a chain without entries has only earlier digests
-        if region.delivered is None or newest >= window.end:
-            return []
-        if not tail_is_cut(newest, self._proven.written if self._dated else None, region.delivered):
-            return []
+        region, window, newest = self._region, self._window, self._newest(item)
         end = newest + HOUR
         if item.newest and end > window.start:
             where = Locator(item.newest.where.bucket, next_digest_key(region.folders[0], item.chain, end))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace as replace_struct
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Link
@@ -30,12 +31,20 @@ from cloudtrail_validate.core.errors import (
 )
 from cloudtrail_validate.core.findings import order_of
 from cloudtrail_validate.core.gzip import Content
-from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, folder_of, log_minute, parse_trail_arn, region_in
+from cloudtrail_validate.core.layout import (
+    DIGEST_KIND,
+    ORGANIZATION,
+    Folder,
+    folder_of,
+    log_minute,
+    parse_trail_arn,
+    region_in,
+)
 from cloudtrail_validate.core.model import HOUR, ChainId, Finding, Interval, Kind, Locator, ObjectInfo
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys
 from cloudtrail_validate.core.trouble import refused
-from cloudtrail_validate.core.unreferenced import REACH, unreferenced
+from cloudtrail_validate.core.unreferenced import REACH, is_copy, unreferenced
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.listing import Entry, list_digests
@@ -49,6 +58,7 @@ from cloudtrail_validate.runtime.limits import TryBudget
 from cloudtrail_validate.runtime.loop import run_loop
 from cloudtrail_validate.session import Session, open_session
 from cloudtrail_validate.stores.file_hash import hash_file
+from cloudtrail_validate.stores.protocol import Store
 
 _BEFORE: Final = 2 * HOUR  # a name's minute is off by minutes at most, and chains restart on any second of an hour
 _AFTER: Final = 4 * HOUR  # the digest of the file's hour, and successors that may have to prove it
@@ -150,6 +160,7 @@ class _Search:
         self.window = window
         self.now = now
         self.folder: Folder = found[0]
+        self._folders: tuple[Folder, ...] = (self.folder,)
         self._trail = parse_trail_arn(trail_arn) if trail_arn else None
         self._findings: list[Finding] = []
 
@@ -160,19 +171,20 @@ class _Search:
 
     async def run(self, session: Session, keys: RegionKeys, content: Content | AbsentError | StoreError) -> FileProof:
         """Find and prove. Raises `StoreError` where the digests cannot be listed."""
-        days = Interval(self.window.start, self.window.end + REACH)
-        listing = await list_digests(session.store, self.folder, days)
-        chains = {chain: entries for chain, entries in listing.chains.items() if self._selects(chain)}
+        self._folders = await self._siblings(session.store)
+        chains = await self._chains(session.store)
         if not chains:
             return FileProof(self.where, ExitCode.EMPTY)
         tools = make_tools(session.store, session.limiter, _answering(keys))
         reader = DigestReader(session.store, session.limiter, TryBudget(_REFERENCES))
-        near = await self._walk(tools, reader, keys, chains, late=False)
+        near = await self._walk(tools, reader, keys, chains)
         named = await self._naming(near, reader, content)
         walk = near
-        if named is None:
-            walk = await self._walk(tools, reader, keys, chains, late=True)
+        for kinds in (frozenset({Kind.BACKFILL}), frozenset(Kind)) if named is None else ():
+            walk = await self._walk(tools, reader, keys, chains, late=kinds)
             named = await self._naming(walk, reader, content)
+            if named is not None:
+                break
         if named is None:
             proof = await self._unnamed(tools, reader, keys, near, walk, content)
         else:
@@ -180,6 +192,33 @@ class _Search:
         if named is not None:
             proof = await self._witnessed(proof, named[0], walk.links, reader, keys)
         return replace(proof, problems=tuple(sorted(dict.fromkeys(self._findings), key=order_of)))
+
+    async def _siblings(self, store: Store) -> tuple[Folder, ...]:
+        """The file's folder, and those of the account's other trails: with and without an organization's id."""
+        root = self.folder.base.removesuffix(f"{self.folder.organization_id}/")
+        try:
+            names = (await store.children(self.folder.bucket, root)).folders
+        except (AbsentError, StoreError):
+            names = ()
+        bases = [root, *(f"{root}{name}/" for name in names if ORGANIZATION.fullmatch(name))]
+        account, region = self.folder.account, self.folder.region
+        others = (Folder(self.folder.bucket, base, account, region) for base in bases)
+        return tuple(dict.fromkeys((self.folder, *others)))
+
+    async def _chains(self, store: Store) -> dict[ChainId, list[Entry]]:
+        """The digests of the file's hours and of the 35 days since, by chain: one that moved is one chain."""
+        days = Interval(self.window.start, self.window.end + REACH)
+        out: dict[ChainId, list[Entry]] = {}
+        for folder in self._folders:
+            try:
+                listing = await list_digests(store, folder, days)
+            except AbsentError:
+                continue
+            for chain, entries in listing.chains.items():
+                if self._selects(chain):
+                    own = replace_struct(chain, organization_id=self.folder.organization_id)
+                    out.setdefault(own, []).extend(replace_struct(entry, chain=own) for entry in entries)
+        return {chain: sorted(entries) for chain, entries in out.items()}
 
     def _selects(self, chain: ChainId) -> bool:
         trail = self._trail
@@ -195,15 +234,19 @@ class _Search:
         keys: RegionKeys,
         chains: Mapping[ChainId, Sequence[Entry]],
         *,
-        late: bool,
+        late: frozenset[Kind] = frozenset(),
     ) -> DigestProver:
-        """Read and prove the digests of the hours around the file or, if `late`, all backfill digests since."""
+        """Read and prove the digests of the hours around the file or, with `late`, all of these kinds since.
+
+        Before there were backfill digests a late log was named by the digest of the hour in which it came.
+        """
         window = Interval(self.window.start, self.window.end + REACH) if late else self.window
-        region = AccountRegion(self.folder.account, self.folder.region, (self.folder,))
+        region = AccountRegion(self.folder.account, self.folder.region, self._folders)
         walk = DigestProver(region, Scope(window, self.now), tools, reader, keys)
         for chain, entries in chains.items():
-            if not late or chain.kind is Kind.BACKFILL:
-                walk.knows(self.folder, chain)
+            if not late or chain.kind in late:
+                for folder in self._folders:
+                    walk.knows(folder, chain)
                 walk.add([entry for entry in entries if window.start < entry.end <= window.end])
         await walk.run(follow=True)
         self._findings += walk.findings.freeze().kept
@@ -257,13 +300,15 @@ class _Search:
         if isinstance(content, AbsentError):
             raise ConfigurationError(f"there is no {self.where}, and no digest names it")
         around = Surroundings(
-            (self.folder,),
+            self._folders,
             near.links,
             tuple(near.claiming),
             unread=union(finding.interval for finding in (*near.unread, *late.unread) if finding.interval),
         )
         info = await self._listed(tools)
-        file = unreferenced(self.where, info.modified if info else None, dated=tools.store.dated)
+        file = unreferenced(
+            self.where, info.modified if info else None, dated=tools.store.dated and not is_copy(near.proven)
+        )
         judged = await Inquiry(around, {self.where: file}, reader, keys, tools.store).run(self.now)
         if not judged.rules:
             return FileProof(self.where, ExitCode.UNPROVEN, rules.LOG_UNDIGESTED)

@@ -120,6 +120,17 @@ def test_a_trail_that_lost_its_validation_excuses_nothing_itself(aws: AwsServer)
     assert target().unvalidated == ()
 
 
+def test_a_trail_without_validation_whose_home_is_elsewhere(aws: AwsServer) -> None:
+    """DescribeTrails, asked in the trail's home region, leaves it out; ListTrails names it."""
+    create(aws, S3KeyPrefix="logs")
+    aws.client("cloudtrail", "eu-west-1").create_trail(
+        Name="of-another-region", S3BucketName=BUCKET, S3KeyPrefix="logs", EnableLogFileValidation=False
+    )
+    assert target().unvalidated == (Unvalidated("123456789012", "eu-west-1", False),)
+    aws.denied.add("cloudtrail:ListTrails")
+    assert target().unvalidated == ()
+
+
 @pytest.mark.parametrize(
     ("trail", "written"),
     [

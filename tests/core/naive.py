@@ -122,6 +122,12 @@ class Naive:
         if row["previous"] and not any(other["previous"] == row["previous"] for other in proven if other is not row):
             return False
         later = proven[proven.index(row) + 1 :]
+        if row["starting"]:
+            # A chain that began here goes on within the hour, unless that digest is lost or nobody looked so far.
+            due = row["hours"][1] + timedelta(hours=1)
+            lost = [other for other in self.rows if other["state"] != "proven" and other["hours"][0] == row["hours"][1]]
+            if lost or all(other["hours"][1] < due for other in proven):
+                return False
         led_to = [other for other in self.rows if later and other["where"] == later[0]["previous"]]
         return any(other["hours"][1] <= row["hours"][1] for other in led_to)
 

@@ -1,8 +1,9 @@
 """AWS for the tests: moto behind a real HTTP server, with what CloudTrail validation needs and moto lacks.
 
 Added in front of moto: `cloudtrail:ListPublicKeys` (paged), the digest fields of `GetTrailStatus`, the
-`trailNameList` of `DescribeTrails`, `account:ListRegions` and an `ec2:DescribeRegions` that agrees with it, regions
-that are not enabled, and denied actions. moto does not check signatures: rclone does.
+`trailNameList` of `DescribeTrails`, other regions' trails in `ListTrails`, `account:ListRegions` and an
+`ec2:DescribeRegions` that agrees with it, regions that are not enabled, and denied actions. moto does not check
+signatures: rclone does.
 
 moto keeps its state in the process: two servers in one process share buckets and trails, but not what is added here.
 """
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudtrail import CloudTrailClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
+
+
+AMENDED = ("cloudtrail:GetTrailStatus", "cloudtrail:DescribeTrails", "cloudtrail:ListTrails")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +87,7 @@ class _Application:
         if answer is not None:
             return _response(answer)(environ, start_response)
         try:
-            if call.permission in ("cloudtrail:GetTrailStatus", "cloudtrail:DescribeTrails"):
+            if call.permission in AMENDED:
                 return self._amend(call, body, environ)(environ, start_response)
             return self._moto(environ, start_response)
         except NotImplementedError as unknown:
@@ -115,6 +119,8 @@ class _Application:
             asked, answered = json.loads(body or b"{}"), json.loads(response.get_data())
             if call.action == "GetTrailStatus":
                 amended = aws_extra.trail_status(self.state, call, asked, answered)
+            elif call.action == "ListTrails":
+                amended = aws_extra.listed_trails()
             else:
                 amended = aws_extra.described_trails(asked, answered)
             response.set_data(json.dumps(amended))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
+from moto.cloudtrail.models import cloudtrail_backends
+
 from tests.servers.aws_calls import REQUEST_ID, Answer, Call, error
 from tests.servers.clients import session
 
@@ -139,6 +141,13 @@ def described_trails(request: Mapping[str, Any], answer: Mapping[str, Any]) -> M
         return answer
     trails = [trail for trail in answer["trailList"] if {trail["Name"], trail["TrailARN"]} & set(wanted)]
     return {**answer, "trailList": trails}
+
+
+def listed_trails() -> Mapping[str, Any]:
+    """ListTrails: the trails of all regions, of which moto names those that the asked region shows."""
+    regions = cloudtrail_backends["123456789012"]
+    trails = [trail for name in sorted(regions) for trail in regions[name].trails.values()]
+    return {"Trails": [trail.short() for trail in trails]}
 
 
 def list_regions(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:

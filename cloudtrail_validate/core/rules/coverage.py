@@ -35,7 +35,10 @@ COVERAGE = (
         id=GAP_RESTART,
         status=Status.UNCOVERED,
         title="Hours between two chains",
-        when="Hours between the end of one chain and the starting digest of the next.",
+        when=(
+            "Hours between the end of one chain and the beginning of the next, up to the end of its starting digest: "
+            "that one bears the hour before logging began, and proves nothing about it."
+        ),
         means=(
             "Logging or log file validation was off, or digests could not be delivered, and began anew. No digest was "
             "ever made for these hours."
@@ -50,7 +53,10 @@ COVERAGE = (
         id=GAP_LATE_START,
         status=Status.UNCOVERED,
         title="Window begins before first digest",
-        when="The window begins before the first digest of the chain.",
+        when=(
+            "The window begins before the first digest of the chain. A starting digest that names no logs covers "
+            "nothing: its hour is the one before logging began."
+        ),
         means=(
             "The trail, its validation, or the region came later than the start that was asked for, or the oldest "
             "digests have expired or were removed."
@@ -92,8 +98,9 @@ COVERAGE = (
         title="Account or region without digests",
         when=(
             "A region or account in which the trail should write has no digest at all. Expected are the home region, "
-            "those with log files of the window, and the enabled regions or the organization's accounts as far as "
-            "known."
+            "those with log files of the window, the regions that are enabled in every account if it is a multi-region "
+            "trail (CloudTrail says so, or a proven digest lies in a region that is not its home), further enabled "
+            "regions and the organization's accounts as far as known, and what --expect names."
         ),
         means=(
             "Nothing about this account and region is proven: validation was off there, or all its digests were "

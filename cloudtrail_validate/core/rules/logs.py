@@ -94,7 +94,8 @@ LOGS = (
         title="Log file that no digest knows",
         when=(
             "A log lies in hours that proven digests cover, and no digest of any trail in the folder, backfill "
-            "included, references it."
+            "included, references it. The hours of its name and of its last write are proven for every trail that is "
+            "known to write there, and every digest that could name it, up to 35 days on, was read."
         ),
         means=(
             "CloudTrail vouches for every log of those hours, and not for this one. It was planted, or copied here "

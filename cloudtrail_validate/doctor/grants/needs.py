@@ -135,6 +135,7 @@ def _of_validation(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
         yield Need("s3:GetLifecycleConfiguration", BUCKET, False)
     if options.get("trail_arn"):
         yield Need("cloudtrail:DescribeTrails", ANY, not options.get("bucket"))
+        yield Need("cloudtrail:ListTrails", ANY, False)
         yield Need("cloudtrail:GetTrailStatus", TRAIL, False)
         if not options.get("regions"):
             yield Need("account:ListRegions", ANY, False)
