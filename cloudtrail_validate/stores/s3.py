@@ -308,7 +308,7 @@ class S3:
             if answer.status == 200:
                 return answer
             failure = answers.refusal(answer)
-            if isinstance(failure, ElsewhereError) and moves < _MOVES:
+            if isinstance(failure, ElsewhereError) and failure.region and moves < _MOVES:
                 moves += 1
                 way = await self._ways.elsewhere(way, failure.region)
             elif _doubtful(failure) and not doubted:

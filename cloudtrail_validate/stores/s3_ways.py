@@ -59,7 +59,7 @@ class Ways:
         self._aws = aws
         self._threads = threads
         self._known: dict[str, Way] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._opening: dict[str, asyncio.Task[Way]] = {}
 
     def known(self, bucket: str) -> Way | None:
         """A way that is open, with credentials that are fresh."""
@@ -68,23 +68,29 @@ class Ways:
 
     async def to(self, bucket: str) -> Way:
         """The way to a bucket. Raises `StoreError`, `ConfigurationError`."""
-        async with self._locks.setdefault(bucket, asyncio.Lock()):
-            way = self.known(bucket)
-            if way is None:
-                make = self._refresh if bucket in self._known else self._open
-                way = self._known[bucket] = await self._call(lambda: make(bucket))
-            return way
+        known = self.known(bucket)
+        if known is not None:
+            return known
+        if bucket not in self._opening:  # else all who wait share what comes of it, be it a refusal
+            task = self._opening[bucket] = asyncio.create_task(self._found(bucket))
+            task.add_done_callback(lambda done: self._opened(bucket, done))
+        return await asyncio.shield(self._opening[bucket])
+
+    def _opened(self, bucket: str, done: asyncio.Task[Way]) -> None:
+        self._opening.pop(bucket, None)
+        if not done.cancelled():
+            done.exception()  # seen, should nobody wait any more
+
+    async def _found(self, bucket: str) -> Way:
+        make = self._refresh if bucket in self._known else self._open
+        way = self._known[bucket] = await self._call(lambda: make(bucket))
+        return way
 
     async def elsewhere(self, way: Way, region: str) -> Way:
         """The way to a bucket that S3 says lies in another region than it was asked in."""
-        async with self._locks.setdefault(way.bucket, asyncio.Lock()):
-            if self._known.get(way.bucket) is way:
-
-                def move() -> Way:
-                    self._aws.found_in(way.bucket, region)
-                    return self._open(way.bucket)
-
-                self._known[way.bucket] = await self._call(move)
+        if self._known.get(way.bucket) is way:
+            self._aws.found_in(way.bucket, region)
+            del self._known[way.bucket]
         return await self.to(way.bucket)
 
     async def renewed(self, way: Way) -> Way:
