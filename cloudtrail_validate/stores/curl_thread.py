@@ -268,6 +268,7 @@ class CurlThread:
         curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)  # logs bear `Content-Encoding: gzip`, and their bytes are judged
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(timeouts.connect * 1000)))
         curl.setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)
+        curl.setopt(pycurl.USERAGENT, route.agent)
         curl.setopt(pycurl.HTTPHEADER, list(route.headers))
         if route.verbatim:
             curl.setopt(pycurl.PATH_AS_IS, 1)

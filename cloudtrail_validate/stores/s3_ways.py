@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FRESH: Final = 60.0  # seconds that credentials are used without asking boto3, which refreshes minutes ahead
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9._~-]+")  # libcurl puts any other character of it into the header as %XX
 _DOTS: Final = re.compile(r"(?:^|/)\.\.?(?:/|$)")  # libcurl squashes such segments before it signs
-# What boto3's own headers would say twice, or of boto3 alone.
+# Of boto3's headers those that libcurl sets itself.
 _OURS: Final = frozenset({"host", "user-agent", "connection", "accept-encoding", "content-length"})
 _QUERY: Final = {
     "Prefix": "prefix",
@@ -123,9 +123,8 @@ class Ways:
 
     def _sent_for(self, way: Way, request: SignedRequest) -> tuple[Route, str]:
         """A request that boto3 has signed, to be sent as it is."""
-        own = [line for line in way.route.headers if line.partition(":")[0].lower() in _OURS]
-        signed = [f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in _OURS]
-        return Route(way.route.ca_file, way.route.proxy, (*own, *signed), verbatim=True), request.url
+        headers = tuple(f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in _OURS)
+        return msgspec.structs.replace(way.route, headers=headers, signature=None, verbatim=True), request.url
 
     def _open(self, bucket: str) -> Way:
         access = self._aws.bucket(bucket)
@@ -133,10 +132,10 @@ class Ways:
         looked = sign_get(client, bucket, "key")
         signature, token = (None, None) if looked.unsigned else self._signature(access.region)
         own = signature is None or (looked.plain and _KEY_ID.fullmatch(signature.access_key) is not None)
-        headers = [f"User-Agent: {self._aws.user_agent}"]
-        headers += [f"x-amz-expected-bucket-owner: {access.owner}"] if access.owner else []
+        headers = [f"x-amz-expected-bucket-owner: {access.owner}"] if access.owner else []
         headers += [f"X-Amz-Security-Token: {token}"] if token else []
-        route = Route(access.ca_file, access.proxy or "", tuple(headers), signature if own else None)
+        signed = signature if own else None
+        route = Route(access.ca_file, access.proxy or "", self._aws.user_agent, tuple(headers), signed)
         root = f"{access.url}/" if access.virtual_hosted else access.url
         return Way(bucket, access.url, root, client, route, own, time.monotonic())
 
