@@ -67,6 +67,7 @@ WAYS: Final[dict[str, faults.Action]] = {
     "503 with a code": faults.slow_down(),
     "503": page(503),
     "reset": faults.Reset(),
+    "cut in the head": faults.Behead(60),
     "reset after the head": faults.ResetLater(5),
     "cut": faults.Truncate(30),
     "cut and mended": faults.Mend(30),

@@ -62,6 +62,13 @@ class Truncate:
 
 
 @dataclass(frozen=True, slots=True)
+class Behead:
+    """Relay `after` bytes of the head, then close the connection."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mend:
     """Relay `after` bytes of the body and a head whose Content-Length says that this is all."""
 
@@ -89,7 +96,7 @@ class Hang:
     """Never answer; hold the connection until the client leaves or the proxy stops."""
 
 
-Action = Respond | Emptied | Reset | Truncate | Mend | ResetLater | Dribble | Hang
+Action = Respond | Emptied | Reset | Truncate | Behead | Mend | ResetLater | Dribble | Hang
 
 
 def s3_error(status: int, code: str, message: str, **more: str) -> Respond:

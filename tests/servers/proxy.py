@@ -21,6 +21,7 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 from tests.servers.faults import (
     Action,
+    Behead,
     Dribble,
     Emptied,
     Hang,
@@ -272,7 +273,7 @@ class _Connection:
                 while await self._client.reader.read(MAX_HEAD):  # what the client still sends goes nowhere
                     pass
                 return False
-            case Truncate() | Mend() | ResetLater() | Dribble() | None:
+            case Truncate() | Behead() | Mend() | ResetLater() | Dribble() | None:
                 return await self._relay(head, action)
             case _:
                 assert_never(action)
@@ -296,7 +297,7 @@ class _Connection:
         await self._client.writer.drain()
         return keep
 
-    async def _relay(self, head: Head, action: Truncate | Mend | ResetLater | Dribble | None) -> bool:
+    async def _relay(self, head: Head, action: Truncate | Behead | Mend | ResetLater | Dribble | None) -> bool:
         framing = request_framing(head)
         reused = self._server is not None
         server = await self._send(head)
@@ -314,6 +315,10 @@ class _Connection:
             if answer is None:
                 return False
             body = response_framing(answer, head.start[0])
+            if isinstance(action, Behead):
+                self._client.writer.write(answer.raw[: action.after])
+                await self._client.writer.drain()
+                return False
             if isinstance(action, Mend):
                 pieces = [wire async for wire, content in read_body(server.reader, body) if content]
                 self._client.writer.write(_mended(answer, b"".join(pieces)[: action.after]))
