@@ -14,6 +14,7 @@ import boto3
 from cloudtrail_validate import AccessError, session
 from cloudtrail_validate.aws.session import Aws
 from cloudtrail_validate.runtime.limits import Timeouts
+from cloudtrail_validate.stores import retries
 from tests.faults.helpers import SPEC, Trail
 from tests.servers import faults
 from tests.servers.clients import ACCESS_KEY, REGION, SECRET_KEY
@@ -109,7 +110,10 @@ class Runs:
     def report(self) -> Report:
         """One run."""
         self._aws._regions.clear()
-        with mock.patch.object(session, "_identity", return_value=self._aws):  # a new one takes longer than the run
+        with (
+            mock.patch.object(session, "_identity", return_value=self._aws),  # a new one takes longer than the run
+            mock.patch.object(retries, "_FIRST_PAUSE", 0.005),  # so do pauses that are good manners towards S3
+        ):
             return self._run().report
 
     def disturbed(self, action: faults.Action) -> Iterator[tuple[int, Report | None]]:

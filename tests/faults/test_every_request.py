@@ -62,9 +62,13 @@ def _sparse(spec: TrailSpec) -> TrailSpec:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ["intact", "logs"])
-def test_the_verdict_is_the_undisturbed_one_or_none(runs_of: Callable[[str], Runs], name: str, way: str) -> None:
-    check(runs_of(name), name, way)
+def test_an_intact_trail_is_valid_or_unproven(runs_of: Callable[[str], Runs], way: str) -> None:
+    check(runs_of("intact"), "intact", way)
+
+
+@pytest.mark.parametrize("way", [name for name in WAYS if name not in ("stall", "drip")])  # as slow as above
+def test_altered_and_missing_logs_stay_so_or_are_unproven(runs_of: Callable[[str], Runs], way: str) -> None:
+    check(runs_of("logs"), "logs", way)
 
 
 @pytest.mark.parametrize("way", TELLING)
