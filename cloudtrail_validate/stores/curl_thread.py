@@ -46,6 +46,7 @@ _WORDS: Final = {
     pycurl.E_GOT_NOTHING: "the connection was closed without an answer",
     pycurl.E_OPERATION_TIMEDOUT: "connect timeout",
 }
+_END: Final = frozenset({b"\r\n", b"\n"})  # of a head; the second is what libcurl bears with
 _TAKEN: Final = re.compile(r" after [0-9]+ ms")
 _log = logging.getLogger("cloudtrail_validate")
 
@@ -268,6 +269,7 @@ class CurlThread:
         curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)  # logs bear `Content-Encoding: gzip`, and their bytes are judged
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(timeouts.connect * 1000)))
         curl.setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)
+        curl.setopt(pycurl.USERAGENT, route.agent)
         curl.setopt(pycurl.HTTPHEADER, list(route.headers))
         if route.verbatim:
             curl.setopt(pycurl.PATH_AS_IS, 1)
@@ -317,12 +319,16 @@ class CurlThread:
         body = transfer.body
         status, size = curl.getinfo(pycurl.RESPONSE_CODE), curl.getinfo(pycurl.SIZE_DOWNLOAD_T)
         self._remove(transfer)
+        lines = _own(transfer.lines)
+        if lines is None:  # libcurl takes a head that breaks off for an answer without a body
+            self._told.append((transfer.done, TransferError(_WORDS[pycurl.E_PARTIAL_FILE])))
+            return
         whole = body[0] if len(body) == 1 else b"".join(body)
         if transfer.piece is not None and status == 200:
             if whole:
                 self._told.append((transfer.piece, whole))
             whole = b""
-        self._told.append((transfer.done, Answer(status, _own(transfer.lines), whole, size)))
+        self._told.append((transfer.done, Answer(status, lines, whole, size)))
 
     def _remove(self, transfer: Transfer) -> None:
         """Let go of a transfer; its handle may serve another."""
@@ -361,8 +367,9 @@ def _is_content(lines: Sequence[bytes]) -> bool:
     return status.split(b" ")[1:2] in ([b"200"], [b"200\r\n"])
 
 
-def _own(lines: list[bytes]) -> tuple[bytes, ...]:
-    """The header lines of the last answer: of none before it, and no trailers."""
+def _own(lines: list[bytes]) -> tuple[bytes, ...] | None:
+    """The header lines of the last answer: of none before it, and no trailers. None where its head is not whole."""
     start = max((index for index, line in enumerate(lines) if line.startswith(b"HTTP/")), default=-1) + 1
     own = lines[start:]
-    return tuple(own[: own.index(b"\r\n")] if b"\r\n" in own else own)
+    end = next((index for index, line in enumerate(own) if line in _END), None)
+    return None if end is None else tuple(own[:end])

@@ -175,41 +175,42 @@ class S3:
 
     async def _read(self, where: Locator, size: int | None, etag: str, attempt: Attempt[T]) -> tuple[T, Answer]:
         """Read an object until S3 does not contradict itself: about its content, or about its absence."""
-        if size is None:
-            listed, known = await self._look_up(where)
-        else:
-            listed, known = Listed(size, etag), True
+        listed, known = (Listed(size, etag), True) if size is not None else await self._look_up(where, None)
+        seen: Listed | None = None  # what one read found where no listing says what to expect
         tries, gone = Tries(self._timeouts, self._limiter), False
         while True:
             try:
-                value, answer = await attempt(listed)
+                value, answer = await attempt(listed or seen)
             except BucketAbsentError:
                 raise
             except AbsentError as absent:
                 if not known or listed is not None:
-                    listed, known = await self._look_up(where)
+                    listed, known = await self._look_up(where, listed)
                 if gone or (known and listed is None):
                     raise  # S3 has said it twice, or the listing says so as well
                 gone = True
                 failure: StoreError = NotS3Error(f"listed, and then not there: {absent}")
             except DiffersError as error:
-                listed, known = await self._look_up(where)
-                failure = error
+                listed, known = await self._look_up(where, listed)
+                seen, failure = None, error
             except StoreError as error:
                 failure = error
             else:
-                if listed is not None:
+                if listed or seen:
                     return value, answer
-                listed = Listed(answer.size, answers.etag(answer))  # not listed: the next read must agree with this one
+                seen = Listed(answer.size, answers.etag(answer))
                 continue
             await tries.again_after(failure)
 
-    async def _look_up(self, where: Locator) -> tuple[Listed | None, bool]:
-        """What a listing says of an object (None: nothing), and whether it says anything: it may be refused."""
+    async def _look_up(self, where: Locator, before: Listed | None) -> tuple[Listed | None, bool]:
+        """What a listing says of an object (None: nothing), and whether it says anything.
+
+        Where it may not be listed now, what was said `before` stands.
+        """
         try:
             page = await self._first(*where)
         except StoreError:
-            return None, False
+            return before, before is not None
         found = next((info for info in page.objects if info.key == where.key), None)
         return Listed(found.size, found.etag) if found else None, True
 
@@ -310,7 +311,7 @@ class S3:
             if answer.status == 200:
                 return answer
             failure = answers.refusal(answer)
-            if isinstance(failure, ElsewhereError) and moves < _MOVES:
+            if isinstance(failure, ElsewhereError) and failure.region and moves < _MOVES:
                 moves += 1
                 way = await self._ways.elsewhere(way, failure.region)
             elif _doubtful(failure) and not doubted:

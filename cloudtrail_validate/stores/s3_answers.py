@@ -48,14 +48,14 @@ class NotS3Error(StoreError):
 
 
 class ElsewhereError(StoreError):
-    """The bucket lies in another region."""
+    """The bucket lies in another region, whose name is empty where S3 does not say it."""
 
-    def __init__(self, detail: str, region: str) -> None:
-        super().__init__(Cause.NETWORK, detail)
+    def __init__(self, detail: str, code: str, region: str) -> None:
+        super().__init__(Cause.ACCESS_DENIED, detail, code=code)
         self.region = region
 
     def __reduce__(self) -> tuple[object, ...]:
-        return ElsewhereError, (self.detail, self.region)
+        return ElsewhereError, (self.detail, self.code, self.region)
 
 
 class ExpiredError(StoreError):
@@ -98,9 +98,9 @@ def refusal(answer: Answer) -> StoreError | AbsentError:
         return _ABSENT[code](message or code) if answer.status == 404 else _unknown(answer)
     if code in _EXPIRED:
         return ExpiredError(f"{code}: {message}", code)
-    region = answer.header(b"x-amz-bucket-region") or fields.get("Region", "")
-    if code in _MOVED and _REGION.fullmatch(region):
-        return ElsewhereError(f"{code}: {message}", region)
+    if code in _MOVED:
+        region = answer.header(b"x-amz-bucket-region") or fields.get("Region", "")
+        return ElsewhereError(f"{code}: {message}", code, region if _REGION.fullmatch(region) else "")
     customer = code == "InvalidRequest" and "server side encryption" in message.lower()
     return CustomerKeyError() if customer else _by_code(code, message)
 

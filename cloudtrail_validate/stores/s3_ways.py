@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FRESH: Final = 60.0  # seconds that credentials are used without asking boto3, which refreshes minutes ahead
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9._~-]+")  # libcurl puts any other character of it into the header as %XX
 _DOTS: Final = re.compile(r"(?:^|/)\.\.?(?:/|$)")  # libcurl squashes such segments before it signs
-# What boto3's own headers would say twice, or of boto3 alone.
+# Of boto3's headers those that libcurl sets itself.
 _OURS: Final = frozenset({"host", "user-agent", "connection", "accept-encoding", "content-length"})
 _QUERY: Final = {
     "Prefix": "prefix",
@@ -59,7 +59,7 @@ class Ways:
         self._aws = aws
         self._threads = threads
         self._known: dict[str, Way] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._opening: dict[str, asyncio.Task[Way]] = {}
 
     def known(self, bucket: str) -> Way | None:
         """A way that is open, with credentials that are fresh."""
@@ -68,23 +68,29 @@ class Ways:
 
     async def to(self, bucket: str) -> Way:
         """The way to a bucket. Raises `StoreError`, `ConfigurationError`."""
-        async with self._locks.setdefault(bucket, asyncio.Lock()):
-            way = self.known(bucket)
-            if way is None:
-                make = self._refresh if bucket in self._known else self._open
-                way = self._known[bucket] = await self._call(lambda: make(bucket))
-            return way
+        known = self.known(bucket)
+        if known is not None:
+            return known
+        if bucket not in self._opening:  # else all who wait share what comes of it, be it a refusal
+            task = self._opening[bucket] = asyncio.create_task(self._found(bucket))
+            task.add_done_callback(lambda done: self._opened(bucket, done))
+        return await asyncio.shield(self._opening[bucket])
+
+    def _opened(self, bucket: str, done: asyncio.Task[Way]) -> None:
+        self._opening.pop(bucket, None)
+        if not done.cancelled():
+            done.exception()  # seen, should nobody wait any more
+
+    async def _found(self, bucket: str) -> Way:
+        make = self._refresh if bucket in self._known else self._open
+        way = self._known[bucket] = await self._call(lambda: make(bucket))
+        return way
 
     async def elsewhere(self, way: Way, region: str) -> Way:
         """The way to a bucket that S3 says lies in another region than it was asked in."""
-        async with self._locks.setdefault(way.bucket, asyncio.Lock()):
-            if self._known.get(way.bucket) is way:
-
-                def move() -> Way:
-                    self._aws.found_in(way.bucket, region)
-                    return self._open(way.bucket)
-
-                self._known[way.bucket] = await self._call(move)
+        if self._known.get(way.bucket) is way:
+            self._aws.found_in(way.bucket, region)
+            del self._known[way.bucket]
         return await self.to(way.bucket)
 
     async def renewed(self, way: Way) -> Way:
@@ -117,9 +123,8 @@ class Ways:
 
     def _sent_for(self, way: Way, request: SignedRequest) -> tuple[Route, str]:
         """A request that boto3 has signed, to be sent as it is."""
-        own = [line for line in way.route.headers if line.partition(":")[0].lower() in _OURS]
-        signed = [f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in _OURS]
-        return Route(way.route.ca_file, way.route.proxy, (*own, *signed), verbatim=True), request.url
+        headers = tuple(f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in _OURS)
+        return msgspec.structs.replace(way.route, headers=headers, signature=None, verbatim=True), request.url
 
     def _open(self, bucket: str) -> Way:
         access = self._aws.bucket(bucket)
@@ -127,10 +132,10 @@ class Ways:
         looked = sign_get(client, bucket, "key")
         signature, token = (None, None) if looked.unsigned else self._signature(access.region)
         own = signature is None or (looked.plain and _KEY_ID.fullmatch(signature.access_key) is not None)
-        headers = [f"User-Agent: {self._aws.user_agent}"]
-        headers += [f"x-amz-expected-bucket-owner: {access.owner}"] if access.owner else []
+        headers = [f"x-amz-expected-bucket-owner: {access.owner}"] if access.owner else []
         headers += [f"X-Amz-Security-Token: {token}"] if token else []
-        route = Route(access.ca_file, access.proxy or "", tuple(headers), signature if own else None)
+        signed = signature if own else None
+        route = Route(access.ca_file, access.proxy or "", self._aws.user_agent, tuple(headers), signed)
         root = f"{access.url}/" if access.virtual_hosted else access.url
         return Way(bucket, access.url, root, client, route, own, time.monotonic())
 

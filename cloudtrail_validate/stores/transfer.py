@@ -39,12 +39,14 @@ class Signature(msgspec.Struct, frozen=True):
 class Route(msgspec.Struct, frozen=True):
     """All that requests to one place have in common. Requests with the same route object share one set-up.
 
-    `proxy` is a URL, empty for none; `ca_file` a PEM file; `headers` whole lines, signed where there is a signature.
-    `verbatim` sends the path as it is, dot segments and all, which libcurl refuses to sign.
+    `proxy` is a URL, empty for none; `ca_file` a PEM file; `headers` whole lines, signed where there is a signature;
+    `agent` is the User-Agent, which is not, since what stands between may change it. `verbatim` sends the path as it is, dot
+    segments and all, which libcurl refuses to sign.
     """
 
     ca_file: str
     proxy: str = ""
+    agent: str = ""
     headers: tuple[str, ...] = ()
     signature: Signature | None = None
     verbatim: bool = False

@@ -8,20 +8,45 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 CALLER_ARN: Final = "arn:aws:sts::111122223333:assumed-role/auditor/session"
 KMS_KEY_ARN: Final = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 REQUEST_ID: Final = "EXAMPLE123456789"
+_XML: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer with `status` and `body` in the server's place; the server never sees the request."""
+    """Answer with `status`, `body` and further `headers` in the server's place; the server never sees the request."""
 
     status: int
     body: bytes
     content_type: str = "application/xml"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """Answer a listing with one of that bucket and prefix that shows nothing; anything else is relayed."""
+
+    @staticmethod
+    def answer(seen: Seen) -> Respond | None:
+        """The answer to a listing, None for another request."""
+        query = parse_qs(seen.query)
+        if "list-type" not in query:
+            return None
+        fields = {
+            "Name": seen.path.strip("/"),
+            "Prefix": query.get("prefix", [""])[0],
+            "KeyCount": "0",
+            "MaxKeys": "1000",
+            "IsTruncated": "false",
+        }
+        inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+        space = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+        return Respond(200, f"{_XML}<ListBucketResult {space}>{inner}</ListBucketResult>".encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +57,27 @@ class Reset:
 @dataclass(frozen=True, slots=True)
 class Truncate:
     """Relay the head unchanged (with its Content-Length) and `after` bytes of the body, then close the connection."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behead:
+    """Relay `after` bytes of the head, then close the connection."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Relay `after` bytes of the body and a head whose Content-Length says that this is all."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResetLater:
+    """Relay the head unchanged and `after` bytes of the body, then reset the connection (RST)."""
 
     after: int
 
@@ -50,14 +96,14 @@ class Hang:
     """Never answer; hold the connection until the client leaves or the proxy stops."""
 
 
-Action = Respond | Reset | Truncate | Dribble | Hang
+Action = Respond | Emptied | Reset | Truncate | Behead | Mend | ResetLater | Dribble | Hang
 
 
 def s3_error(status: int, code: str, message: str, **more: str) -> Respond:
     """An error as S3 words it; `more` are further elements, such as StorageClass."""
     fields = {"Code": code, "Message": message, **more, "RequestId": REQUEST_ID, "HostId": REQUEST_ID}
     inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
-    return Respond(status, f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode())
+    return Respond(status, f"{_XML}<Error>{inner}</Error>".encode())
 
 
 def api_error(status: int, code: str, message: str) -> Respond:

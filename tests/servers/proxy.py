@@ -7,6 +7,7 @@ client connection has one connection to the server of its own.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -18,7 +19,21 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, assert_never
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-from tests.servers.faults import Action, Dribble, Hang, Match, Reset, Respond, Rule, Seen, Truncate
+from tests.servers.faults import (
+    Action,
+    Behead,
+    Dribble,
+    Emptied,
+    Hang,
+    Match,
+    Mend,
+    Reset,
+    ResetLater,
+    Respond,
+    Rule,
+    Seen,
+    Truncate,
+)
 from tests.servers.http1 import (
     MAX_HEAD,
     Framing,
@@ -248,6 +263,9 @@ class _Connection:
         match action:
             case Respond():
                 return await self._respond(head, action)
+            case Emptied():
+                emptied = action.answer(_see(head))
+                return await (self._respond(head, emptied) if emptied else self._relay(head, None))
             case Reset():
                 _reset(self._client.writer)
                 return False
@@ -255,7 +273,7 @@ class _Connection:
                 while await self._client.reader.read(MAX_HEAD):  # what the client still sends goes nowhere
                     pass
                 return False
-            case Truncate() | Dribble() | None:
+            case Truncate() | Behead() | Mend() | ResetLater() | Dribble() | None:
                 return await self._relay(head, action)
             case _:
                 assert_never(action)
@@ -271,6 +289,7 @@ class _Connection:
             f"HTTP/1.1 {action.status} {HTTPStatus(action.status).phrase}",
             f"Content-Type: {action.content_type}",
             f"Content-Length: {len(action.body)}",
+            *(f"{name}: {value}" for name, value in action.headers),
             f"Connection: {'keep-alive' if keep else 'close'}",
         )
         body = b"" if head.start[0] == "HEAD" else action.body
@@ -278,7 +297,7 @@ class _Connection:
         await self._client.writer.drain()
         return keep
 
-    async def _relay(self, head: Head, action: Truncate | Dribble | None) -> bool:
+    async def _relay(self, head: Head, action: Truncate | Behead | Mend | ResetLater | Dribble | None) -> bool:
         framing = request_framing(head)
         reused = self._server is not None
         server = await self._send(head)
@@ -296,8 +315,17 @@ class _Connection:
             if answer is None:
                 return False
             body = response_framing(answer, head.start[0])
-            self._client.writer.write(answer.raw)
-            whole = await self._relay_body(server, body, action)
+            if isinstance(action, Behead):
+                self._client.writer.write(answer.raw[: action.after])
+                await self._client.writer.drain()
+                return False
+            if isinstance(action, Mend):
+                pieces = [wire async for wire, content in read_body(server.reader, body) if content]
+                self._client.writer.write(_mended(answer, b"".join(pieces)[: action.after]))
+                whole = True
+            else:
+                self._client.writer.write(answer.raw)
+                whole = await self._relay_body(server, body, action)
             await self._client.writer.drain()
             sent = upload is None or upload.done()
         finally:
@@ -306,15 +334,20 @@ class _Connection:
                 await asyncio.gather(upload, return_exceptions=True)
         return whole and sent and not body.until_close and head.keeps_alive and answer.keeps_alive
 
-    async def _relay_body(self, server: _Stream, framing: Framing, action: Truncate | Dribble | None) -> bool:
+    async def _relay_body(
+        self, server: _Stream, framing: Framing, action: Truncate | ResetLater | Dribble | None
+    ) -> bool:
         """Relay the answer's body. False where it was cut short."""
         writer = self._client.writer
         passed = 0
         async for wire, content in read_body(server.reader, framing):
             match action:
-                case Truncate(after) if content and passed + content > after:
+                case Truncate(after) | ResetLater(after) if content and passed + content > after:
                     writer.write(wire[: after - passed])
                     await writer.drain()
+                    if isinstance(action, ResetLater):
+                        await asyncio.sleep(0.01)  # a reset overtakes what the client has not read yet
+                        _reset(writer)
                     return False
                 case Dribble(after) if content and passed + content > after:
                     at_once = max(0, after - passed)
@@ -355,6 +388,12 @@ async def _dribble(writer: asyncio.StreamWriter, data: bytes, action: Dribble) -
         await asyncio.sleep(action.delay)
         writer.write(data[start : start + action.piece])
         await writer.drain()
+
+
+def _mended(answer: Head, body: bytes) -> bytes:
+    """An answer with another body, and a head that announces just that."""
+    head = re.sub(rb"(?i)(?<=\r\n)(?:content-length|transfer-encoding):[^\r]*\r\n", b"", answer.raw)
+    return head[:-2] + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
