@@ -36,6 +36,7 @@ from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.engine.discover import discover
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.engine.stages import Scope
+from cloudtrail_validate.misplaced import displaced, missed
 from cloudtrail_validate.report import Report, RequestEcho, Run, StateRecord
 from cloudtrail_validate.report.build import Evidence, build
 from cloudtrail_validate.request import Request
@@ -43,6 +44,8 @@ from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.runtime.limits import Timeouts
 from cloudtrail_validate.runtime.loop import in_daemon_thread, run_loop
 from cloudtrail_validate.session import Session, open_session
+from cloudtrail_validate.stores.placement import DisplacedError, Watched
+from cloudtrail_validate.stores.protocol import Store
 
 if TYPE_CHECKING:
     import boto3
@@ -147,9 +150,8 @@ async def _plan(request: Request, shards: int, now: datetime, boto_session: boto
     async with _documented():
         session = await open_session(request, window, now, None, boto_session)
         try:
-            found = await discover(session.store, session.target)
-        except (StoreError, AbsentError) as error:
-            raise _cannot_list(error, request, session) from error
+            async with _refusals(request, session):
+                found = await discover(session.store, session.target)
         finally:
             await session.store.close()
     return plan_lines(found, source_uri(request, session.target), window, shards)
@@ -171,8 +173,11 @@ async def _validate(
     opened = session.store
     if companion is not None:
         session = companion.adapt(session)
-    store, target, aws = session.store, session.target, session.aws
-    elsewhere = _elsewhere(request, session, timeouts, watch) if companion is None or store is opened else None
+    target, aws = session.target, session.aws
+    store = Watched(session.store, session.keys.region)
+    elsewhere = None
+    if companion is None or session.store is opened:
+        elsewhere = _elsewhere(request, session, timeouts, watch, store)
     engine = Engine(store, session.keys, watch, session.limiter, elsewhere)
     if on_start is not None:
         on_start(engine)
@@ -182,24 +187,25 @@ async def _validate(
     shard = _shard(request)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
     try:
-        async with _documented():
-            outcome = await engine.run(target, window, now, (kept.memory if kept else shard), whole=shard is None)
-            remembered: StateRecord | UnsetType = UNSET
-            if kept is not None:
-                outcome, remembered = await asyncio.to_thread(
-                    kept.finish, outcome, engine.results, Scope(window, now), version("ctvalidate")
-                )
-            evidence = Evidence()
-            if outcome.findings.numbers and not outcome.interrupted:
-                from cloudtrail_validate.evidence.gather import gather
+        async with _refusals(request, session):
+            async with _documented():
+                outcome = await engine.run(target, window, now, (kept.memory if kept else shard), whole=shard is None)
+                if shard is None:
+                    await _check_place(request, session, opened, outcome)
+                remembered: StateRecord | UnsetType = UNSET
+                if kept is not None:
+                    outcome, remembered = await asyncio.to_thread(
+                        kept.finish, outcome, engine.results, Scope(window, now), version("ctvalidate")
+                    )
+                evidence = Evidence()
+                if outcome.findings.numbers and not outcome.interrupted:
+                    from cloudtrail_validate.evidence.gather import gather
 
-                evidence = await gather(request, outcome, engine.results, session, now)
-            if not outcome.digests and not outcome.interrupted and shard is None:
-                evidence = dataclasses.replace(evidence, hints=await _hints(session, window, now))
-        if companion is not None and not outcome.interrupted:
-            await companion.conclude(outcome)
-    except (StoreError, AbsentError) as error:
-        raise _cannot_list(error, request, session) from error
+                    evidence = await gather(request, outcome, engine.results, session, now)
+                if not outcome.digests and not outcome.interrupted and shard is None:
+                    evidence = dataclasses.replace(evidence, hints=await _hints(session, window, now))
+            if companion is not None and not outcome.interrupted:
+                await companion.conclude(outcome)
     finally:
         if elsewhere is not None:
             elsewhere.close()
@@ -223,18 +229,33 @@ async def _hints(session: Session, window: Interval, now: datetime) -> tuple[str
     return hints(session.target, window, now, await look_around(session.store, session.target))
 
 
-def _cannot_list(
-    error: StoreError | AbsentError, request: Request, session: Session
-) -> AccessError | ConfigurationError:
-    """The line about a bucket or folder of which nothing can be listed."""
+async def _check_place(request: Request, session: Session, store: Store, outcome: Outcome) -> None:
+    """Where nothing was found: see whether digests begin elsewhere in the tree. Raises `ConfigurationError`."""
+    if not outcome.digests and not outcome.interrupted:
+        error = await missed(request, session, store)
+        if error is not None:
+            raise error
+
+
+@contextlib.asynccontextmanager
+async def _refusals(request: Request, session: Session) -> AsyncIterator[None]:
+    """Turn what hinders a run as a whole into the errors that are documented."""
     source, aws = source_uri(request, session.target), session.aws
-    if isinstance(error, BucketAbsentError):
-        return ConfigurationError(printable(f"{source}: {error}"))
-    if isinstance(error, AbsentError):  # a bare 404: S3 itself would have named what is absent
-        error = StoreError(Cause.NETWORK, f"this is no answer of S3: {error}")
-    on = f"arn:{aws.partition}:s3:::{session.target.bucket}" if aws else ""
-    login = aws.login if aws else None
-    return refused(error, f"cannot list {source}", permission="s3:ListBucket", on=on, login=login)
+    try:
+        yield
+    except DisplacedError as error:
+        raise displaced(request, session.copy, error.seen) from None
+    except BucketAbsentError as error:
+        raise ConfigurationError(printable(f"{source}: {error}")) from error
+    except (StoreError, AbsentError) as error:
+        if isinstance(error, AbsentError):  # a bare 404: S3 itself would have named what is absent
+            error = StoreError(Cause.NETWORK, f"this is no answer of S3: {error}")
+        bucket = session.copy.bucket if session.copy else session.target.bucket
+        on = bucket if bucket.startswith("arn:") else f"arn:{aws.partition if aws else 'aws'}:s3:::{bucket}"
+        login = aws.login if aws else None
+        raise refused(
+            error, f"cannot list {source}", permission="s3:ListBucket", on=on if aws else "", login=login
+        ) from error
 
 
 def _shard(request: Request) -> ShardPlan | None:
@@ -280,13 +301,15 @@ async def _state(request: Request, session: Session, source: str, now: datetime)
     return await open_state(request, session, source, now)
 
 
-def _elsewhere(request: Request, session: Session, timeouts: Timeouts | None, watch: Watch) -> Elsewhere | None:
+def _elsewhere(
+    request: Request, session: Session, timeouts: Timeouts | None, watch: Watch, store: Watched
+) -> Elsewhere | None:
     """Who else may do the work: nobody where each object is listened for, since others tell of findings alone."""
     if watch.every_object:
         return None
     from cloudtrail_validate.distribute.elsewhere import elsewhere_of
 
-    return elsewhere_of(parse_executor(request.executor), request, session, timeouts, watch)
+    return elsewhere_of(parse_executor(request.executor), request, session, timeouts, watch, look=store.look)
 
 
 @contextlib.asynccontextmanager
@@ -310,6 +333,7 @@ def echo_of(request: Request, target: Target, window: Interval) -> RequestEcho:
         source=source_uri(request, target),
         regions=request.regions,
         accounts=request.accounts,
+        copy_of=request.copy_of or UNSET,
         profile=request.profile or UNSET,
         endpoint_url=without_secrets(request.endpoint_url) if request.endpoint_url else UNSET,
         role_arn=request.role_arn or UNSET,
@@ -320,6 +344,8 @@ def source_uri(request: Request, target: Target) -> str:
     """Where a run reads: `s3://bucket/prefix` or `file:///…`."""
     if request.source is not None:
         return Path(request.source).resolve().as_uri()
+    if request.copy_of is not None:
+        return f"s3://{request.bucket}/{base_of(request.prefix).removesuffix('AWSLogs/')}"
     return f"s3://{target.bucket}/{base_of(target.prefix).removesuffix('AWSLogs/')}"
 
 

@@ -13,17 +13,17 @@ from typing import Any, Final
 from dateutil.parser import isoparse
 
 from cloudtrail_validate.core import rules, slips
+from cloudtrail_validate.core.copies import read_place
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.executor import parse_executor
 from cloudtrail_validate.core.expectation import parse_expected
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, parse_trail_arn
-from cloudtrail_validate.core.model import Interval, utc
+from cloudtrail_validate.core.model import Interval, Locator, utc
 from cloudtrail_validate.core.plan import ExpectedPlace
 from cloudtrail_validate.core.recheck import parse_recheck
 from cloudtrail_validate.core.shards import parse_shard
 
 DEFAULT_CONCURRENCY: Final = 512  # at 30 ms a request 1.1 times as fast as 256, as 640 is (benchmarks.trail)
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")  # 255: buckets made before 2018 in us-east-1
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
 _DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}([T ].+)?")
 
@@ -39,6 +39,7 @@ class Request:
     `state` is where the memory of earlier runs is kept (a file, a folder, `s3://…`), `recheck` what of it is read again
     (`core.recheck`), `relist` how far back is listed again: `all`, or a span such as `90d`.
     `expect` names what must be there beyond what the bucket tells, each `ACCOUNT` or `ACCOUNT/REGION`.
+    `copy_of` is the place, `s3://BUCKET[/PREFIX]`, that what `bucket` or `source` holds is a copy of.
     `follow_links` takes links in a local copy to regular files outside of it as files.
     `lookup_events` asks CloudTrail's event history about gaps, besides the proven logs;
     `versions` looks for the originals of what is altered or missing among the bucket's versions. `also_buckets` are
@@ -52,6 +53,7 @@ class Request:
     prefix: str | None = None
     source: Path | None = None
     follow_links: bool = False
+    copy_of: str | None = None
     public_keys: Path | None = None
     regions: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
@@ -83,6 +85,11 @@ class Request:
         return Interval(utc(self.start), utc(self.end or now))
 
     @property
+    def original(self) -> Locator | None:
+        """What `copy_of` names: a bucket, and a prefix as it was given."""
+        return read_place(self.copy_of) if self.copy_of is not None else None
+
+    @property
     def places(self) -> tuple[ExpectedPlace, ...]:
         """What `expect` names, in order, each once."""
         return tuple(sorted({place for place in map(parse_expected, self.expect) if place is not None}))
@@ -106,6 +113,7 @@ class Request:
             raise RequestError("what to validate: expected --trail-arn, --s3-bucket or --source")
         self._check_names()
         self._check_source()
+        self._check_copy()
         for text in self.expect:
             if parse_expected(text) is None:
                 raise RequestError(f"--expect: expected ACCOUNT or ACCOUNT/REGION, got {text!r}")
@@ -152,8 +160,8 @@ class Request:
                 f"--s3-prefix: expected it once, got {bucket!r} and {self.prefix!r}: "
                 f"--s3-bucket {named.bucket} --s3-prefix {named.prefix}?"
             )
-        _each("--s3-bucket", _BUCKET, [bucket] if bucket is not None else [], "a bucket's name", slips.bucket_hint)
-        _each("--also-bucket", _BUCKET, self.also_buckets, "a bucket's name", slips.bucket_hint)
+        _each("--s3-bucket", slips.BUCKET, [bucket] if bucket is not None else [], "a bucket's name", slips.bucket_hint)
+        _each("--also-bucket", slips.BUCKET, self.also_buckets, "a bucket's name", slips.bucket_hint)
         roles = [self.role_arn] if self.role_arn else []
         _each("--role-arn", _ROLE, roles, "arn:aws:iam::ACCOUNT:role/NAME", slips.role_hint)
 
@@ -169,15 +177,32 @@ class Request:
             raise RequestError(f"--source: expected a folder, got {str(source)!r}: for a bucket there is --s3-bucket")
         if not source.is_dir():
             raise RequestError(f"--source: expected a folder that holds AWSLogs/, got {str(source)!r}")
-        if source.resolve().name == "AWSLogs" and not (source / "AWSLogs").is_dir():
+        if self.copy_of is None and source.resolve().name == "AWSLogs" and not (source / "AWSLogs").is_dir():
             raise RequestError(f"--source: expected the folder that holds AWSLogs/, got {str(source)!r} itself")
+
+    def _check_copy(self) -> None:
+        if self.copy_of is None:
+            return
+        of = self.original
+        if of is None or slips.NAME.fullmatch(of.bucket) is None:
+            raise RequestError(f"--copy-of: expected s3://BUCKET or s3://BUCKET/PREFIX, got {self.copy_of!r}")
+        if self.bucket is None and self.source is None:
+            raise RequestError("--copy-of: expected --s3-bucket or --source with it, which say where the copy lies")
+        if self.bucket is not None and self.source is not None:
+            raise RequestError("--s3-bucket: with --source, --copy-of says of which bucket it is a copy")
+        if self.versions:
+            raise RequestError("--versions: a copy's versions are its own, expected it without --copy-of")
 
 
 _TEXT: Final = (str, NoneType)
+_STRINGS: Final = (
+    *("trail_arn", "bucket", "prefix", "copy_of", "profile"),
+    *("endpoint_url", "role_arn", "external_id"),
+)
 _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "start": (datetime,),
     "end": (datetime, NoneType),
-    **dict.fromkeys(("trail_arn", "bucket", "prefix", "profile", "endpoint_url", "role_arn", "external_id"), _TEXT),
+    **dict.fromkeys(_STRINGS, _TEXT),
     **dict.fromkeys(("source", "public_keys"), (Path, NoneType)),
     **dict.fromkeys(("regions", "accounts", "also_buckets", "tolerate"), (str,)),
     "concurrency": (int,),
@@ -192,7 +217,7 @@ def _tidied(request: Request) -> dict[str, Any]:
     for name in ("source", "public_keys"):
         if isinstance(value := getattr(request, name), str):
             out[name] = Path(value)
-    for name in ("trail_arn", "role_arn", "profile", "endpoint_url"):
+    for name in ("trail_arn", "role_arn", "profile", "endpoint_url", "copy_of"):
         if isinstance(value := getattr(request, name), str):
             out[name] = value.strip()
     for name, read in (("regions", slips.region), ("accounts", slips.account), ("also_buckets", _bucket)):

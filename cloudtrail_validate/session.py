@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from cloudtrail_validate.core.copies import Displacement, agrees, stated, trail_prefix
 from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.core.plan import Target
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 class Session(msgspec.Struct, frozen=True):
     """What a run works with: where it reads, whose keys it takes, what it looks for, and how fast it may.
 
-    `aws` is who reads the bucket, None for a local copy.
+    `aws` is who reads the bucket, None for a local copy. `copy` says how what is read is displaced (`--copy-of`): store and
+    target then are those of the place that was copied.
     """
 
     store: Store
@@ -39,6 +41,7 @@ class Session(msgspec.Struct, frozen=True):
     target: Target
     limiter: RateLimiter
     aws: Aws | None = None
+    copy: Displacement | None = None
 
 
 async def open_session(
@@ -67,11 +70,31 @@ async def open_session(
         store, keys = S3(aws, limiter=limiter, timeouts=timeouts), filed or _issuer(aws, window, now)
         target = replace(await locating, expect=request.places)
         aws.limit_to(target)
-        return Session(store, keys, target, limiter, aws)
+        return await _as_original(Session(store, keys, target, limiter, aws), request)
     from cloudtrail_validate.stores.local import Local
 
     keys = filed or _issuer(await in_daemon_thread(_identity, request, timeouts, boto_session, like), window, now)
-    return Session(Local(request.source, follow_links=request.follow_links), keys, _local_target(request), limiter)
+    local = Local(request.source, follow_links=request.follow_links)
+    return await _as_original(Session(local, keys, _local_target(request), limiter), request)
+
+
+async def _as_original(session: Session, request: Request) -> Session:
+    """The session as if what is read lay in the place that it is a copy of, where that was said."""
+    of = request.original
+    if of is None:
+        return session
+    from cloudtrail_validate.stores.copy_of import CopyStore
+    from cloudtrail_validate.stores.placement import displacements, find_digests
+
+    bucket, store = session.target.bucket, session.store
+    said = stated(bucket, request.prefix, of)
+    # Where two readings of the option are possible, the first digest that is found tells which is meant.
+    places = await find_digests(store, bucket, f"{request.prefix}/" if request.prefix else "")
+    seen = (item for item in await displacements(store, places) if any(agrees(item, one) for one in said))
+    known = next(seen, said[0])
+    prefix = trail_prefix(known, request.prefix)
+    target = replace(session.target, bucket=of.bucket, prefix=prefix, delivered={})
+    return replace(session, store=CopyStore(store, known), target=target, copy=known)
 
 
 def reopen_store(
@@ -81,6 +104,7 @@ def reopen_store(
     timeouts: Timeouts,
     *,
     follow_links: bool = False,
+    copy: Displacement | None = None,
     credentials: tuple[str, str, str | None] | None = None,
     profile: str | None = None,
     endpoint_url: str | None = None,
@@ -91,7 +115,7 @@ def reopen_store(
     if source is not None:
         from cloudtrail_validate.stores.local import Local
 
-        return Local(source, follow_links=follow_links, processes=False)
+        return _copied(Local(source, follow_links=follow_links, processes=False), copy)
     import boto3
 
     from cloudtrail_validate.aws.session import Aws
@@ -113,8 +137,14 @@ def reopen_store(
         read=timeouts.read,
         attempts=timeouts.retries + 1,
     )
-    aws.limit_to(target)
-    return S3(aws, limiter=limiter, timeouts=timeouts)
+    aws.limit_to(replace(target, bucket=copy.bucket) if copy else target)
+    return _copied(S3(aws, limiter=limiter, timeouts=timeouts), copy)
+
+
+def _copied(store: Store, copy: Displacement | None) -> Store:
+    from cloudtrail_validate.stores.copy_of import CopyStore
+
+    return CopyStore(store, copy) if copy is not None else store
 
 
 def _issuer(aws: Aws, window: Interval, now: datetime) -> KeySource:

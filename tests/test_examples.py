@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -312,6 +313,7 @@ S3_PERMISSIONS: Final = {  # Service Authorization Reference: the permission's n
     "head_bucket": {"s3:ListBucket"},
     "list_objects_v2": {"s3:ListBucket"},
     "get_object": {"s3:GetObject", "s3:GetObjectVersion"},
+    "head_object": {"s3:GetObject"},
     "put_object": {"s3:PutObject"},
     "list_object_versions": {"s3:ListBucketVersions"},
     "get_bucket_versioning": {"s3:GetBucketVersioning"},
@@ -490,21 +492,25 @@ def test_library_tells_wrong_requests(tmp_path: Path) -> None:
         assert done.stderr.startswith("wrong request: ")
 
 
-def test_signatures_that_a_copy_lost_are_fetched(aws: AwsServer, tmp_path: Path) -> None:
-    simulation = deliver(aws)
-    copy, keys = tmp_path / "copy", tmp_path / "keys.json"
-    keys.write_text(simulation.keys.as_json())
-    shell("aws", "s3", "sync", f"s3://{BUCKET}", str(copy), "--only-show-errors").check_returncode()
-    validate = ("ctvalidate", "--source", str(copy), "--public-keys", str(keys), *window(simulation))
-    assert shell(*validate).returncode == 3  # nothing proves the newest digest, which no successor names
-    fetch = (sys.executable, str(EXAMPLES / "fetch_signatures.py"), BUCKET, str(copy))
-    first = shell(*fetch)
-    assert (first.returncode, first.stderr) == (0, f"{simulation.manifest.digests} signatures fetched\n")
-    assert shell(*validate).returncode == 0
-    assert shell(*fetch).stderr == "0 signatures fetched\n"
+@pytest.mark.parametrize("prefix", ["", "logs/"])
+def test_local_copies_as_the_readme_makes_them(aws: AwsServer, tmp_path: Path, prefix: str) -> None:
+    simulation = deliver(aws, replace(SPEC, prefix=prefix.rstrip("/")))
+    (block,) = (text for text in blocks(ROOT / "README.md", "sh") if "fetch-signatures" in text)
+    sync, fetch, _, validate = block.replace("DOC-EXAMPLE-BUCKET", f"{BUCKET}/{prefix}").splitlines()
+    fetch = fetch.replace(f"{BUCKET}/{prefix}", f"s3://{BUCKET}/{prefix}")
+    (tmp_path / "keys.json").write_text(simulation.keys.as_json())
+    times = validate.index("--start-time")
+    validate = f"{validate[:times]} {shlex.join(window(simulation))}"
+    if prefix:
+        validate += f" --copy-of s3://{BUCKET}/{prefix}"
 
-    stray = next(copy.rglob("*Digest*.json.gz"))
-    stray.with_name(stray.name.replace("Z.json", "Y.json")).write_bytes(b"")
-    refused = shell(*fetch)
-    assert refused.returncode == 1
-    assert "Y.json.gz" in refused.stderr
+    def run(line: str) -> subprocess.CompletedProcess[str]:
+        return shell("/bin/sh", "-c", f"cd {shlex.quote(str(tmp_path))} && {line}")
+
+    run(sync).check_returncode()
+    assert run(validate).returncode == 3  # nothing proves the newest digest, which no successor names
+    fetched = run(fetch)
+    assert fetched.returncode == 0, fetched.stderr
+    assert fetched.stderr.startswith(f"ctvalidate: {simulation.manifest.digests} signatures fetched to copy, ")
+    done = run(validate)
+    assert done.returncode == 0, done.stdout

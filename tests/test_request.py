@@ -20,6 +20,7 @@ from cloudtrail_validate.runtime.clock import now_utc
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 START = datetime(2026, 1, 5, tzinfo=UTC)
 ARN = "arn:aws:cloudtrail:us-east-1:111122223333:trail/mgmt"
+POINT = "arn:aws:s3:eu-central-1:111122223333:accesspoint/trail-copy"
 GOOD = Request(start=START, bucket="amzn-s3-demo-bucket")
 
 
@@ -51,6 +52,9 @@ def refused(request: Request) -> str:
         {"concurrency": 1, "max_rate": 0.5},
         {"concurrency": 4096, "max_rate": 1_000_000.0},
         {"bucket": "Old_Bucket.Name"},
+        {"bucket": POINT},
+        {"bucket": POINT, "copy_of": "s3://amzn-s3-demo-bucket/a/"},
+        {"bucket": "trail-copy-abcdef1234567890abcdef1234567890s3alias", "copy_of": "amzn-s3-demo-bucket"},
         {"tolerate": frozenset({rules.GAP_TAIL, rules.LOG_UNDIGESTED, rules.DIGEST_KEY_UNKNOWN})},
         {"source": Path(), "endpoint_url": "https://s3.example.com"},  # where the keys come from
         {"bucket": None, "trail_arn": ARN, "prefix": "p"},  # as aws-cli takes it: the trail's own prefix counts
@@ -126,6 +130,9 @@ def test_what_cannot_be_meant_is_refused_in_one_line(fields: dict[str, Any], say
         ({"bucket": "s3://amzn-s3-demo-bucket/a/AWSLogs"}, {"bucket": "amzn-s3-demo-bucket", "prefix": "a"}),
         ({"bucket": "arn:aws:s3:::amzn-s3-demo-bucket"}, {"bucket": "amzn-s3-demo-bucket", "prefix": None}),
         ({"bucket": "arn:aws-us-gov:s3:::amzn-s3-demo-bucket/a/*"}, {"bucket": "amzn-s3-demo-bucket", "prefix": "a"}),
+        ({"bucket": POINT}, {"bucket": POINT, "prefix": None}),
+        ({"bucket": f"{POINT}/object/a/"}, {"bucket": POINT, "prefix": "a"}),
+        ({"bucket": f"s3://{POINT}/object/a/AWSLogs/"}, {"bucket": POINT, "prefix": "object/a"}),
         ({"prefix": " a/ "}, {"prefix": " a/ "}),  # free text
         ({"trail_arn": f" {ARN}\n"}, {"trail_arn": ARN}),
         ({"accounts": ("1111-2222-3333", " 444455556666")}, {"accounts": ("111122223333", "444455556666")}),

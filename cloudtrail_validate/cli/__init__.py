@@ -27,6 +27,7 @@ SUBCOMMANDS: Final = {
     "file": "Was this one file delivered by CloudTrail? The chain of proof for it.",
     "recover": "Fetch the proven originals of altered or missing files.",
     "diff": "What changed inside a log, event by event.",
+    "fetch-signatures": "Complete a local copy with the signatures of its digests.",
     "snapshot": "Validate, and keep what was validated, to prove it again later.",
     "verify-snapshot": "Prove a snapshot again, offline.",
     "doctor": "Would tampering be noticed, could it be undone, is it prevented?",

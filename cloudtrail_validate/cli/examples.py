@@ -45,6 +45,13 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("as an auditor's role", f"ctvalidate recover report.json --to originals --role-arn {_ROLE}"),
         ("over what lies there, where it differs", "ctvalidate recover report.json --to originals --force"),
     ),
+    "fetch-signatures": (
+        ("after aws s3 sync s3://DOC-EXAMPLE-BUCKET copy", "ctvalidate fetch-signatures DOC-EXAMPLE-BUCKET copy"),
+        (
+            "after aws s3 sync s3://DOC-EXAMPLE-BUCKET/PREFIX/ copy",
+            "ctvalidate fetch-signatures s3://DOC-EXAMPLE-BUCKET/PREFIX/ copy",
+        ),
+    ),
     "diff": (
         ("two files", "ctvalidate diff original.json.gz altered.json.gz"),
         (

@@ -51,6 +51,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--key", metavar="KEY", help="The S3 key that a file on disk has or had.")
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="A local copy.")
 @click.option("--s3-bucket", "bucket", metavar="NAME", help="Bucket in which the digests are.")
+@click.option("--copy-of", metavar="s3://BUCKET[/PREFIX]", help="The place that the bucket or --source is a copy of.")
+@click.option("--follow-links", is_flag=True, help="Take links in a local copy that lead out of it as files.")
 @click.option("--trail-arn", metavar="ARN", help="Only this trail's digests count.")
 @click.option("--public-keys", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Exported keys.")
 @click.option("--profile", metavar="NAME", help="AWS profile.")

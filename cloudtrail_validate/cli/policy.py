@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cloudtrail_validate.cli import DEFAULT, SUBCOMMANDS, group
+from cloudtrail_validate.core import slips
 from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.text import printable
 
@@ -87,10 +88,12 @@ def _places(options: dict[str, Any], bucket: str | None, key: str | None, grante
     arn = parse_trail_arn(trail) if trail else None
     if trail and arn is None:
         raise click.UsageError(f"--trail-arn: expected arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME, got {trail!r}")
+    named = slips.part(options["bucket"]) if options.get("bucket") else None
+    below = slips.place(options["bucket"]).prefix if named else None
     known = {
         "partition": arn.partition if arn else str(role).split(":")[1] if role else None,
-        "bucket": options.get("bucket") or bucket or _bucket_of(options),
-        "prefix": (options.get("prefix") or "") if options.get("bucket") else None,
+        "bucket": named.bucket if named else bucket or _bucket_of(options),
+        "prefix": (options.get("prefix") or below or "") if named else None,
         "trail_arn": trail if arn else None,
         "key": key,
         "grantee": grantee or role,

@@ -102,7 +102,8 @@ def _asked(options: dict[str, Any]) -> Asked:
 
     source: Path | None = options["source"]
     names = ("trail_arn", "bucket", "prefix", "regions", "accounts", "start_time", "end_time", "last")
-    return Asked(source=str(source.resolve()) if source else None, **{name: options[name] for name in names})
+    how = ("copy_of", "follow_links")
+    return Asked(source=str(source.resolve()) if source else None, **{name: options[name] for name in (*names, *how)})
 
 
 def _unfinished(reason: str) -> int:

@@ -55,6 +55,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     help="What must be there, or @FILE with one a line (repeatable).",
 )
 @click.option("--source", type=_FOLDER, metavar="DIR", help="Validate a local copy of the bucket's tree.")
+@click.option(
+    "--copy-of", metavar="s3://BUCKET[/PREFIX]", help="The place that the bucket or folder given is a copy of."
+)
+@click.option("--follow-links", is_flag=True, help="Take links in a local copy that lead out of it as files.")
 @click.option("--public-keys", type=_FILE, metavar="FILE", help="Use exported keys; see `ctvalidate keys export`.")
 @click.option("--profile", metavar="NAME", help="AWS profile.")
 @click.option("--endpoint-url", metavar="URL", help="Endpoint for AWS requests.")

@@ -65,7 +65,15 @@ class _Document(msgspec.Struct, frozen=True, gc=False):
     logs: msgspec.Raw = msgspec.field(name="logFiles")
 
 
+class _Claimed(msgspec.Struct, frozen=True, gc=False):
+    """Where a digest says it lies."""
+
+    bucket: _Text = msgspec.field(name="digestS3Bucket")
+    key: _Text = msgspec.field(name="digestS3Object")
+
+
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
+_CLAIMED: Final = msgspec.json.Decoder(_Claimed)
 _REFERENCES: Final = msgspec.json.Decoder(tuple[LogReference, ...])
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z")
 
@@ -174,6 +182,15 @@ def malformed(where: Locator, chain: ChainId, end: datetime, detail: str) -> Evi
     interval = Interval(end - HOUR, end)
     finding = _finding(rules.DIGEST_MALFORMED, chain, where, interval, detail=detail)
     return Evidence(where, chain, interval, SignatureStatus.UNUSABLE, findings=(finding,))
+
+
+def claimed_place(content: bytes) -> Locator | None:
+    """Where a digest with this content says it lies, None where the content is no digest's. Nothing is proven by it."""
+    try:
+        claimed = _CLAIMED.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return Locator(claimed.bucket, claimed.key)
 
 
 def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogReference, ...]]:

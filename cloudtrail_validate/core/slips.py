@@ -14,6 +14,11 @@ from cloudtrail_validate.core.layout import ACCOUNT, REGION
 
 _DASHED: Final = re.compile(r"([0-9]{4})[- ]([0-9]{4})[- ]([0-9]{4})")  # as the console shows an account id
 _BUCKET_ARN: Final = re.compile(r"arn:aws[a-z-]*:s3:::([^/]+)(?:/(.*))?", re.DOTALL)
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+"""A bucket's name: of up to 255 characters in us-east-1, if it was made before 2018."""
+ACCESS_POINT: Final = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]+:[0-9]{12}:accesspoint[/:][a-z0-9-]{3,50}")
+BUCKET: Final = re.compile(f"{NAME.pattern}|{ACCESS_POINT.pattern}")
+"""What S3 takes for a bucket: its name, or the ARN of an access point. An access point's alias is a name."""
 _ZONE: Final = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})[a-z]")  # us-east-1a
 _SPAN: Final = re.compile(r"(?:[0-9]{1,6} ?[smhdwSHDW] ?)+")  # M is left out: minutes or months
 _PART: Final = re.compile(r"([0-9]+) ?([a-z])")
@@ -31,19 +36,40 @@ class Place(NamedTuple):
 
 
 def place(text: str) -> Place:
-    """Read a bucket's name, `s3://BUCKET/PREFIX/`, `arn:aws:s3:::BUCKET/PREFIX`, or the same with `AWSLogs/` at its end."""
-    stripped = text.strip()
-    arn = _BUCKET_ARN.fullmatch(stripped)
-    if arn is not None:
-        bucket, path = arn[1], (arn[2] or "").removesuffix("*")
-    else:
-        bucket, _, path = stripped.removeprefix("s3://").partition("/")
+    """Read a bucket's name, `s3://BUCKET/PREFIX/`, `arn:aws:s3:::BUCKET/PREFIX`, or the same with `AWSLogs/` at its end.
+
+    The ARN of an access point stands for a bucket's name.
+    """
+    bucket, path = _whole(text)
     path = path.rstrip("/")
     if path == "AWSLogs" or path.endswith("/AWSLogs"):
         path = path.removesuffix("AWSLogs").rstrip("/")
     if "AWSLogs/" in path:  # a part of the tree: the check says by which options it is named
         return Place(text, None)
     return Place(bucket, path or None)
+
+
+def part(text: str) -> Place:
+    """Read what `place` reads, `AWSLogs/` and what follows it included: a part of a bucket that was copied as it is.
+
+    The prefix ends in a slash, as `aws s3 sync` has it.
+    """
+    bucket, path = _whole(text)
+    return Place(bucket, path if path.endswith("/") else f"{path}/" if path else None)
+
+
+def _whole(text: str) -> tuple[str, str]:
+    stripped = text.strip()
+    arn = _BUCKET_ARN.fullmatch(stripped)
+    point = ACCESS_POINT.match(stripped.removeprefix("s3://"))
+    if point is not None:
+        path = point.string[point.end() :].removeprefix("/")
+        # the ARN of an object: …:accesspoint/NAME/object/KEY
+        return point[0], path if stripped.startswith("s3://") else path.removeprefix("object/")
+    if arn is not None:
+        return arn[1], (arn[2] or "").removesuffix("*")
+    bucket, _, path = stripped.removeprefix("s3://").partition("/")
+    return bucket, path
 
 
 def account(text: str) -> str:

@@ -29,6 +29,7 @@ class Trouble(StrEnum):
     ARCHIVED = "archived"
     THROTTLED = "throttled"
     FOREIGN = "not visited"
+    BEYOND = "not copied"
     DISABLED = "the region is not enabled"
     MISPLACED = "the bucket lies in another region"
     CERTIFICATE = "the certificate is not trusted"
@@ -103,10 +104,12 @@ _BY_CODE: Final[dict[str, Trouble]] = {
     "ConnectTimeoutError": Trouble.UNREACHABLE,
     "ResponseParserError": Trouble.STRANGE,
     "ForeignBucket": Trouble.FOREIGN,
+    "BeyondCopy": Trouble.BEYOND,
 }
 # What no code tells. In this order: a certificate that is refused is also a connection that failed.
 _BY_WORDS: Final[dict[Trouble, re.Pattern[str]]] = {
     Trouble.FOREIGN: re.compile(r"which was not asked for|does not belong to"),
+    Trouble.BEYOND: re.compile(r"of which this is a copy"),
     Trouble.SKEWED: re.compile(r"Signature (?:expired|not yet current)|too skewed", re.IGNORECASE),
     Trouble.PROXY: re.compile(r"\bproxy\b|\bCONNECT tunnel", re.IGNORECASE),
     Trouble.CERTIFICATE: re.compile(r"certificate|UnknownIssuer|\bSSL\b|\bTLS\b|wrong version number", re.IGNORECASE),
@@ -131,7 +134,7 @@ OF_THE_WAY: Final = frozenset(
 """Troubles on the way to AWS: nothing was refused, because nobody heard."""
 OF_SETTINGS: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.MISPLACED}
 """Troubles that a setting of this computer mends (CONTRACT: exit code 2); the others are AWS's or the network's (3)."""
-HOPELESS: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.DENIED, Trouble.FOREIGN, Trouble.DISABLED}
+HOPELESS: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.DENIED, Trouble.FOREIGN, Trouble.DISABLED, Trouble.BEYOND}
 """Troubles that another try does not mend."""
 
 
@@ -188,6 +191,7 @@ _ADVICE: Final[dict[Trouble, str]] = {
     Trouble.ARCHIVED: "restore it first (aws s3api restore-object), then run again",
     Trouble.THROTTLED: "AWS kept asking for fewer requests: run again later, or with --max-rate",
     Trouble.FOREIGN: "if it is yours, name it with --also-bucket",
+    Trouble.BEYOND: "copy that as well, or validate the place itself",
     Trouble.DISABLED: "enable it for the account, or leave it out with --region",
     Trouble.MISPLACED: "S3 does not say in which: set AWS_REGION to the bucket's region",
     Trouble.CERTIFICATE: (

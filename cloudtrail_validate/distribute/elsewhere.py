@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final, Protocol
 
 from cloudtrail_validate.core.executor import Auto, DaskCluster, LocalProcesses, Place
 from cloudtrail_validate.core.findings import Watch
+from cloudtrail_validate.core.layout import DIGEST_KIND
 from cloudtrail_validate.core.plan import AccountRegion, Target
 from cloudtrail_validate.distribute.dispatch import Dispatcher
 from cloudtrail_validate.distribute.work import Context, Credentials
@@ -21,6 +22,10 @@ from cloudtrail_validate.session import Session
 
 WORTH_DIGESTS: Final = 20_000  # digests to expect (~4 s of a core), from which on starting processes (~0.5 s each) pays
 WORTH_LOGS: Final = 20_000  # named logs, likewise
+
+
+_LOOKED_AT: Final = 3  # account-regions of which a digest is read before others read them
+Look = Callable[[str, Sequence[str]], Awaitable[None]]
 
 
 class Cluster(Protocol):
@@ -64,8 +69,11 @@ class LocalCluster:
 class Elsewhere:
     """Where a run's work may be done besides this process. Opens processes or a cluster when work is worth it."""
 
-    def __init__(self, place: Place, context: Callable[[Scope, int], Context], watch: Watch) -> None:
+    def __init__(
+        self, place: Place, context: Callable[[Scope, int], Context], watch: Watch, look: Look | None = None
+    ) -> None:
         self._place = place
+        self._look = look
         self._context = context
         self._watch = watch
         self._cluster: Cluster | None = _connect(place) if isinstance(place, DaskCluster) else None
@@ -85,6 +93,10 @@ class Elsewhere:
         self, regions: Sequence[AccountRegion], scope: Scope, tools: Tools, take: Callable[[RegionResult], None]
     ) -> None:
         """Validate account-regions; `take` is given each result as it comes."""
+        if self._look is not None:  # others read the digests: whether they lie where they say is looked at before
+            folders = [region.folders[0] for region in regions[:_LOOKED_AT]]
+            for folder in folders:
+                await self._look(folder.bucket, [folder.path(DIGEST_KIND)])
         await self._opened().audit(regions, scope, tools, take)
 
     async def reconcile(self, batches: Sequence[LogBatch], scope: Scope, tools: Tools) -> list[LogResult]:
@@ -113,7 +125,12 @@ class Elsewhere:
 
 
 def elsewhere_of(
-    place: Place, request: Request, session: Session, timeouts: Timeouts | None, watch: Watch
+    place: Place,
+    request: Request,
+    session: Session,
+    timeouts: Timeouts | None,
+    watch: Watch,
+    look: Look | None = None,
 ) -> Elsewhere | None:
     """Make what `--executor` asks for; None where everything is to be done in this process."""
     if isinstance(place, LocalProcesses) and place.number == 1:
@@ -124,7 +141,7 @@ def elsewhere_of(
     def context(scope: Scope, workers: int) -> Context:
         return context_of(request, session, session.target, timeouts or Timeouts(), scope, workers)
 
-    return Elsewhere(place, context, watch)
+    return Elsewhere(place, context, watch, look)
 
 
 def context_of(
@@ -144,6 +161,7 @@ def context_of(
         timeouts.give_up,
         source=os.fspath(request.source) if request.source is not None else None,
         follow_links=request.follow_links,
+        copy=session.copy,
         profile=request.profile,
         endpoint_url=request.endpoint_url,
         region=aws.region if aws is not None else None,

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from cloudtrail_validate.core.copies import Displacement
 from cloudtrail_validate.core.findings import Watch
 from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.core.signature import RegionKeys
@@ -38,7 +39,8 @@ class Credentials(msgspec.Struct, frozen=True):
 class Context(msgspec.Struct, frozen=True):
     """What every call of one run shares: where to read, who asks, and this worker's part of the run's limits.
 
-    `source` is the folder of a local copy, None for S3; `follow_links` is of that. The other fields are as in `Request`.
+    `source` is the folder of a local copy, None for S3; `follow_links` is of that. `copy` is how
+    what is read there is displaced. The other fields are as in `Request`.
     """
 
     scope: Scope
@@ -51,6 +53,7 @@ class Context(msgspec.Struct, frozen=True):
     give_up: float
     source: str | None = None
     follow_links: bool = False
+    copy: Displacement | None = None
     profile: str | None = None
     endpoint_url: str | None = None
     region: str | None = None
@@ -128,6 +131,7 @@ def _open(context: Context, limiter: RateLimiter) -> Store:
         limiter,
         context.timeouts,
         follow_links=context.follow_links,
+        copy=context.copy,
         credentials=(secret.access_key, secret.secret_key, secret.token) if secret else None,
         profile=context.profile,
         endpoint_url=context.endpoint_url,

@@ -31,7 +31,9 @@ async def gather(
         hours = reaches(findings)
         told = await asyncio.to_thread(look_up, hours, aws, target.home_region, target.bucket, now)
         events |= {finding: found for finding, found in told.items() if finding not in events}
-    missing = [finding for finding in findings if finding.status is Status.MISSING and finding.where]
+    # A copy has lifecycle rules of its own, and those of the place that was copied may not be asked for.
+    asked = [] if session.copy is not None else findings
+    missing = [finding for finding in asked if finding.status is Status.MISSING and finding.where]
     rules = await asyncio.to_thread(lifecycle_rules, aws, target.bucket) if missing else ()
     fitting = {finding: removed_by(finding, rules, now) for finding in missing} if rules else {}
     versions = await asyncio.to_thread(witness, findings, aws, session.keys.region) if request.versions else {}

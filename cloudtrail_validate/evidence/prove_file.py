@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace as replace_struct
 
 from cloudtrail_validate.core import rules
@@ -94,40 +93,49 @@ def prove_file(request: Request, where: Locator, *, path: Path | None = None, no
     which keys; its window does not matter. `path` is the file itself where it lies beside that place. Raises
     `RequestError` for a key that is no log file's, `ConfigurationError` and `AccessError` as `validate` does.
     """
-    search = _Search(where, window_of(where.key), now, request.trail_arn)
-    asked = replace(request, start=search.window.start, end=search.window.end)
+    window = window_of(where.key)
+    asked = replace(request, start=window.start, end=window.end)
+    if request.copy_of is None:
+        _Search(where, window, now, request.trail_arn)  # refused before anything is opened
+    elif request.bucket is not None:
+        asked = replace(asked, prefix=where.key.rpartition("AWSLogs/")[0].rstrip("/") or None)
     asked.check(now)
-    arn = parse_trail_arn(asked.trail_arn or "")
-    # The trail is not looked up; it still says in which region AWS is asked.
-    asked = replace(asked, trail_arn=None, regions=(arn.region,) if arn else asked.regions)
-    return run_loop(_prove(asked, search, path))
+    return run_loop(_prove(asked, where, path, window, now))
 
 
 def window_of(key: str) -> Interval:
     """The hours around a log file in which the digest that names it lies, late ones aside. Raises `RequestError`."""
     minute = log_minute(key)
-    place_ = folder_of("", key)
-    if minute is None or place_ is None or place_[1] == DIGEST_KIND:
+    if minute is None:
         raise RequestError(f"expected the key of a CloudTrail log file, got {key!r}")
     return Interval(minute - _BEFORE, minute + _AFTER)
 
 
-async def _prove(request: Request, search: _Search, path: Path | None) -> FileProof:
-    session = await open_session(request, search.window, search.now, like=region_in(search.where.key))
-    if session.aws is not None:
-        session.aws.limit_to(msgspec.structs.replace(session.target, owner=search.owner))
+async def _prove(request: Request, where: Locator, path: Path | None, window: Interval, now: datetime) -> FileProof:
+    arn = parse_trail_arn(request.trail_arn or "")
+    # The trail is not looked up; it still says in which region AWS is asked.
+    asked = replace(request, trail_arn=None, regions=(arn.region,) if arn else request.regions)
+    session = await open_session(asked, window, now, like=region_in(where.key))
     try:
+        if session.copy is not None:
+            # In a bucket the file is named as it lies there, else by the key it was copied from.
+            in_bucket = path is None and request.source is None
+            known = session.copy.original(where.key) if in_bucket else None
+            where = Locator(session.copy.of_bucket, known or where.key)
+        search = _Search(where, window, now, request.trail_arn)
+        if session.aws is not None and session.copy is None:
+            session.aws.limit_to(replace_struct(session.target, owner=search.owner))
         content = await _content(session, search.where, path)
         keys = await asyncio.to_thread(session.keys.region, search.folder.region)
         return await search.run(session, keys, content)
     except BucketAbsentError as error:
-        raise ConfigurationError(f"{search.where}: {error}") from error
+        raise ConfigurationError(f"{where}: {error}") from error
     except StoreError as error:
         raise refused(
             error,
-            f"cannot list the digests of {search.where}",
+            f"cannot list the digests of {where}",
             permission="s3:ListBucket",
-            on=search.where.bucket,
+            on=where.bucket,
             login=session.aws.login if session.aws else None,
         ) from error
     finally:
@@ -154,7 +162,7 @@ class _Search:
 
     def __init__(self, where: Locator, window: Interval, now: datetime, trail_arn: str | None) -> None:
         found = folder_of(*where)
-        if found is None:
+        if found is None or found[1] == DIGEST_KIND:
             raise RequestError(f"expected the key of a CloudTrail log file, got {where.key!r}")
         self.where = where
         self.window = window

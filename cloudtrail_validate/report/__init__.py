@@ -65,6 +65,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class RequestEcho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was asked, as understood. `source` is `s3://bucket/prefix` or `file:///…`; empty lists mean "all".
 
+    `copy_of` is the place that the source is a copy of, where that was said: findings name objects as they lay there.
     `profile`, `endpoint_url` and `role_arn` are there where they were given: the commands that lead on need them too.
     """
 
@@ -74,6 +75,7 @@ class RequestEcho(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     source: str
     regions: tuple[str, ...]
     accounts: tuple[str, ...]
+    copy_of: str | msgspec.UnsetType = msgspec.UNSET
     profile: str | msgspec.UnsetType = msgspec.UNSET
     endpoint_url: str | msgspec.UnsetType = msgspec.UNSET
     role_arn: str | msgspec.UnsetType = msgspec.UNSET

@@ -23,7 +23,7 @@ from xml.sax.saxutils import escape, quoteattr
 from cloudtrail_validate.core.model import HOUR, Interval, Kind, Status, isoformat
 from cloudtrail_validate.core.text import duration, printable
 from cloudtrail_validate.report import ChainRecord, ExitCode, FindingRecord, Report, Verdict
-from cloudtrail_validate.report.references import CHANGE, OPEN, explanations, hours, sentence
+from cloudtrail_validate.report.references import CHANGE, OPEN, copied, explanations, hours, sentence
 
 DAY: Final = timedelta(days=1)
 _OUTCOMES: Final = {"failure": "failures", "error": "errors", "skipped": "skipped"}  # of a case, and as an attribute
@@ -91,7 +91,7 @@ def _verdict(report: Report) -> _Suite:
         case.kind, case.lines = str(report.verdict), [f"{sentence(report)}."]
     request = {
         "trail_arn": report.request.trail_arn or "",
-        "source": report.request.source,
+        "source": f"{report.request.source}{copied(report.request)}",
         "start": isoformat(report.request.start),
         "end": isoformat(report.request.end),
         "version": report.tool.version,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from cloudtrail_validate.core.coverage import Span, difference, intersection, seconds, union
@@ -183,9 +183,9 @@ def _key(chain: ChainRecord) -> _Chain:
     )
 
 
-def _subject(report: Report) -> tuple[str | None, str]:
+def _subject(report: Report) -> tuple[str | None, str, str | UnsetType]:
     """What a report is about. Only reports about the same can say anything of each other's hours."""
-    return report.request.trail_arn, report.request.source
+    return report.request.trail_arn, report.request.source, report.request.copy_of
 
 
 def _chains(newest_first: Sequence[Report]) -> tuple[ChainRecord, ...]:
@@ -315,6 +315,7 @@ def _request(held: Sequence[Report]) -> RequestEcho:
         source=first.source if len(sources) == 1 else SEVERAL,
         regions=regions,
         accounts=accounts,
+        copy_of=first.copy_of if len({request.copy_of for request in requests}) == 1 else UNSET,
         profile=first.profile if len({request.profile for request in requests}) == 1 else UNSET,
         endpoint_url=first.endpoint_url if len({request.endpoint_url for request in requests}) == 1 else UNSET,
         role_arn=first.role_arn if len({request.role_arn for request in requests}) == 1 else UNSET,

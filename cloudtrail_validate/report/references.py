@@ -21,7 +21,16 @@ from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat, ut
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import duration, plural, printable
 from cloudtrail_validate.core.versions import Changes, Event, Versions
-from cloudtrail_validate.report import Derived, EventRecord, FindingRecord, ProgressRecord, Report, Summary, Verdict
+from cloudtrail_validate.report import (
+    Derived,
+    EventRecord,
+    FindingRecord,
+    ProgressRecord,
+    Report,
+    RequestEcho,
+    Summary,
+    Verdict,
+)
 from cloudtrail_validate.report.due import due
 
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
@@ -132,6 +141,11 @@ def derivation(report: Report) -> list[tuple[str, str]]:
         left = plural(derived.findings_left_out, "finding")
         told.append(("Shown", f"{', '.join(shown)}; {left} left out; the verdict is that of the whole report"))
     return told
+
+
+def copied(request: RequestEcho) -> str:
+    """What the source is a copy of, to be put behind it; empty where nobody said that it is one."""
+    return f", a copy of {request.copy_of}" if isinstance(request.copy_of, str) else ""
 
 
 def how_far(report: Report) -> str:

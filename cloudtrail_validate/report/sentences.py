@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from cloudtrail_validate.core.model import Finding
 
-_NO_PERMISSION_HELPS: Final = (OF_IDENTITY | OF_THE_WAY | {Trouble.FOREIGN, Trouble.DISABLED}) - {Trouble.NETWORK}
+_NO_PERMISSION_HELPS: Final = (OF_IDENTITY | OF_THE_WAY | {Trouble.FOREIGN, Trouble.BEYOND, Trouble.DISABLED}) - {
+    Trouble.NETWORK
+}
 MAX_VALUE: Final = 1_200  # characters a value; an S3 key has at most 1,024 bytes, a signature in hex 512
 
 SENTENCES: Final[Mapping[str, str]] = MappingProxyType(

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.copies import read_place
 from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.model import HOUR, Cause, Interval, Status, isoformat
 from cloudtrail_validate.core.shell import command_line
@@ -43,6 +44,7 @@ class Advisor:
         request = report.request
         self._request = request
         self._kept = kept or KEPT
+        self._copied = isinstance(request.copy_of, str)
         self._folder = request.source.removeprefix("file://") if request.source.startswith("file:///") else None
         self._bucket = _bucket_of(report)
         self._chains = {(chain.account, chain.region, chain.trail): chain.home_region for chain in report.chains}
@@ -181,6 +183,11 @@ class Advisor:
         if request.trail_arn and self._folder is None:
             return self._own("--trail-arn", request.trail_arn, *words, "--versions", "--output", KEPT)
         prefix = request.source.removeprefix("s3://").partition("/")[2] if self._folder is None else ""
+        if isinstance(request.copy_of, str):  # its versions tell of the place itself, not of the copy
+            of = read_place(request.copy_of)
+            prefix = of.key if of else ""
+            if of is None or "AWSLogs" in prefix:
+                return None
         place = ["--s3-bucket", bucket, *(["--s3-prefix", prefix.removesuffix("/")] if prefix else [])]
         return self._own(*place, *words, "--versions", "--output", KEPT)
 
@@ -188,6 +195,8 @@ class Advisor:
         """The chain of proof of one object, in a bucket or in a local copy."""
         if self._folder is None:
             return self._own("file", f"s3://{bucket}/{key}") if bucket else None
+        if self._copied:
+            return None  # it lies there under another name
         folder = unquote(self._folder)
         return command_line(
             *("ctvalidate", "file", f"{folder.rstrip('/')}/{key}", "--key", key, "--source", folder, *self._keys),

@@ -60,6 +60,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     start_time: str | None = None
     end_time: str | None = None
     last: str | None = None
+    copy_of: str | None = None
+    follow_links: bool = False
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -42,7 +42,8 @@ class ReplayStore:
     workers: int | None = None
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
-        self.dated = not manifest.source.startswith("file:")
+        self._local = manifest.source.startswith("file:")
+        self.dated = not self._local and not isinstance(manifest.request.copy_of, str)
         self._root = root
         self._main = manifest.bucket
         self._files = {(f.object.bucket, f.object.key): f for f in manifest.files if f.object}
@@ -84,15 +85,15 @@ class ReplayStore:
         """A digest and the metadata that were kept with it."""
 
         def make(size: int | None) -> Inflater:
-            limit = digest.most_bytes(size if self.dated else None)
-            return Inflater(accept_plain=not self.dated, keep=True, limit=limit)
+            limit = digest.most_bytes(size if not self._local else None)
+            return Inflater(accept_plain=self._local, keep=True, limit=limit)
 
         stored = await self.stored(where, make)
         return stored.inflater, stored.metadata
 
     async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:  # noqa: ARG002  # the protocol's arguments
         """A log's content."""
-        return (await self.stored(where, lambda _: Inflater(accept_plain=not self.dated))).inflater.finish()
+        return (await self.stored(where, lambda _: Inflater(accept_plain=self._local))).inflater.finish()
 
     async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
         """Several logs."""
@@ -113,7 +114,7 @@ class ReplayStore:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _bucket(self, bucket: str) -> str:
-        return bucket if self.dated else self._main
+        return self._main if self._local else bucket
 
     def _read(self, where: Locator, make: Callable[[int | None], Inflater]) -> Stored:
         name = (self._bucket(where.bucket), where.key)

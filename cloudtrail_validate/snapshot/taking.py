@@ -83,7 +83,7 @@ class Taker:
 
     def adapt(self, session: Session) -> Session:
         """Stand between the run and its store and keys."""
-        single = not session.store.dated  # a local copy, where one folder stands for every bucket
+        single = session.aws is None  # a local copy, where one folder stands for every bucket
         self._target = session.target
         self._tee = Tee(session.store, self._bundle, session.target.bucket, single=single)
         self._keys = RecordedKeys(session.keys)

@@ -87,7 +87,8 @@ async def open_state(request: Request, session: Session, source: str, now: datet
     def opened() -> StateRun:
         storage = storage_of(name, client)
         loaded = load(storage, name, source, request.trail_arn, now, required=request.require_state)
-        lifecycle = lifecycle_rules(aws, session.target.bucket) if aws is not None and not loaded.created else ()
+        own = aws is not None and session.copy is None  # a copy has rules of its own
+        lifecycle = lifecycle_rules(aws, session.target.bucket) if aws and own and not loaded.created else ()
 
         def expired(key: str, age: timedelta) -> str | None:
             return expiring_rule(lifecycle, key, age)

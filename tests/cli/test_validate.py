@@ -377,6 +377,27 @@ def test_the_style_of_addresses_reaches_both_clients(
     assert (access.endpoint, access.virtual_hosted) == (endpoint, style == "virtual")
 
 
+@pytest.mark.parametrize(
+    ("named", "host"),
+    [
+        (
+            "arn:aws:s3:eu-central-1:111122223333:accesspoint/trail-copy",
+            "trail-copy-111122223333.s3-accesspoint.eu-central-1.amazonaws.com",
+        ),
+        (
+            "trail-copy-abcdef1234567890abcdef1234567890s3alias",
+            "trail-copy-abcdef1234567890abcdef1234567890s3alias.s3.eu-west-1.amazonaws.com",
+        ),
+    ],
+)
+def test_an_access_point_is_reached_at_its_own_host(monkeypatch: pytest.MonkeyPatch, named: str, host: str) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    aws = Aws(regions=("eu-west-1",))
+    access = access_to(aws.client("s3"), named, None, None)
+    assert (access.endpoint, access.virtual_hosted) == (f"https://{host}", True)
+
+
 def test_a_ca_bundle_that_is_none(
     trail: Trail, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

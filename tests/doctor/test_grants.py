@@ -65,6 +65,7 @@ CASES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "plan": ("plan", {"trail_arn": TRAIL}),
     "merge": ("merge", {"parts": ("s3://amzn-s3-demo-bucket2/part-1", "part-2")}),
     "recover": ("recover", {}),
+    "fetch-signatures": ("fetch-signatures", {"bucket": "amzn-s3-demo-bucket"}),
     "file": ("file", {"where": "s3://amzn-s3-demo-bucket/AWSLogs/x"}),
     "diff": ("diff", {"original": "s3://amzn-s3-demo-bucket/a", "altered": "b"}),
     "simulate": ("simulate", {"dest": "s3://amzn-s3-demo-bucket/"}),
@@ -251,6 +252,32 @@ def test_policies_for_another_account(capsys: pytest.CaptureFixture[str]) -> Non
     assert {each["Resource"] for each in bucket} == {"arn:aws:s3:::b", "arn:aws:s3:::b/AWSLogs/*"}
     caller = json.loads(call(capsys, "policy", "--kind", "caller", *line).out)["Statement"]
     assert [(each["Action"], each["Resource"]) for each in caller] == [("sts:AssumeRole", ROLE)]
+
+
+POINT: Final = "arn:aws:s3:eu-central-1:111122223333:accesspoint/trail-copy"
+
+
+@pytest.mark.parametrize(
+    ("named", "files"),
+    [
+        ("s3://amzn-s3-demo-bucket/a/", "arn:aws:s3:::amzn-s3-demo-bucket/a/AWSLogs/*"),
+        ("arn:aws:s3:::amzn-s3-demo-bucket", "arn:aws:s3:::amzn-s3-demo-bucket/AWSLogs/*"),
+        (POINT, f"{POINT}/object/AWSLogs/*"),
+    ],
+)
+def test_a_bucket_is_named_in_every_way_that_validation_takes(
+    capsys: pytest.CaptureFixture[str], named: str, files: str
+) -> None:
+    answer = call(capsys, "policy", "--s3-bucket", named, "--last", "24h", "--public-keys", "keys.json")
+    assert granted(json.loads(answer.out))[files] == {"s3:GetObject"}
+
+
+@pytest.mark.parametrize("named", ["amzn-s3-demo-bucket", "s3://amzn-s3-demo-bucket/AWSLogs/111122223333/"])
+def test_signatures_are_fetched_with_one_permission(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, named: str
+) -> None:
+    answer = call(capsys, "policy", "--required-only", "fetch-signatures", named, str(tmp_path))
+    assert granted(json.loads(answer.out)) == {"arn:aws:s3:::amzn-s3-demo-bucket/AWSLogs/*": {"s3:GetObject"}}
 
 
 def test_alerts_are_sent_by_the_caller_and_never_by_the_role(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.servers.rclone import rclone_s3
-from tests.stores.kit import local_place, moto_place, rclone_place, swift_place
+from tests.stores.kit import copied_place, local_place, moto_place, rclone_place, swift_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,13 @@ def swift_bucket(swift: SwiftServer) -> Place:
     return swift_place(swift, next(_numbers))
 
 
-@pytest.fixture(params=["folder", "bucket", "signed_bucket", "swift_bucket"])
+@pytest.fixture
+def copied(tmp_path: Path) -> Place:
+    """A local copy of another bucket, under the keys that it has there."""
+    return copied_place(tmp_path / "tree")
+
+
+@pytest.fixture(params=["folder", "bucket", "signed_bucket", "swift_bucket", "copied"])
 def place(request: pytest.FixtureRequest) -> Place:
     """Each store in turn, empty."""
     made: Place = request.getfixturevalue(request.param)

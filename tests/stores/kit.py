@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from moto.s3.models import s3_backends
 
 from cloudtrail_validate.aws.session import Aws
+from cloudtrail_validate.core.copies import Displacement
 from cloudtrail_validate.core.gzip import Content, Inflater
 from cloudtrail_validate.core.model import Locator, ObjectInfo
 from cloudtrail_validate.core.sidecar import SIDECAR
 from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
+from cloudtrail_validate.stores.copy_of import CopyStore
 from cloudtrail_validate.stores.local import Local
 from cloudtrail_validate.stores.protocol import Children, Store, Stored
 from cloudtrail_validate.stores.s3 import S3
@@ -114,6 +116,24 @@ def local_place(root: Path) -> Place:
 
     root.mkdir(exist_ok=True)
     return Place("local", "", put, lambda key, body: _write(root / key, body), lambda: Local(root))
+
+
+def copied_place(root: Path) -> Place:
+    """A folder of a folder, as the top of the bucket that it is a copy of."""
+    folder = local_place(root)
+    known = Displacement("", "kept/here/", BUCKET, "")
+
+    def put(key: str, body: bytes, metadata: Mapping[str, str] | None) -> None:
+        folder.put(f"{known.here}{key}", body, metadata)
+
+    (root / known.here).mkdir(parents=True)
+    return Place(
+        "copy",
+        BUCKET,
+        put,
+        lambda key, body: folder.plant(f"{known.here}{key}", body),
+        lambda: CopyStore(Local(root), known),
+    )
 
 
 def moto_place(aws: AwsServer) -> Place:

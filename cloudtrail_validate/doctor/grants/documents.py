@@ -38,11 +38,13 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
     def arn(self, resource: str) -> str:
         """Return the ARN of a need's resource."""
-        bucket = f"arn:{self.partition}:s3:::{self.bucket}"
+        point = self.bucket.startswith("arn:")  # an access point's ARN stands for a bucket's name
+        bucket = self.bucket if point else f"arn:{self.partition}:s3:::{self.bucket}"
+        objects = f"{bucket}/object" if point else bucket
         known = {
             ANY: ANY,
             BUCKET: bucket,
-            OBJECTS: f"{bucket}/*" if self.prefix is None else f"{bucket}/{base_of(self.prefix or None)}*",
+            OBJECTS: f"{objects}/*" if self.prefix is None else f"{objects}/{base_of(self.prefix or None)}*",
             KEY: self.key or f"arn:{self.partition}:kms:*:*:key/*",
             TRAIL: self.trail_arn or f"arn:{self.partition}:cloudtrail:*:*:trail/*",
         }

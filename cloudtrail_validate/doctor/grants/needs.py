@@ -60,6 +60,13 @@ _RESOURCES: Final = {action: resource for resource, actions in _BY_RESOURCE.item
 _SECOND_WAYS: Final = frozenset({"ec2:DescribeRegions", "cloudtrail:GetTrail"})
 """Actions that are asked only where the first way to the same answer is denied."""
 
+_ALWAYS: Final = {
+    "keys export": PUBLIC_KEYS,
+    "recover": (*READING, *VERSIONS),
+    "fetch-signatures": (Need("s3:GetObject", OBJECTS), Need("s3:ListBucket", BUCKET, False)),
+}
+"""Subcommands that need the same whatever their options."""
+
 LOCAL: Final = frozenset(
     {
         "explain",
@@ -108,16 +115,14 @@ def needs(command: str, options: Mapping[str, Any]) -> tuple[Need, ...]:
 def _of_command(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
     if command in LOCAL or command == "simulate":
         return _places(options.values(), "s3:PutObject" if command == "simulate" else "s3:GetObject")
+    if command in _ALWAYS:
+        return _ALWAYS[command]
     match command:
         case "doctor":
             return _of_doctor(options)
-        case "keys export":
-            return PUBLIC_KEYS
         case "file":
             read = () if options.get("source") else READING
             return (*read, *_keys(options))
-        case "recover":
-            return (*READING, *VERSIONS)
         case _:
             return _of_validation(command, options)
 

@@ -19,6 +19,7 @@ from cloudtrail_validate.report.incidents import Incident, group
 from cloudtrail_validate.report.references import (
     CHANGE,
     OPEN,
+    copied,
     derivation,
     key_sources,
     narrowed,
@@ -130,7 +131,7 @@ def _asked(report: Report) -> str:
     found = f"{plural(len(accounts), 'account')} and {plural(len(regions), 'region')} found"
     asked = [
         ("Trail", request.trail_arn or "any found in the source"),
-        ("Source", request.source),
+        ("Source", f"{request.source}{copied(request)}"),
         ("From", f"{minute(request.start)} UTC"),
         ("To", f"{minute(request.end)} UTC ({duration((request.end - request.start).total_seconds())})"),
         ("Accounts", ", ".join(request.accounts) or "all"),

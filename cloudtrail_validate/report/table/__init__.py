@@ -16,7 +16,16 @@ from cloudtrail_validate.report import Verdict
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.formats import FEW
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import LIMITS, all_proven, derivation, how_far, key_sources, narrowed, places
+from cloudtrail_validate.report.references import (
+    LIMITS,
+    all_proven,
+    copied,
+    derivation,
+    how_far,
+    key_sources,
+    narrowed,
+    places,
+)
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
 from cloudtrail_validate.report.table.story import STYLES, story
 
@@ -116,7 +125,7 @@ def _header(page: Page, report: Report) -> None:
     rows = (
         *(("Try", hint) for hint in report.suggestions),
         ("Trail", request.trail_arn or "any found in the source"),
-        ("Source", request.source),
+        ("Source", f"{request.source}{copied(request)}"),
         ("Window", f"{isoformat(request.start)} to {isoformat(request.end)}, UTC ({span})"),
         ("Scope", _scope(report)),
         ("Places", places(report.summary)),

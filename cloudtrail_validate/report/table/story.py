@@ -12,7 +12,6 @@ from cloudtrail_validate.core.versions import Changes, Versions
 from cloudtrail_validate.report.incidents import Incident, group
 from cloudtrail_validate.report.page import Page
 from cloudtrail_validate.report.references import changed_events, history, span
-from cloudtrail_validate.report.sentences import remedy
 from cloudtrail_validate.report.steps import Advisor
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ MOST_INCIDENTS: Final = 12  # told in full; the rest is a line each
 MOST_LINES: Final = 40  # incidents that have a line at all
 MOST_PLACES: Final = 5  # accounts and regions of an incident with a line of their own
 MOST_EVENTS: Final = 4  # that may explain an incident
+MOST_REASONS: Final = 2  # of one cause why things could not be read
 MOST_STEPS: Final = 2  # things to do next about an incident
 STYLES: Final = {
     Status.ALTERED: "red",
@@ -133,7 +133,9 @@ class _Teller:
         page.wrapped(", ".join(f"{number:,} {rule}" for rule, number in rules.items()), style="dim", indent=2)
         self._in_places(incident)
         for cause in [cause for cause in Cause if any(finding.cause is cause for finding in members)]:
-            page.wrapped(remedy(lead.rule, cause), indent=2)
+            told = [finding.message.rpartition("; ")[2] for finding in members if finding.cause is cause]
+            for reason in list(dict.fromkeys(told))[:MOST_REASONS]:  # which end a sentence, and know what AWS said
+                page.wrapped(reason.removesuffix("."), indent=2)
         self._samples(members)
         self._events(members)
         self._next(incident, lead)
