@@ -54,13 +54,20 @@ def _raise_again(lost: "UnraisableHookArgs") -> None:
     if lost.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(lost)
     elif not sys.is_finalizing():
-        _thread.interrupt_main()
+        try:
+            # From another thread: here the interrupt would be raised at once, inside this hook, and be lost again.
+            _thread.start_new_thread(_thread.interrupt_main, ())
+        except RuntimeError:  # no memory for a thread: the run goes on, and can be interrupted again
+            return
 
 
 def _answer(error: BaseException) -> int:
     """Say what happened; where not even that can be done, the code is still not 1."""
     try:
-        return last_words.answer(error)
+        code = last_words.answer(error)
+        if code != last_words.INTERRUPTED:
+            os._exit(code)  # without memory, cleaning up would add dozens of lines
+        return code
     except KeyboardInterrupt:
         os._exit(last_words.INTERRUPTED)
     except BaseException:
