@@ -22,6 +22,8 @@ def entry() -> None:
         code = _run()
     except BaseException as error:
         code = _answer(error)
+    if last_words.memory_failed:  # cleaning up would add dozens of lines of Python's own
+        os._exit(code)
     sys.exit(code)
 
 
@@ -64,10 +66,7 @@ def _raise_again(lost: "UnraisableHookArgs") -> None:
 def _answer(error: BaseException) -> int:
     """Say what happened; where not even that can be done, the code is still not 1."""
     try:
-        code = last_words.answer(error)
-        if code != last_words.INTERRUPTED:
-            os._exit(code)  # without memory, cleaning up would add dozens of lines
-        return code
+        return last_words.answer(error)
     except KeyboardInterrupt:
         os._exit(last_words.INTERRUPTED)
     except BaseException:

@@ -22,6 +22,9 @@ _NO_THREADS = "the system refuses another thread: raise the limits on processes 
 # How the dynamic loader says that a module of C did not fit: an ImportError, as if the file were broken.
 _LOADER_WITHOUT_MEMORY = ("failed to map segment", "cannot allocate memory", "cannot map zero-fill pages")
 
+memory_failed = False
+"""Whether an answer was given because there was no memory, or in a state of Python's that only comes from that."""
+
 
 def explain(error: BaseException) -> tuple[str, int]:
     """Say in one line what went wrong, and with which exit code the process should end.
@@ -47,7 +50,9 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 def answer(error: BaseException) -> int:
     """Say what went wrong on standard error; return the exit code."""
+    global memory_failed  # noqa: PLW0603 - the process is about to end
     text, code = explain(error)
+    memory_failed = memory_failed or text == _NO_MEMORY or isinstance(error, SystemError)
     if os.environ.get(DEBUG) and code != INTERRUPTED:
         import traceback
 
