@@ -74,6 +74,15 @@ def home(folder: Path) -> dict[str, str]:
     return {"HOME": str(folder), "PATH": os.pathsep.join((str(local), str(programs), system))}
 
 
+def replicate(aws: AwsServer, source: str, replica: str) -> None:
+    """Copy a bucket as S3 does, metadata included."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=replica)
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=source):
+        for item in page["Contents"]:
+            s3.copy_object(Bucket=replica, Key=item["Key"], CopySource={"Bucket": source, "Key": item["Key"]})
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_every_line_of_the_readme_works_as_it_stands(aws: AwsServer, tmp_path: Path) -> None:
     began = (datetime.now(UTC) - timedelta(hours=100)).replace(minute=0, second=0, microsecond=0)
@@ -81,6 +90,7 @@ def test_every_line_of_the_readme_works_as_it_stands(aws: AwsServer, tmp_path: P
     deliver(aws, spec, versioning=True)
     first = keys_below(aws, "CloudTrail")[0]
     aws.client("s3").put_object(Bucket=spec.bucket, Key=first, Body=gzip.compress(b'{"Records":[]}'))
+    replicate(aws, spec.bucket, "amzn-s3-demo-replica-bucket")
     clone = tmp_path / "clone"
     shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(".*", "__pycache__", "benchmarks", "tests"))
     told = tmp_path / "told"
@@ -114,5 +124,7 @@ def test_every_line_of_the_readme_works_as_it_stands(aws: AwsServer, tmp_path: P
     assert by_line['ctvalidate diff "originals/$KEY" "s3://amzn-s3-demo-bucket/$KEY"'] == 1
     assert by_line["ctvalidate verify-snapshot snapshot-1"] == 0
     assert by_line["ctvalidate --source copy --public-keys keys.json --last 7d"] == 1
+    copies = [line for line in by_line if "--copy-of" in line]
+    assert [by_line[line] for line in copies] == [1, 1]
     assert "Would tampering be noticed" in (clone / "report.html").read_text(encoding="utf-8")
     assert (clone / "both.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

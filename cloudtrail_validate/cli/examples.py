@@ -51,6 +51,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
             "after aws s3 sync s3://DOC-EXAMPLE-BUCKET/PREFIX/ copy",
             "ctvalidate fetch-signatures s3://DOC-EXAMPLE-BUCKET/PREFIX/ copy",
         ),
+        ("as an auditor's role", f"ctvalidate fetch-signatures DOC-EXAMPLE-BUCKET copy --role-arn {_ROLE}"),
     ),
     "diff": (
         ("two files", "ctvalidate diff original.json.gz altered.json.gz"),

@@ -223,7 +223,8 @@ def test_the_window_on_the_command_line_replaces_that_of_the_file(
     """Nothing lies in the folder: exit code 4 says that the question was understood."""
     file = tmp_path / "c.toml"
     file.write_text("last = '26h'\n")
-    where = ("--source", str(tmp_path), "--config", str(file), "--public-keys", str(tmp_path / "keys.json"))
+    (tmp_path / "empty").mkdir()
+    where = ("--source", str(tmp_path / "empty"), "--config", str(file), "--public-keys", str(tmp_path / "keys.json"))
     assert (
         call(capsys, "simulate", str(tmp_path / "other"), "--hours", "1", "--keys", str(tmp_path / "keys.json")).code
         == 0
