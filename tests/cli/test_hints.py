@@ -52,8 +52,8 @@ def tried(capsys: pytest.CaptureFixture[str], keys: Path, tree: Path, *args: str
         (
             [*WINDOW, "--region", "me-south-1"],
             (
-                "0 of the regions asked for were found; there are ap-northeast-1, ap-northeast-2, ap-northeast-3, ap-south-1,"
-                " ap-southeast-1 and 12 more"
+                "0 of the regions asked for were found; there are ap-northeast-1, ap-northeast-2, ap-northeast-3,"
+                " ap-south-1, ap-southeast-1 and 12 more"
             ),
         ),
         (
