@@ -496,10 +496,10 @@ def test_library_tells_wrong_requests(tmp_path: Path) -> None:
 def test_local_copies_as_the_readme_makes_them(aws: AwsServer, tmp_path: Path, prefix: str) -> None:
     simulation = deliver(aws, replace(SPEC, prefix=prefix.rstrip("/")))
     (block,) = (text for text in blocks(ROOT / "README.md", "sh") if "fetch-signatures" in text)
-    sync, fetch, _, validate = block.replace("DOC-EXAMPLE-BUCKET", f"{BUCKET}/{prefix}").splitlines()
+    sync, fetch, _, validate = block.replace("amzn-s3-demo-bucket", f"{BUCKET}/{prefix}").splitlines()
     fetch = fetch.replace(f"{BUCKET}/{prefix}", f"s3://{BUCKET}/{prefix}")
     (tmp_path / "keys.json").write_text(simulation.keys.as_json())
-    times = validate.index("--start-time")
+    times = validate.index("--last")
     validate = f"{validate[:times]} {shlex.join(window(simulation))}"
     if prefix:
         validate += f" --copy-of s3://{BUCKET}/{prefix}"

@@ -18,7 +18,7 @@ from cloudtrail_validate.core.copies import Displacement, displacement, is_diges
 from cloudtrail_validate.core.digest import Fetched, claimed_place, observe
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.gzip import Inflater
-from cloudtrail_validate.core.layout import folder_of, parse_digest_key
+from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import ChainId, Locator, ObjectInfo
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.runtime.loop import in_daemon_thread
@@ -27,6 +27,8 @@ from cloudtrail_validate.stores.protocol import Children, Lister, Reader, Store
 _LISTINGS: Final = 64  # levels that are listed to find a digest: four times as many as a tree of CloudTrail's is deep
 _FOLDERS: Final = 200  # of one level that are kept in mind
 _BESIDE: Final = 48  # digests of one date folder that are read to see whether they agree: two trails' of a day
+_ACCOUNTS: Final = 8  # other accounts of which digests are read before a tree is taken for a copy
+_REGIONS: Final = 17  # the same of their regions: those that every account has
 
 
 class DisplacedError(BaseException):
@@ -160,12 +162,39 @@ class Watched:
             level = Children((), ())
         keys = [info.key for info in level.objects if is_digest(info.key.rpartition("/")[2])]
         others = [Locator(first.lies.bucket, key) for key in keys[:_BESIDE] if key != first.lies.key]
+        others += await self._far(first.lies)
         read = await asyncio.gather(*(_read(self._source, where) for where in others))
         claims = [first, *(claim for claim in read if claim is not None)]
         alike = all(displacement(claim.lies, claim.says) == seen for claim in claims)
         if alike and await self._genuine(claims):
             raise DisplacedError(seen)
         self._settled = True
+
+    async def _far(self, where: Locator) -> list[Locator]:
+        """A digest of each of the tree's other days, months and account-regions: a planted folder makes no copy of it."""
+        placed = folder_of(*where)
+        if placed is None:
+            return []
+        base, bucket = placed[0].base, where.bucket
+        accounts = [f"{base}{name}/{DIGEST_KIND}/" for name in await self._folders(bucket, base)][:_ACCOUNTS]
+        regions = await asyncio.gather(*(self._folders(bucket, path) for path in accounts))
+        paths = [
+            f"{account}{name}/" for account, names in zip(accounts, regions, strict=True) for name in names[:_REGIONS]
+        ]
+        day = where.key.rpartition("/")[0] + "/"
+        month = day[:-1].rpartition("/")[0] + "/"
+        year = month[:-1].rpartition("/")[0] + "/"
+        paths += [f"{level}{name}/" for level in (month, year) for name in await self._folders(bucket, level)]
+        others = [path for path in paths if not where.key.startswith(path)]
+        found = await asyncio.gather(*(find_digests(self._source, bucket, path) for path in others))
+        return [places[0] for places in found if places]
+
+    async def _folders(self, bucket: str, prefix: str) -> Sequence[str]:
+        """The names of the folders at a level; none where it cannot be listed."""
+        try:
+            return (await self._source.children(bucket, prefix)).folders
+        except (AbsentError, StoreError):
+            return ()
 
     async def _genuine(self, claims: Sequence[_Claim]) -> bool:
         """Whether one of them at least is what CloudTrail signed for the place that it names, by itself or a successor."""

@@ -189,6 +189,22 @@ def test_one_displaced_digest_among_others_is_an_accusation(aws: AwsServer, numb
     assert (report.exit_code, rules_of(report)["digest-moved"]) == (1, 1)
 
 
+@pytest.mark.parametrize("planted", ["/ap-northeast-1/", "/us-east-1/2026/03/07/"])
+def test_a_folder_of_displaced_digests_makes_no_copy_of_a_trail(aws: AwsServer, planted: str) -> None:
+    """All digests of a day, or of a region, are another bucket's, genuine: the others lie where they say."""
+    spec = replace(SPEC, hours=30, regions=("us-east-1", "eu-west-1"))
+    trail, s3 = deliver(aws, spec), aws.client("s3")
+    simulate(replace(spec, bucket="amzn-s3-demo-bucket1"), Kept(), new_key=same_keys())
+    keys = [key for key in trail.digests if f"Digest{planted}" in key]
+    assert len(keys) >= 20
+    for key in keys:
+        body, metadata = Kept.objects[key]
+        s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)
+    report = trail.run().report
+    assert report.exit_code == 1
+    assert rules_of(report)["digest-moved"] >= 20
+
+
 class Kept:
     """A sink that keeps what another bucket would get."""
 
