@@ -14,6 +14,7 @@ import pytest
 
 from cloudtrail_validate import ConfigurationError, RequestError
 from cloudtrail_validate.report import from_json
+from cloudtrail_validate.runtime.limits import Timeouts
 from cloudtrail_validate.simulate import FolderSink, TrailSpec, simulate
 from cloudtrail_validate.simulate.signing import KeyRing
 from tests.cli.helpers import call
@@ -200,9 +201,9 @@ def test_a_folder_of_displaced_digests_makes_no_copy_of_a_trail(aws: AwsServer, 
     for key in keys:
         body, metadata = Kept.objects[key]
         s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)
-    report = trail.run().report
+    report = trail.run(Timeouts()).report  # every request has its time, on a busy computer too
     assert report.exit_code == 1
-    assert rules_of(report)["digest-moved"] >= 20
+    assert rules_of(report)["digest-moved"] == len(keys)
 
 
 class Kept:
