@@ -203,7 +203,7 @@ def test_a_folder_of_displaced_digests_makes_no_copy_of_a_trail(aws: AwsServer, 
         s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)
     report = trail.run(Timeouts()).report  # every request has its time, on a busy computer too
     assert report.exit_code == 1
-    assert rules_of(report)["digest-moved"] == len(keys)
+    assert rules_of(report)["digest-moved"] == len(keys) - 1  # the one that starts the chain lies before the window
 
 
 class Kept:
