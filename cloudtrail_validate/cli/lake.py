@@ -1,4 +1,4 @@
-"""`ctvalidate lake PLACE`: are saved results of CloudTrail Lake queries what AWS delivered?"""
+"""`ctvalidate lake PLACE`: verify the saved results of CloudTrail Lake queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from cloudtrail_validate.core.verdict import ExitCode
 if TYPE_CHECKING:
     from cloudtrail_validate.lake import LakeQuestion
     from cloudtrail_validate.report import Report
-
 
 
 @click.command("lake", short_help="Verify saved results of CloudTrail Lake queries.")

@@ -125,11 +125,11 @@ def _run(dest: str, options: dict[str, Any]) -> None:
     flags = {name: options.pop(name) for name in ("no_sidecars", "create_bucket", "force")}
     queries = options.pop("queries")
     if queries is not None:
-        simulation = _lake(where, queries, options, _sink(where, **flags), tampers)
-        write_whole(keys_file, simulation.keys.as_json())
+        results = _lake(where, queries, options, _sink(where, **flags), tampers)
+        write_whole(keys_file, results.keys.as_json())
         if manifest_file is not None:
-            write_whole(manifest_file, simulation.manifest.as_json())
-        _summarize_lake(simulation, where, keys_file)
+            write_whole(manifest_file, results.manifest.as_json())
+        _summarize_lake(results, where, keys_file)
         place = where.text if where.folder is not None else f"s3://{where.bucket}/{where.prefix}"
         click.echo(shlex.join(["ctvalidate", "lake", place, "--public-keys", str(keys_file)]))
         return
@@ -157,10 +157,8 @@ def _lake(
     if len(given.get("accounts", ())) > 1:
         raise ValueError("expected one --account-id with --lake")
     start = given.get("start_time")
-    if start:
-        begin = _time(start)
-    else:
-        begin = _full_hour(datetime.now(UTC)) - min(queries, _QUERIES_A_KEY) * HOUR
+    newest = _full_hour(datetime.now(UTC))
+    begin = _time(start) if start else newest - min(queries, _QUERIES_A_KEY) * HOUR
     accounts, regions, seed = (given.get(name) for name in ("accounts", "regions", "seed"))
     own = {"account": accounts[0] if accounts else None, "regions": regions, "seed": seed}
     said = {name: value for name, value in own.items() if value is not None}

@@ -9,8 +9,8 @@ to open before `read_sign_file` has let it pass, and what is not signed is compa
 User Guide, "CloudTrail sign file structure" and "Custom implementations of CloudTrail query result file integrity
 validation"; AWS CLI v2, `verify-query-results`. Hostile content becomes a finding, never an exception.
 
-Checks, as they are done: 1. content: JSON with the guide's fields, names that CloudTrail gives. 2. algorithms. 3. key of that
-fingerprint. 4. RSA. 5. what is not signed against what is: day, region, time. 6. each file against its hash.
+Checks, as they are done: 1. content: JSON with the guide's fields, names that CloudTrail gives. 2. algorithms. 3. key of
+that fingerprint. 4. RSA. 5. what is not signed against what is: day, region, time. 6. each file against its hash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -38,7 +38,9 @@ MAX_FILES: Final = 100_000  # listed in one sign file
 VERSION: Final = "1.0"
 BEGAN: Final = datetime(2022, 1, 1, tzinfo=UTC)  # CloudTrail Lake was opened in January 2022
 SKEW: Final = timedelta(days=1)  # a query's folder, clock and completion may lie on both sides of midnight
-HEAD_BYTES: Final = 64 * 1024  # of a result file, compressed, in which the statement is looked for; StartQuery takes 10,000
+HEAD_BYTES: Final = (
+    64 * 1024
+)  # of a result file, compressed, in which the statement is looked for; StartQuery takes 10,000
 _STATEMENT: Final = re.compile(r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(?:select|with)\b", re.IGNORECASE | re.DOTALL)
 _RESULT: Final = re.compile(r"result_[1-9][0-9]{0,8}\.csv\.gz")
 _HASH: Final = re.compile(r"[0-9A-Fa-f]{64}")
@@ -137,19 +139,14 @@ def read_sign_file(data: bytes, now: datetime) -> SignFile | str:
     try:
         document = _DECODER.decode(data)
         _refuse_doubles(data)
-    except msgspec.DecodeError as error:
-        return _short(error)
-    except UnicodeDecodeError:
-        return "it is no UTF-8"
     except RecursionError:
         return "it is nested too deeply"
-    except ValueError as error:
-        return _short(error)
+    except ValueError as error:  # what is no JSON, no UTF-8 or of other types
+        return str(error)[:300]
     completed = _moment(document.completed)
-    for problem in _problems(document, completed, now):
-        return problem
-    if completed is None:  # which `_problems` has said
-        return "queryCompleteTime is no time"
+    problem = next(_problems(document, completed, now), None)
+    if problem is not None or completed is None:
+        return problem or "queryCompleteTime is no time"
     return SignFile(
         document.region,
         document.files,
@@ -197,8 +194,8 @@ def statement_in(head: bytes) -> str | None:
     return line if _STATEMENT.match(line) else None
 
 
-def _problems(document: _Document, completed: datetime | None, now: datetime) -> Iterable[str]:
-    """What is wrong with fields that are all there, the first first."""
+def _problems(document: _Document, completed: datetime | None, now: datetime) -> Iterator[str]:
+    """What is wrong with fields that are all there."""
     if document.version not in (None, VERSION):
         yield f"version is {document.version!r}, not {VERSION!r}"
     if REGION.fullmatch(document.region) is None:
@@ -207,20 +204,22 @@ def _problems(document: _Document, completed: datetime | None, now: datetime) ->
         yield f"queryCompleteTime is {document.completed!r}, which is no time"
     elif not BEGAN <= completed <= now + SKEW:
         yield f"queryCompleteTime is {document.completed}, when there was no CloudTrail Lake"
-    if not document.files:
-        yield "it lists no file"
-    if len(document.files) > MAX_FILES:
-        yield f"it lists more than {MAX_FILES:,} files"
-    for file in document.files:
+    yield from _file_problems(document.files)
+    if _FINGERPRINT.fullmatch(document.fingerprint) is None:
+        yield "publicKeyFingerprint is no fingerprint"
+
+
+def _file_problems(files: Sequence[Listed]) -> Iterator[str]:
+    if not 0 < len(files) <= MAX_FILES:
+        yield f"it lists {len(files):,} files"
+    for file in files:
         if not is_result_name(file.name):
             yield f"it names the file {file.name!r}, as CloudTrail names none"
         if _HASH.fullmatch(file.sha256) is None:
             yield f"the hash of {file.name} is no SHA-256"
-    for name, number in Counter(file.name for file in document.files).most_common(1):
+    for name, number in Counter(file.name for file in files).most_common(1):
         if number > 1:
             yield f"it lists {name} {number} times"
-    if _FINGERPRINT.fullmatch(document.fingerprint) is None:
-        yield "publicKeyFingerprint is no fingerprint"
 
 
 def _refuse_doubles(data: bytes) -> None:
@@ -241,10 +240,6 @@ def _moment(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         return None
-
-
-def _short(error: Exception) -> str:
-    return str(error)[:300]
 
 
 def is_account(text: str) -> bool:

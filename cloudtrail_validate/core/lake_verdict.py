@@ -1,4 +1,4 @@
-"""Judges one folder of query results: the sign file, what is not signed against what is, each file against its hash. Pure."""
+"""Judges one folder of query results: the sign file, what is not signed, each file against its hash. Pure."""
 
 from __future__ import annotations
 
@@ -120,9 +120,7 @@ def judge_place(
         yield judge.finding(rule, name, expected=span, actual=completed, detail=detail)
 
 
-def judge_files(
-    judge: Judge, sign: SignFile, signed: Signed, seen: Mapping[str, Seen]
-) -> tuple[list[Finding], Counts]:
+def judge_files(judge: Judge, sign: SignFile, signed: Signed, seen: Mapping[str, Seen]) -> tuple[list[Finding], Counts]:
     """Check 6: each file of the folder, the sign file apart, by what lies there (`seen`, by name).
 
     An unlisted file that was not read is extra whatever it holds. Files that agree count as valid under a valid signature
@@ -155,7 +153,7 @@ def judge_files(
 def _listed_file(
     judge: Judge, name: str, sha256: str, seen: Seen | None, names_of: Mapping[str, list[str]], there: set[str]
 ) -> Iterator[Finding]:
-    """What is wrong with a file that the sign file lists. Nothing is said of one whose content lies there by another name."""
+    """What is wrong with a listed file. Nothing is said of one that is gone and whose content lies there by another name."""
     if seen is None or seen.absent:
         if sha256 not in there:
             yield judge.finding(rules.LAKE_RESULT_MISSING, name, expected=sha256)
@@ -185,6 +183,6 @@ def _unlisted_file(
         if beside is None or beside.sha256 != seen.sha256:
             detail = f"its content is listed as {other}"
             return judge.finding(rules.LAKE_RESULT_RENAMED, name, actual=seen.sha256, detail=detail)
-    copy = names_of.get(seen.sha256)
-    detail = f"a copy of {copy[0]}" if copy else None
-    return judge.finding(rules.LAKE_RESULT_EXTRA, name, actual=seen.sha256 or None, detail=detail)
+    same = names_of.get(seen.sha256)
+    copy = f"a copy of {same[0]}" if same else None
+    return judge.finding(rules.LAKE_RESULT_EXTRA, name, actual=seen.sha256 or None, detail=copy)

@@ -16,7 +16,7 @@ _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/\S{1,512}")
 
 @dataclass(frozen=True, slots=True)
 class LakeQuestion:
-    """One question. Either `source` is a folder, or `bucket` and `prefix` (which ends in a slash, or is empty) a place in S3.
+    """One question: `source` is a folder, or `bucket` and `prefix` (which ends in a slash, or is empty) a place in S3.
 
     `tolerate` are the rules that the exit code passes over, where they are unverifiable.
     """
@@ -36,6 +36,11 @@ class LakeQuestion:
     def uri(self) -> str:
         """Where it reads: `s3://bucket/prefix` or `file:///…`."""
         return self.source.resolve().as_uri() if self.source is not None else f"s3://{self.bucket}/{self.prefix}"
+
+    @property
+    def above(self) -> str:
+        """The path of a local folder, which may lie in a copy of the whole tree; empty in S3, where keys are whole."""
+        return f"{self.source.resolve().as_posix()}/" if self.source is not None else ""
 
     def check(self) -> None:
         """Raise `RequestError` where the question cannot be meant."""

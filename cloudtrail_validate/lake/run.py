@@ -78,7 +78,7 @@ def verify(
     """Verify all query results at or below a place, and return the report.
 
     `session` is who asks AWS, None for whom the question and the environment name; `progress` may be polled meanwhile.
-    Raises `RequestError`, `ConfigurationError` and `AccessError` as `api.validate`. Whatever a folder holds is in the report.
+    Raises `RequestError`, `ConfigurationError` and `AccessError` as `api.validate`. What a folder holds raises nothing.
     """
     question.check()
     return run_loop(_verify(question, session, now or now_utc(), Watch(progress)))
@@ -93,7 +93,9 @@ async def _verify(question: LakeQuestion, session: boto3.Session | None, now: da
     try:
         listings = await _listings(question, store, aws, watch)
         read = await _signs(question, store, listings, now)
-        keyring = Keyring(_keys(filed, aws, now), [one.sign for one in read if one.sign], now, timeless=filed is not None)
+        keyring = Keyring(
+            _keys(filed, aws, now), [one.sign for one in read if one.sign], now, timeless=filed is not None
+        )
         outcomes = await _judged(store, read, keyring, watch)
     finally:
         await store.close()
@@ -193,10 +195,7 @@ def _key_of(sign: SignFile) -> tuple[str, str, datetime]:
 
 async def _sign(store: Store, question: LakeQuestion, listing: Listing, now: datetime) -> _Read:
     """Read one folder's sign file."""
-    path = listing.prefix
-    if question.source is not None:  # a folder that was given itself may lie in a copy of the whole tree
-        path = f"{Path(question.source).resolve().as_posix()}/{path}"
-    folder = Folder(question.bucket, listing.prefix, place_of(path))
+    folder = Folder(question.bucket, listing.prefix, place_of(f"{question.above}{listing.prefix}"))
     judge, info = Judge(folder), listing.objects.get(SIGN_FILE)
     if info is None:
         return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MISSING, SIGN_FILE))
@@ -221,9 +220,9 @@ async def _judge(store: Store, read: _Read, found: FoundKey | None, files: async
         return Outcome(folder, None, Signed.UNUSABLE, findings, Counts(unverifiable=len(there)))
     judge = Judge(folder, sign)
     signed, finding = judge_signature(judge, sign, found, SIGN_FILE)
-    findings = [finding] if finding else []
+    found_of_sign: list[Finding] = [finding] if finding else []
     info = listing.objects[SIGN_FILE]
-    findings += judge_place(judge, sign, found, SIGN_FILE, info.modified if store.dated else None)
+    found_of_sign += judge_place(judge, sign, found, SIGN_FILE, info.modified if store.dated else None)
     listed = sign.listed()
     seen = await read_results(store, folder.bucket, listing, sorted(there & listed.keys()), files)
     unlisted = sorted(there - listed.keys())
@@ -236,7 +235,7 @@ async def _judge(store: Store, read: _Read, found: FoundKey | None, files: async
         folder,
         sign,
         signed,
-        (*findings, *about_files),
+        (*found_of_sign, *about_files),
         counts,
         sum(one.size for one in seen.values()),
         statement,
@@ -269,7 +268,8 @@ def _beside_each_other(outcomes: Sequence[Outcome]) -> Iterable[Outcome]:
         if (known := same(outcome)) is not None:
             twins.setdefault(known, []).append(outcome)
     for outcome in outcomes:
-        others = [one for one in twins.get(same(outcome) or ("", datetime.min), ()) if one is not outcome]
+        mine = same(outcome)
+        others = [one for one in twins[mine] if one is not outcome] if mine else []
         if not others:
             yield outcome
             continue

@@ -220,10 +220,9 @@ def _query(spec: LakeSpec, number: int, keys: Mapping[str, SigningKey]) -> Query
     base = f"{spec.prefix}/AWSLogs/" if spec.prefix else "AWSLogs/"
     folder = f"{base}{spec.account}/CloudTrail-Lake/Query/{completed:%Y/%m/%d}/{query_id}/"
     day = f"{completed - timedelta(days=1):%Y-%m-%d}"
-    statement = f"SELECT {_COLUMNS} FROM {_STORE} WHERE eventTime > '{day} 00:00:00' AND eventName = '{rng.choice(_NAMES)}'"
-    files = {
-        f"result_{part}.csv.gz": _csv(statement, rng, completed, spec.rows) for part in range(1, spec.results + 1)
-    }
+    where = f"eventTime > '{day} 00:00:00' AND eventName = '{rng.choice(_NAMES)}'"
+    statement = " ".join(("SELECT", _COLUMNS, "FROM", _STORE, "WHERE", where))
+    files = {f"result_{part}.csv.gz": _csv(statement, rng, completed, spec.rows) for part in range(1, spec.results + 1)}
     query = Query(folder, completed, statement, region, keys[region], files)
     query.list_files()
     return query

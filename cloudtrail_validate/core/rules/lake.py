@@ -115,7 +115,7 @@ LAKE = (
             "does not: result_1.csv.gz, result_2.csv.gz and so on."
         ),
         means="AWS writes well-formed sign files, so this one was overwritten, truncated or edited.",
-        does_not_mean="That the results were changed. Without the sign file nobody can say; no file that it names is opened.",
+        does_not_mean="That the results were changed: without a sign file nobody can say. No file that it names is opened.",
         next_steps=(KEEP_VERSIONS, WHO_WROTE, _ORIGINAL),
     ),
     Rule(

@@ -1,11 +1,11 @@
-"""What the page says of saved queries: their statements, what covers them, and the words that differ from those of a trail."""
+"""What the page says of saved queries: their statements, what covers them, words that differ from those of a trail."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from cloudtrail_validate.core.text import plural, size
-from cloudtrail_validate.report import Report
+from cloudtrail_validate.report import Report, Verdict
 from cloudtrail_validate.report.html.parts import facts, minute, text
 from cloudtrail_validate.report.references import query_lines
 
@@ -24,6 +24,19 @@ def proven_queries(signs: int, results: int) -> str:
         f"Here {plural(signs, 'sign file')} and {plural(results, 'result file')} were proven: each result is bit for bit "
         "the one whose hash AWS signed."
     )
+
+
+def left_of_queries(verdict: Verdict) -> str:
+    """What was not proven, in one sentence."""
+    match verdict:
+        case Verdict.VALID:
+            return "No file that a sign file lists is missing, none was changed, and none lies there besides."
+        case Verdict.CHANGED:
+            return "Other files are not what AWS delivered, are gone, or were never delivered: it is told below."
+        case Verdict.UNPROVEN:
+            return "No file was found to be changed, but not all of them could be proven."
+        case Verdict.EMPTY:
+            return "There are no saved results of queries at all, so that nothing can be said about them."
 
 
 def asked_of_queries(report: Report) -> list[tuple[str, str]]:
@@ -56,6 +69,8 @@ def queries(report: Report) -> str:
         where = f"s3://{query.bucket}/{query.key}" if query.bucket else query.key or "./"
         told += f"<h3><code>{text(where)}</code></h3>\n<dl>{facts(query_lines(query))}</dl>\n"
     left = len(report.saved_queries) - MOST_QUERIES
-    more = f'<p class="muted">{plural(left, "more query", "more queries")} in the JSON report.</p>\n' if left > 0 else ""
+    more = (
+        f'<p class="muted">{plural(left, "more query", "more queries")} in the JSON report.</p>\n' if left > 0 else ""
+    )
     heading = '<h2 id="queries-title">Queries and their statements</h2>'
     return f'<section aria-labelledby="queries-title">\n{heading}\n<div class="facts">{told}</div>{more}</section>\n'

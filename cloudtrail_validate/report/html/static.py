@@ -17,6 +17,7 @@ from cloudtrail_validate.report.html.queries import (
     A_SIGN_FILE_IS,
     asked_of_queries,
     figure_of_queries,
+    left_of_queries,
     proven_queries,
     queries,
 )
@@ -102,7 +103,8 @@ def _summary(report: Report, incidents: tuple[Incident, ...]) -> str:
     """What stands on page one: three sentences, what was asked, the numbers, the first incidents."""
     return (
         '<section class="summary" aria-label="Summary">\n'
-        f'<div class="sentences"><p>{A_SIGN_FILE_IS if report.of_queries else _A_DIGEST_IS}</p>\n<p>{text(_proven(report))}</p>\n<p>{text(_left(report))}</p></div>\n'
+        f'<div class="sentences"><p>{A_SIGN_FILE_IS if report.of_queries else _A_DIGEST_IS}</p>\n'
+        f"<p>{text(_proven(report))}</p>\n<p>{text(_left(report))}</p></div>\n"
         f'{_asked(report)}<div class="numbers">{_figure(report)}{_numbers(report)}</div>\n'
         f"{brief(incidents, report)}</section>\n"
     )
@@ -124,12 +126,8 @@ def _proven(report: Report) -> str:
 def _left(report: Report) -> str:
     """What was not, in one sentence."""
     match report.verdict:
-        case Verdict.VALID if report.of_queries:
-            return "No file that a sign file lists is missing, none was changed, and none lies there besides."
-        case Verdict.UNPROVEN if report.of_queries:
-            return "No file was found to be changed, but not all of them could be proven."
-        case Verdict.EMPTY if report.of_queries:
-            return "There are no saved results of queries at all, so that nothing can be said about them."
+        case _ if report.of_queries:
+            return left_of_queries(report.verdict)
         case Verdict.VALID:
             return "No file is missing from the hours that are covered, none was changed, and none lies there besides."
         case Verdict.CHANGED:
@@ -148,15 +146,19 @@ def _asked(report: Report) -> str:
     request, run = report.request, report.run
     accounts, regions = ({getattr(chain, name) for chain in report.chains} for name in ("account", "region"))
     found = f"{plural(len(accounts), 'account')} and {plural(len(regions), 'region')} found"
-    asked = asked_of_queries(report) if report.of_queries else [
-        ("Trail", request.trail_arn or "any found in the source"),
-        ("Source", f"{request.source}{copied(request)}"),
-        ("From", f"{minute(request.start)} UTC"),
-        ("To", f"{minute(request.end)} UTC ({duration((request.end - request.start).total_seconds())})"),
-        ("Accounts", ", ".join(request.accounts) or "all"),
-        ("Regions", ", ".join(request.regions) or "all"),
-        ("Scope", f"{found}{f'; {there}' if (there := places(report.summary)) else ''}"),
-    ]
+    asked = (
+        asked_of_queries(report)
+        if report.of_queries
+        else [
+            ("Trail", request.trail_arn or "any found in the source"),
+            ("Source", f"{request.source}{copied(request)}"),
+            ("From", f"{minute(request.start)} UTC"),
+            ("To", f"{minute(request.end)} UTC ({duration((request.end - request.start).total_seconds())})"),
+            ("Accounts", ", ".join(request.accounts) or "all"),
+            ("Regions", ", ".join(request.regions) or "all"),
+            ("Scope", f"{found}{f'; {there}' if (there := places(report.summary)) else ''}"),
+        ]
+    )
     who = [
         ("Run as", run.caller_arn or "not known"),
         ("Tool", f"{report.tool.name} {report.tool.version}"),

@@ -27,8 +27,8 @@ from cloudtrail_validate.report.references import (
     nothing_found,
     places,
 )
-from cloudtrail_validate.report.table.queries import queries
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
+from cloudtrail_validate.report.table.queries import queries
 from cloudtrail_validate.report.table.story import STYLES, story
 
 if TYPE_CHECKING:
@@ -153,7 +153,10 @@ def _query_header(page: Page, report: Report, took: str) -> None:
     request, run, number = report.request, report.run, len(report.saved_queries)
     rows = (
         ("Source", request.source),
-        ("Queries", f"{number:,}, completed {isoformat(request.start)} to {isoformat(request.end)}" if number else "none"),
+        (
+            "Queries",
+            f"{number:,}, completed {isoformat(request.start)} to {isoformat(request.end)}" if number else "none",
+        ),
         ("Keys", key_sources(report)),
         ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
         ("As", run.caller_arn or ""),
@@ -188,4 +191,7 @@ def _totals(page: Page, report: Report) -> None:
             style = "dim" if not row[outcome] else "" if outcome == "valid" else STYLES[Status(outcome)]
             parts.append((f"  {row[outcome]:>{width},}", style))
         page.line(*parts)
-    page.line((f"{size(summary.log_bytes_hashed)} of {'results' if report.of_queries else 'log content'} hashed", "dim"), indent=2)
+    page.line(
+        (f"{size(summary.log_bytes_hashed)} of {'results' if report.of_queries else 'log content'} hashed", "dim"),
+        indent=2,
+    )

@@ -28,7 +28,9 @@ def queries(page: Page, report: Report, *, everything: bool) -> None:
         _query(page, query, whole=(query.bucket, query.key) not in wrong)
     if held[most:]:
         page.line()
-        page.line((f"{page.signs.dots} and {plural(len(held) - most, 'more query', 'more queries')}: --show all", "dim"))
+        page.line(
+            (f"{page.signs.dots} and {plural(len(held) - most, 'more query', 'more queries')}: --show all", "dim")
+        )
 
 
 def _query(page: Page, query: QueryRecord, *, whole: bool) -> None:
