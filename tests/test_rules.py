@@ -37,6 +37,19 @@ CONTRACT = {
     "chain-absent": "uncovered",
     "history-rewritten": "altered",
     "chain-restart": "notice",
+    # Beyond the contract's table: results of CloudTrail Lake queries.
+    "lake-result-altered": "altered",
+    "lake-result-renamed": "altered",
+    "lake-result-missing": "missing",
+    "lake-result-extra": "extra",
+    "lake-result-unreadable": "unverifiable",
+    "lake-sign-missing": "missing",
+    "lake-sign-malformed": "altered",
+    "lake-sign-unreadable": "unverifiable",
+    "lake-signature-invalid": "altered",
+    "lake-key-unknown": "altered",
+    "lake-algorithm-unsupported": "altered",
+    "lake-moved": "altered",
 }
 EVERY = pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 
@@ -52,7 +65,10 @@ def test_every_constant_names_a_rule() -> None:
 
 
 def test_only_an_unknown_key_has_a_second_status() -> None:
-    assert {rule.id: rule.also for rule in RULES.values() if rule.also} == {"digest-key-unknown": Status.UNVERIFIABLE}
+    assert {rule.id: rule.also for rule in RULES.values() if rule.also} == {
+        "digest-key-unknown": Status.UNVERIFIABLE,
+        "lake-key-unknown": Status.UNVERIFIABLE,
+    }
 
 
 def test_tolerate_takes_what_is_uncovered_or_unverifiable_and_nothing_else() -> None:
@@ -66,6 +82,9 @@ def test_tolerate_takes_what_is_uncovered_or_unverifiable_and_nothing_else() -> 
         "gap-late-start",
         "gap-tail",
         "chain-absent",
+        "lake-key-unknown",
+        "lake-result-unreadable",
+        "lake-sign-unreadable",
     }
 
 
@@ -92,7 +111,7 @@ def test_a_responder_gets_two_to_five_different_steps(rule: Rule) -> None:
 @EVERY
 def test_rules_that_a_text_mentions_exist(rule: Rule) -> None:
     text = " ".join((rule.when, rule.means, rule.does_not_mean, *rule.next_steps))
-    mentioned = set(re.findall(r"(?<![-\w])(?:digest|log|gap|chain)-[a-z-]+", text))
+    mentioned = set(re.findall(r"(?<![-\w])(?:digest|log|gap|chain|lake)-[a-z-]+", text))
     assert mentioned <= set(RULES)
 
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from cloudtrail_validate import Report, Request, run
-from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.rules import TRAIL_RULES
 from cloudtrail_validate.report import from_json
 from cloudtrail_validate.simulate import FolderSink, Manifest, TrailSpec, simulate
 from tests.scenarios import keys, stores, vector, world
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.servers.rclone import RcloneServer
 
 VECTORS = {path.parent.relative_to(FOLDER).as_posix(): path for path in vector.paths()}
-IN_ONE_RUN = tuple(rule for rule in RULES if rule != "history-rewritten")  # that takes two runs: tests/state
+IN_ONE_RUN = tuple(rule for rule in TRAIL_RULES if rule != "history-rewritten")  # that takes two runs: tests/state
 EVERY = pytest.mark.parametrize("name", VECTORS)
 
 

@@ -89,6 +89,11 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("out of S3, into two reports", "ctvalidate merge s3://DOC-EXAMPLE-BUCKET/part-1 part-2 -o run.json -o run.html"),
         ("only verdict and findings", "ctvalidate merge part-1 part-2 -q"),
     ),
+    "lake": (
+        ("one query's results", "ctvalidate lake s3://DOC-EXAMPLE-BUCKET/AWSLogs/111122223333/CloudTrail-Lake/Query/2026/05/10/QUERY-ID/"),
+        ("all in a bucket, with a report to hand on", "ctvalidate lake s3://DOC-EXAMPLE-BUCKET/ -o results.html"),
+        ("a local copy, without AWS", "ctvalidate lake copy --public-keys keys.json"),
+    ),
     "doctor": (
         ("of one trail", f"ctvalidate doctor --trail-arn {_TRAIL}"),
         ("for an auditor", f"ctvalidate doctor --trail-arn {_TRAIL} --last-report report.json -o doctor.html"),

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import click
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from cloudtrail_validate.simulate import Manifest, Simulation, Sink, TrailSpec
+    from cloudtrail_validate.simulate import LakeSimulation, Manifest, Simulation, Sink, TrailSpec
 
 UPLOADS = 16  # at a time; S3 answers a small PUT in about 20 ms, so this keeps one process busy
 NEWEST_AGE = timedelta(minutes=31)  # the longest that a digest takes to arrive: the default trail ends before
+_QUERIES_A_KEY: Final = 24 * 28  # an hour apart, in the time of one key
 _RESTART = re.compile(r"([0-9]{1,6})(?::([0-9]{1,6}))?")
 
 
@@ -91,6 +92,9 @@ class Destination:
 @click.option("--late-logs", type=int, metavar="HOURS", help="That often a log comes late, for a backfill digest.")
 @click.option("--pending", type=int, metavar="N", help="Logs newer than the newest digest, in each chain.")
 @click.option("--tamper", "tampers", multiple=True, metavar="RULE[:N][@REGION]", help="Tamper so that RULE is found.")
+@click.option(
+    "--lake", "queries", type=int, metavar="N", help="Write no trail, but saved results of N CloudTrail Lake queries."
+)
 @click.option("--keys", "keys_file", type=click.Path(path_type=Path), help="Where the public keys go.")
 @click.option("--manifest", "manifest_file", type=click.Path(path_type=Path), help="Where to write what to expect.")
 @click.option("--no-sidecars", is_flag=True, help="Leave the signatures out of a folder, as a plain copy does.")
@@ -100,7 +104,8 @@ def command(dest: str, **options: Any) -> None:
     """Write a CloudTrail trail to DEST, a folder or s3://bucket[/prefix], signed with keys made for it.
 
     With --tamper RULE it is tampered with, so that `ctvalidate` finds RULE; see `ctvalidate explain` for the rules.
-    The command that validates the trail goes to standard output.
+    With --lake it is saved results of queries instead, of the account, regions, start time and seed given. The command that
+    validates what was written goes to standard output.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -118,6 +123,16 @@ def _run(dest: str, options: dict[str, Any]) -> None:
     keys_file = options.pop("keys_file") or _default_keys(where)
     manifest_file = options.pop("manifest_file")
     flags = {name: options.pop(name) for name in ("no_sidecars", "create_bucket", "force")}
+    queries = options.pop("queries")
+    if queries is not None:
+        results = _lake(where, queries, options, _sink(where, **flags), tampers)
+        write_whole(keys_file, results.keys.as_json())
+        if manifest_file is not None:
+            write_whole(manifest_file, results.manifest.as_json())
+        _summarize_lake(results, where, keys_file)
+        place = where.text if where.folder is not None else f"s3://{where.bucket}/{where.prefix}"
+        click.echo(shlex.join(["ctvalidate", "lake", place, "--public-keys", str(keys_file)]))
+        return
     spec = _spec(where, options)
     simulation = simulate(spec, _sink(where, **flags), tampers)
     write_whole(keys_file, simulation.keys.as_json())
@@ -125,6 +140,42 @@ def _run(dest: str, options: dict[str, Any]) -> None:
         write_whole(manifest_file, simulation.manifest.as_json())
     _summarize(simulation, where, keys_file)
     click.echo(shlex.join(_validation(simulation, where, keys_file)))
+
+
+_OF_QUERIES: Final = frozenset({"accounts", "regions", "start_time", "seed"})
+
+
+def _lake(
+    where: Destination, queries: int, options: dict[str, Any], sink: Sink, tampers: Sequence[str]
+) -> LakeSimulation:
+    """Write results of queries. Raises ValueError for an option that says something of a trail."""
+    from cloudtrail_validate.simulate import LakeSpec, simulate_lake
+
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if beyond := sorted(given.keys() - _OF_QUERIES):
+        raise ValueError(f"expected no --{beyond[0].replace('_', '-')} with --lake: it is about a trail")
+    if len(given.get("accounts", ())) > 1:
+        raise ValueError("expected one --account-id with --lake")
+    start = given.get("start_time")
+    newest = _full_hour(datetime.now(UTC))
+    begin = _time(start) if start else newest - min(queries, _QUERIES_A_KEY) * HOUR
+    accounts, regions, seed = (given.get(name) for name in ("accounts", "regions", "seed"))
+    own = {"account": accounts[0] if accounts else None, "regions": regions, "seed": seed}
+    said = {name: value for name, value in own.items() if value is not None}
+    spec = LakeSpec(bucket=where.bucket, prefix=where.prefix, queries=queries, start=begin, **said)
+    return simulate_lake(spec, sink, tampers)
+
+
+def _summarize_lake(simulation: LakeSimulation, where: Destination, keys_file: Path) -> None:
+    manifest = simulation.manifest
+    found = [expected.rule for expected in manifest.expected()]
+    told = f"planted {', '.join(sorted(set(found)))}: {plural(len(found), 'finding')} to expect"
+    for line in (
+        f"wrote {plural(manifest.results, 'result')} of {plural(len(manifest.queries), 'query', 'queries')} to {where.text}",
+        f"{plural(len(simulation.keys), 'public key')} in {keys_file}",
+        told if found else "nothing is tampered with",
+    ):
+        click.echo(printable(line), err=True)
 
 
 def _spec(where: Destination, options: dict[str, Any]) -> TrailSpec:

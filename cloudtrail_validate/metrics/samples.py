@@ -15,7 +15,7 @@ import msgspec
 
 from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.model import EPOCH, Interval, Kind, Status
-from cloudtrail_validate.core.rules import RULES
+from cloudtrail_validate.core.rules import TRAIL_RULES
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import Tally
 from cloudtrail_validate.report import ChainRecord, CountsRecord, Report, Verdict
@@ -82,8 +82,8 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True):
 def measure(report: Report, tally: Tally | None = None, *, most: int = MAX_SERIES) -> Measures:
     """Measure a report. `tally` has the exact numbers where its findings were capped; `most` bounds the chains' labels."""
     numbers = tally.numbers if tally else Counter((finding.rule, finding.status) for finding in report.findings)
-    findings = {(rule.id, status): 0 for rule in RULES.values() for status in (rule.status, rule.also) if status}
-    findings |= {key: number for key, number in numbers.items() if key[0] in RULES}
+    findings = {(rule.id, status): 0 for rule in TRAIL_RULES.values() for status in (rule.status, rule.also) if status}
+    findings |= {key: number for key, number in numbers.items() if key[0] in TRAIL_RULES}
     told = report.notifications if isinstance(report.notifications, tuple) else ()
     arn = parse_trail_arn(report.request.trail_arn or "")
     return Measures(

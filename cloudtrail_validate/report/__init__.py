@@ -25,6 +25,7 @@ __all__ = [
     "PlaceRecord",
     "ProgressRecord",
     "PublicKeyRecord",
+    "QueryRecord",
     "Report",
     "RequestEcho",
     "Run",
@@ -308,6 +309,29 @@ class ProgressRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     all_known: bool
 
 
+class QueryRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The saved results of one CloudTrail Lake query, as they lie in one folder.
+
+    `account` and `query_id` are out of the folder's path, `region` and `completed` out of the sign file: none of them is
+    signed. `key` is the folder, `signature` what the sign file's signature says of the hashes that it lists, `results`
+    the files by outcome and `result_bytes` what was hashed of them. `statement` is the query's, out of the first line of
+    its results, null where that holds none; `statement_covered`: that file's hash is among those that AWS signed.
+    """
+
+    account: str | None
+    region: str | None
+    query_id: str | None
+    bucket: str | None
+    key: str
+    completed: Time | None
+    signature: Literal["valid", "invalid", "no-key", "unsupported", "unusable"]
+    fingerprint: str | None
+    results: CountsRecord
+    result_bytes: Number
+    statement: str | None
+    statement_covered: bool
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole answer, as published (`ctvalidate schema`).
 
@@ -315,7 +339,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `notifications` is there only where somebody was to be told.
     `relied_on` says in sentences what the proofs stand on besides the files themselves. `incidents` are the findings
     grouped by cause. `derived` is there where the report was made out of others: merged, or narrowed. `hints` say what to
-    try where no digest was found, a sentence each without its full stop.
+    try where no digest was found, a sentence each without its full stop. `queries` is there where the report is about
+    results of CloudTrail Lake queries: then `summary.digests` counts sign files, `summary.logs` result files, and
+    `request.start` and `request.end` are when the first and the last of the queries completed.
     """
 
     schema: Literal["ctvalidate.report/1"] = SCHEMA
@@ -337,6 +363,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     interrupted: bool | msgspec.UnsetType = msgspec.UNSET
     progress: ProgressRecord | msgspec.UnsetType = msgspec.UNSET
     hints: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    queries: tuple[QueryRecord, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def of_queries(self) -> bool:
+        """Whether it is about results of CloudTrail Lake queries, and not about trails."""
+        return self.queries is not msgspec.UNSET
+
+    @property
+    def saved_queries(self) -> tuple[QueryRecord, ...]:
+        """The queries, none in a report about trails."""
+        return () if self.queries is msgspec.UNSET else self.queries
 
     @property
     def stopped(self) -> bool:

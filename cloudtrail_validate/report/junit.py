@@ -23,7 +23,7 @@ from xml.sax.saxutils import escape, quoteattr
 from cloudtrail_validate.core.model import HOUR, Interval, Kind, Status, isoformat
 from cloudtrail_validate.core.text import duration, printable
 from cloudtrail_validate.report import ChainRecord, ExitCode, FindingRecord, Report, Verdict
-from cloudtrail_validate.report.references import CHANGE, OPEN, copied, explanations, hours, sentence
+from cloudtrail_validate.report.references import CHANGE, OPEN, by_query, copied, explanations, hours, sentence
 
 DAY: Final = timedelta(days=1)
 _OUTCOMES: Final = {"failure": "failures", "error": "errors", "skipped": "skipped"}  # of a case, and as an attribute
@@ -61,6 +61,9 @@ def render(report: Report) -> str:
         found = placed.get((chain.account, chain.region, chain.trail, chain.kind), [])
         cases = list(_chain_cases(chain, found, slots, report))
         suites.append(_Suite(_name(chain.account, chain.region, chain.trail, chain.kind), _properties(chain), cases))
+    if report.of_queries:
+        suites += _query_suites(report)
+        rest = {}
     for name, findings in sorted(rest.items()):
         suites.append(_Suite(name, {}, [_case("window", findings, tolerated=report.verdict is Verdict.VALID)]))
     return _xml(suites, report)
@@ -152,6 +155,13 @@ def _chain_cases(
         yield case
     if timeless:
         yield _case("no time known", timeless, tolerated=tolerated)
+
+
+def _query_suites(report: Report) -> Iterator[_Suite]:
+    """A suite for all queries, a case for each: its findings, by the folder that they lie in."""
+    tolerated = report.verdict is Verdict.VALID
+    cases = [_case(printable(key or "."), found, tolerated=tolerated) for (_, key), found in by_query(report).items()]
+    yield _Suite("CloudTrail-Lake", {}, cases)
 
 
 def _touched(when: Interval, slots: list[Interval]) -> range:

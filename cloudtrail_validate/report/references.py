@@ -26,6 +26,7 @@ from cloudtrail_validate.report import (
     EventRecord,
     FindingRecord,
     ProgressRecord,
+    QueryRecord,
     Report,
     RequestEcho,
     Summary,
@@ -52,6 +53,18 @@ LIMITS: Final = (
     "named in this report."
 )
 """What a pass does not mean, for every document that says what it found."""
+
+LIMITS_OF_QUERIES: Final = (
+    "The signature proves that the files are those that CloudTrail Lake delivered for this query, the statement included. "
+    "Account, query id, region and time are not signed, an empty folder shows nothing, and no proof says that the event "
+    "data store held every event."
+)
+"""The same for results of queries."""
+
+
+def limits(report: Report) -> str:
+    """What a pass does not mean, of what this report is about."""
+    return LIMITS_OF_QUERIES if report.of_queries else LIMITS
 
 
 class Severity(StrEnum):
@@ -110,7 +123,7 @@ def sentence(report: Report) -> str:
         case Verdict.UNPROVEN:
             return f"No evidence of change, but not everything could be proven{told(OPEN)}"
         case Verdict.EMPTY:
-            return "Nothing validated: no digest at all for what was asked"
+            return nothing_found(report)
         case _:
             assert_never(report.verdict)
 
@@ -162,8 +175,48 @@ def how_far(report: Report) -> str:
 
 def all_proven(report: Report) -> str:
     """What a verdict without findings says. Hours to come are in no digest, and nobody is told that they were."""
+    if report.of_queries:
+        return "Every sign file and every result proven, nothing else there"
     hours = "Every hour covered" if due(report).end >= report.request.end else "Every hour that is due is covered"
     return f"{hours}, every log proven, nothing else there"
+
+
+def nothing_found(report: Report) -> str:
+    """What is said where nothing could be validated because nothing is there."""
+    what = "no result of a query" if report.of_queries else "no digest"
+    return f"Nothing validated: {what} at all for what was asked"
+
+
+def by_query(report: Report) -> dict[tuple[str | None, str], list[FindingRecord]]:
+    """Findings by the bucket and folder of the query that they are about; a file below a folder counts as the folder's."""
+    found: dict[tuple[str | None, str], list[FindingRecord]] = {
+        (query.bucket, query.key): [] for query in report.saved_queries
+    }
+    for finding in report.findings:
+        folder = finding.key or ""
+        while folder and (finding.bucket, folder) not in found:
+            above, slash, _ = folder.removesuffix("/").rpartition("/")
+            folder = above + slash
+        found.setdefault((finding.bucket, folder), []).append(finding)
+    return found
+
+
+def query_lines(query: QueryRecord) -> list[tuple[str, str]]:
+    """One query's results as names and values, for people: nothing in it is made printable yet."""
+    counts = query.results
+    names = ("valid", "altered", "missing", "extra", "unverifiable")
+    files = ", ".join(f"{getattr(counts, name):,} {name}" for name in names if getattr(counts, name)) or "none"
+    signed = {"valid": "valid", "invalid": "does not fit", "no-key": "no key for it", "unsupported": "not checked"}
+    return [
+        ("Query", query.query_id or "not known: the folder is not in its place"),
+        ("Account", query.account or "not known"),
+        ("Completed", isoformat(query.completed) if query.completed else "not known"),
+        ("Region", query.region or "not known"),
+        ("Signature", signed.get(query.signature, "none that can be checked")),
+        ("Results", files),
+        ("Statement", query.statement or "not in the results"),
+        ("Covered", "yes: AWS signed the hash of the file that holds it" if query.statement_covered else "no"),
+    ]
 
 
 def key_sources(report: Report) -> str:

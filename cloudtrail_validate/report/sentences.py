@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _NO_PERMISSION_HELPS: Final = (OF_IDENTITY | OF_THE_WAY | {Trouble.FOREIGN, Trouble.BEYOND, Trouble.DISABLED}) - {
     Trouble.NETWORK
 }
+_UNREADABLE: Final = frozenset(
+    {rules.DIGEST_UNREADABLE, rules.LOG_UNREADABLE, rules.LAKE_SIGN_UNREADABLE, rules.LAKE_RESULT_UNREADABLE}
+)
 MAX_VALUE: Final = 1_200  # characters a value; an S3 key has at most 1,024 bytes, a signature in hex 512
 
 SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
@@ -69,6 +72,22 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         rules.HISTORY_REWRITTEN: "What an earlier run proved of {hours} of {place} is not there any more",
         rules.CHAIN_ABSENT: "There is no digest at all for {hours} of {place}",
         rules.CHAIN_RESTART: "A new chain of {place} begins with {object}, and no hour is lost",
+        rules.LAKE_RESULT_ALTERED: "The query result {object} is not what its sign file lists",
+        rules.LAKE_RESULT_RENAMED: "The query result {object} is listed under another name: {detail}",
+        rules.LAKE_RESULT_MISSING: "The query result {object} is not there, though its sign file lists it",
+        rules.LAKE_RESULT_EXTRA: "The file {object} lies among query results, and no sign file lists it",
+        rules.LAKE_RESULT_UNREADABLE: "The query result {object} is there and could not be read",
+        rules.LAKE_SIGN_MISSING: "There is no sign file {object} with the query results",
+        rules.LAKE_SIGN_MALFORMED: "The sign file {object} is none that CloudTrail writes",
+        rules.LAKE_SIGN_UNREADABLE: "The sign file {object} is there and could not be read",
+        rules.LAKE_SIGNATURE_INVALID: "The signature of the sign file {object} does not fit the hashes that it lists",
+        rules.LAKE_KEY_UNKNOWN: (
+            "No public key has the fingerprint {actual} that the sign file {object} names, so its signature {verdict}"
+        ),
+        rules.LAKE_ALGORITHM_UNSUPPORTED: (
+            "The sign file {object} names the algorithm {actual} where CloudTrail uses {expected}"
+        ),
+        rules.LAKE_MOVED: "The sign file {object} is not of the place, region or time that it is said to be: {detail}",
     }
 )
 """What each rule says. `describe` fills the fields in."""
@@ -112,12 +131,13 @@ def remedy(rule: str, cause: Cause, detail: str | None = None) -> str:
     `detail` is what AWS or the network said: where that is about the credentials or the way to AWS, so is the advice.
     """
     trouble = diagnose("", detail or "")
-    perhaps_disabled = rule == rules.DIGEST_KEY_UNKNOWN and trouble in (Trouble.INVALID, Trouble.DISABLED)
+    no_key = rule in (rules.DIGEST_KEY_UNKNOWN, rules.LAKE_KEY_UNKNOWN)
+    perhaps_disabled = no_key and trouble in (Trouble.INVALID, Trouble.DISABLED)
     if cause in (Cause.ACCESS_DENIED, Cause.NETWORK) and trouble in _NO_PERMISSION_HELPS and not perhaps_disabled:
         return f"{trouble}: {advice(trouble)}"
-    if rule == rules.DIGEST_KEY_UNKNOWN:
+    if no_key:
         denied = "allow cloudtrail:ListPublicKeys, and see that the region is enabled, or give --public-keys FILE"
-    elif rule in (rules.DIGEST_UNREADABLE, rules.LOG_UNREADABLE):
+    elif rule in _UNREADABLE:
         denied = (
             "allow s3:GetObject on the object, and s3:ListBucket on the bucket so that a missing key can be told "
             "from a denied one"

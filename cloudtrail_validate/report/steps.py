@@ -26,6 +26,7 @@ MOST: Final = 3  # steps of one finding: a responder does one thing after anothe
 _AROUND: Final = timedelta(hours=3)  # before and after a gap, when whoever brought it about was at work
 _WHO_WRITES: Final = 'Events[?ReadOnly==`"false"`].[EventTime,EventName,Username]'
 _OF_TRAIL: Final = "AttributeKey=EventSource,AttributeValue=cloudtrail.amazonaws.com"
+_OF_QUERY: Final = "AttributeKey=EventName,AttributeValue=StartQuery"
 _OFF_AND_ON: Final = frozenset(
     {rules.GAP_RESTART, rules.GAP_BROKEN, rules.GAP_TAIL, rules.GAP_LATE_START, rules.CHAIN_ABSENT, rules.CHAIN_RESTART}
 )
@@ -69,6 +70,9 @@ class Advisor:
         if finding.cause is not None:
             yield from self._unreadable(finding.cause, bucket, key or "")
             return
+        if finding.rule.startswith("lake-"):
+            yield from self._query(finding, bucket, key or "")
+            return
         if finding.status in _CHANGE and key is not None:
             yield from self._object(finding, bucket, when, one_place=one_place)
         if finding.rule in _OFF_AND_ON:
@@ -110,6 +114,30 @@ class Advisor:
             )
         else:
             yield "Keep its metadata", self._aws("s3api", "head-object", "--bucket", bucket, "--key", key)
+
+    def _query(self, finding: FindingRecord, bucket: str, key: str) -> Iterator[_Step]:
+        """Results of a query that are not what they should be."""
+        if bucket:
+            yield (
+                "Keep the evidence: its versions, and who owns them",
+                self._aws("s3api", "list-object-versions", "--bucket", bucket, "--prefix", key),
+            )
+        else:
+            yield "Look into the bucket that this is a copy of: a copy may be incomplete, and keeps no versions", None
+        if finding.rule == rules.LAKE_KEY_UNKNOWN and finding.region and finding.start:
+            around = ("--start-time", isoformat(finding.start), "--end-time", isoformat(finding.start + _AROUND))
+            yield (
+                "Ask AWS for the region's keys again, and verify with them (--public-keys keys.json)",
+                self._own("keys", "export", *around, "--region", finding.region, "--output", "keys.json"),
+            )
+        elif finding.start:
+            since, until = isoformat(finding.start - _AROUND), isoformat(finding.start + _AROUND)
+            window = ("--lookup-attributes", _OF_QUERY, "--start-time", since, "--end-time", until)
+            region = ("--region", finding.region) if finding.region else ()
+            yield (
+                "See who ran which query at that time (AWS keeps 90 days)",
+                self._aws("cloudtrail", "lookup-events", *region, *window),
+            )
 
     def _original(self, finding: FindingRecord, versions: Versions, bucket: str, key: str) -> Iterator[_Step]:
         """The proven original is there."""

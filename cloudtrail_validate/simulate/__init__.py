@@ -9,6 +9,7 @@
 What AWS writes is in the format notes that `spec`, `naming` and `digests` cite. Nothing here uses the verifier's code.
 """
 
+from cloudtrail_validate.simulate.lake import LakeManifest, LakeSimulation, LakeSpec, simulate_lake
 from cloudtrail_validate.simulate.manifest import Expected, Manifest, Planted
 from cloudtrail_validate.simulate.placing import RULES, Tamper, TamperError
 from cloudtrail_validate.simulate.run import Simulation, simulate
@@ -22,6 +23,9 @@ __all__ = [
     "Delivery",
     "Expected",
     "FolderSink",
+    "LakeManifest",
+    "LakeSimulation",
+    "LakeSpec",
     "Manifest",
     "Planted",
     "PublishedKey",
@@ -36,4 +40,5 @@ __all__ = [
     "TrailSpec",
     "generate_key",
     "simulate",
+    "simulate_lake",
 ]

@@ -1,6 +1,7 @@
 """The rules: what can be found, what it means, what it does not mean, and what a responder does next.
 
-The ids are in `ids`; `digests`, `logs` and `coverage` hold the texts of `ctvalidate explain`.
+The ids are in `ids`; `digests`, `logs` and `coverage` hold the texts of `ctvalidate explain`
+for what a trail can show, `lake` those for results of CloudTrail Lake queries.
 """
 
 from __future__ import annotations
@@ -29,6 +30,18 @@ from cloudtrail_validate.core.rules.ids import (
     GAP_RESTART,
     GAP_TAIL,
     HISTORY_REWRITTEN,
+    LAKE_ALGORITHM_UNSUPPORTED,
+    LAKE_KEY_UNKNOWN,
+    LAKE_MOVED,
+    LAKE_RESULT_ALTERED,
+    LAKE_RESULT_EXTRA,
+    LAKE_RESULT_MISSING,
+    LAKE_RESULT_RENAMED,
+    LAKE_RESULT_UNREADABLE,
+    LAKE_SIGN_MALFORMED,
+    LAKE_SIGN_MISSING,
+    LAKE_SIGN_UNREADABLE,
+    LAKE_SIGNATURE_INVALID,
     LOG_ALTERED,
     LOG_EXTRA,
     LOG_MALFORMED,
@@ -39,6 +52,7 @@ from cloudtrail_validate.core.rules.ids import (
     LOG_UNDIGESTED,
     LOG_UNREADABLE,
 )
+from cloudtrail_validate.core.rules.lake import LAKE
 from cloudtrail_validate.core.rules.logs import LOGS
 from cloudtrail_validate.core.rules.rule import Rule
 
@@ -64,6 +78,18 @@ __all__ = [
     "GAP_RESTART",
     "GAP_TAIL",
     "HISTORY_REWRITTEN",
+    "LAKE_ALGORITHM_UNSUPPORTED",
+    "LAKE_KEY_UNKNOWN",
+    "LAKE_MOVED",
+    "LAKE_RESULT_ALTERED",
+    "LAKE_RESULT_EXTRA",
+    "LAKE_RESULT_MISSING",
+    "LAKE_RESULT_RENAMED",
+    "LAKE_RESULT_UNREADABLE",
+    "LAKE_SIGNATURE_INVALID",
+    "LAKE_SIGN_MALFORMED",
+    "LAKE_SIGN_MISSING",
+    "LAKE_SIGN_UNREADABLE",
     "LOG_ALTERED",
     "LOG_EXTRA",
     "LOG_MALFORMED",
@@ -74,8 +100,12 @@ __all__ = [
     "LOG_UNDIGESTED",
     "LOG_UNREADABLE",
     "RULES",
+    "TRAIL_RULES",
     "Rule",
 ]
 
-RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in (*DIGESTS, *LOGS, *COVERAGE)})
-"""Every rule by its id, in the order of the contract."""
+TRAIL_RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in (*DIGESTS, *LOGS, *COVERAGE)})
+"""What the validation of a trail can find, by its id, in the order of the contract."""
+
+RULES: Mapping[str, Rule] = MappingProxyType({**TRAIL_RULES, **{rule.id: rule for rule in LAKE}})
+"""Every rule by its id: those of trails, then those of query results."""

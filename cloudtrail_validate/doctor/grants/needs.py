@@ -91,13 +91,13 @@ WITHOUT_NEEDS: Final = frozenset(
         *("to", "folder", "retention_days", "chosen", "skipped", "functions", "last_report", "fix_plan", "output"),
         *("outputs", "rule", "require_state", "recheck", "relist", "max_duration", "notify_when", "heartbeat", "quiet"),
         *("config", "executor", "shard", "shards", "plan", "copy_of", "follow_links", "expect", "inventory", "memory"),
-        *("debug", "show", "help", "max_wait", "timestamp"),
+        *("debug", "show", "help", "max_wait", "timestamp", "queries"),
     }
 )
 """Options that change nothing about what is asked of AWS, or only narrow it."""
 WITH_NEEDS: Final = frozenset(
     {
-        *("trail_arn", "bucket", "also_buckets", "accounts", "regions", "source", "public_keys", "role_arn"),
+        *("place", "trail_arn", "bucket", "also_buckets", "accounts", "regions", "source", "public_keys", "role_arn"),
         *("versions", "lookup_events", "state", "notify", "metrics", "sign_with", "part", "checksum_report"),
     }
 )
@@ -120,6 +120,8 @@ def _of_command(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
     match command:
         case "doctor":
             return _of_doctor(options)
+        case "lake":
+            return _of_lake(options)
         case "file":
             read = () if options.get("source") else READING
             return (*read, *_keys(options))
@@ -152,6 +154,15 @@ def _of_validation(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
         yield from VERSIONS
     if options.get("lookup_events") or command == "witness":
         yield Need("cloudtrail:LookupEvents", ANY)
+
+
+def _of_lake(options: Mapping[str, Any]) -> Iterable[Need]:
+    """What verifying query results asks: of the bucket that its argument names, nothing of a folder's."""
+    yield from _keys(options)
+    place = str(options.get("place") or "")
+    if place.startswith("s3://"):
+        yield from _places([place], "s3:GetObject")
+        yield Need("s3:ListBucket", _bucket(place))
 
 
 def _keys(options: Mapping[str, Any]) -> tuple[Need, ...]:

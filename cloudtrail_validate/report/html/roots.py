@@ -8,10 +8,9 @@ from typing import Final
 
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import plural
-from cloudtrail_validate.report import PublicKeyRecord, Report
+from cloudtrail_validate.report import PublicKeyRecord, Report, references
 from cloudtrail_validate.report.examination import MOST_RESULTS, Examination, Result
 from cloudtrail_validate.report.html.parts import minute, table, text
-from cloudtrail_validate.report.references import LIMITS
 
 _OPEN: Final = 10  # keys that are not folded away
 _KEY_SOURCES: Final = {"aws": "AWS, ListPublicKeys", "file": "a key file"}
@@ -92,9 +91,10 @@ def _result(one: Result) -> Sequence[str]:
     )
 
 
-def limits() -> str:
+def limits(report: Report) -> str:
     """What a pass does not mean."""
     return (
         '<section class="limits" aria-labelledby="limits-title">\n'
-        f'<h2 id="limits-title">What a pass means, and what it does not</h2>\n<p>{LIMITS}</p>\n</section>\n'
+        f'<h2 id="limits-title">What a pass means, and what it does not</h2>\n<p>{references.limits(report)}</p>\n'
+        "</section>\n"
     )

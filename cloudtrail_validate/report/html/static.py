@@ -13,6 +13,14 @@ from cloudtrail_validate.report.examination import Examination
 from cloudtrail_validate.report.html.cards import cards
 from cloudtrail_validate.report.html.charts import coverage_chart
 from cloudtrail_validate.report.html.parts import badge, facts, minute, table, text
+from cloudtrail_validate.report.html.queries import (
+    A_SIGN_FILE_IS,
+    asked_of_queries,
+    figure_of_queries,
+    left_of_queries,
+    proven_queries,
+    queries,
+)
 from cloudtrail_validate.report.html.roots import beside, keys, limits, relied_on
 from cloudtrail_validate.report.html.story import brief, story
 from cloudtrail_validate.report.incidents import Incident, group
@@ -44,7 +52,8 @@ _A_DIGEST_IS: Final = (
 def headline(report: Report) -> str:
     """The document's title."""
     window = f"{isoformat(report.request.start)[:10]} to {isoformat(report.request.end)[:10]}"
-    return text(f"{_words(report)[0]}: CloudTrail validation, {window}")
+    subject = "results of CloudTrail Lake queries" if report.of_queries else "CloudTrail validation"
+    return text(f"{_words(report)[0]}: {subject}, {window}")
 
 
 def _words(report: Report) -> tuple[str, str]:
@@ -60,20 +69,23 @@ def body(report: Report, most: int, examination: Examination | None = None) -> s
     incidents = group(report)
     return (
         '<a class="skip" href="#findings">Skip to findings</a>\n'
-        f"{_verdict(report)}<main>\n{_summary(report, incidents)}{coverage_chart(report)}{story(incidents, report)}"
+        f"{_verdict(report)}<main>\n{_summary(report, incidents)}{coverage_chart(report)}{queries(report)}"
+        f"{story(incidents, report)}"
         f"{_map()}{_rules(report)}{_findings(report, most)}{beside(examination)}{keys(report)}{relied_on(report)}"
-        f"{limits()}</main>\n{_footer(report)}"
+        f"{limits(report)}</main>\n{_footer(report)}"
     )
 
 
 def _verdict(report: Report) -> str:
     word, sign = _words(report)
-    said = sentence(report)
+    said, kicker = sentence(report), "CloudTrail log file validation"
+    if report.of_queries:
+        kicker = "Validation of CloudTrail Lake query results"
     if report.verdict is Verdict.CHANGED and not report.stopped:  # the heading says the rest
         found = (_told(report, "Found", CHANGE), _told(report, "Beside it, not proven", OPEN))
         said = ". ".join(part for part in found if part) or said
     return (
-        f'<header class="verdict {report.verdict}">\n<p class="kicker">CloudTrail log file validation</p>\n'
+        f'<header class="verdict {report.verdict}">\n<p class="kicker">{kicker}</p>\n'
         f'<h1><span class="sign" aria-hidden="true">{sign}</span>{word}</h1>\n'
         f"<p>{text(said)}.</p>\n</header>\n"
     )
@@ -91,7 +103,8 @@ def _summary(report: Report, incidents: tuple[Incident, ...]) -> str:
     """What stands on page one: three sentences, what was asked, the numbers, the first incidents."""
     return (
         '<section class="summary" aria-label="Summary">\n'
-        f'<div class="sentences"><p>{_A_DIGEST_IS}</p>\n<p>{text(_proven(report))}</p>\n<p>{text(_left(report))}</p></div>\n'
+        f'<div class="sentences"><p>{A_SIGN_FILE_IS if report.of_queries else _A_DIGEST_IS}</p>\n'
+        f"<p>{text(_proven(report))}</p>\n<p>{text(_left(report))}</p></div>\n"
         f'{_asked(report)}<div class="numbers">{_figure(report)}{_numbers(report)}</div>\n'
         f"{brief(incidents, report)}</section>\n"
     )
@@ -100,6 +113,8 @@ def _summary(report: Report, incidents: tuple[Incident, ...]) -> str:
 def _proven(report: Report) -> str:
     """What was proven, in one sentence."""
     digests, logs = report.summary.digests.valid, report.summary.logs.valid
+    if report.of_queries:
+        return proven_queries(digests, logs)
     if not digests and not logs:
         return "Here no digest was proven, and with it no log file."
     return (
@@ -111,6 +126,8 @@ def _proven(report: Report) -> str:
 def _left(report: Report) -> str:
     """What was not, in one sentence."""
     match report.verdict:
+        case _ if report.of_queries:
+            return left_of_queries(report.verdict)
         case Verdict.VALID:
             return "No file is missing from the hours that are covered, none was changed, and none lies there besides."
         case Verdict.CHANGED:
@@ -129,15 +146,19 @@ def _asked(report: Report) -> str:
     request, run = report.request, report.run
     accounts, regions = ({getattr(chain, name) for chain in report.chains} for name in ("account", "region"))
     found = f"{plural(len(accounts), 'account')} and {plural(len(regions), 'region')} found"
-    asked = [
-        ("Trail", request.trail_arn or "any found in the source"),
-        ("Source", f"{request.source}{copied(request)}"),
-        ("From", f"{minute(request.start)} UTC"),
-        ("To", f"{minute(request.end)} UTC ({duration((request.end - request.start).total_seconds())})"),
-        ("Accounts", ", ".join(request.accounts) or "all"),
-        ("Regions", ", ".join(request.regions) or "all"),
-        ("Scope", f"{found}{f'; {there}' if (there := places(report.summary)) else ''}"),
-    ]
+    asked = (
+        asked_of_queries(report)
+        if report.of_queries
+        else [
+            ("Trail", request.trail_arn or "any found in the source"),
+            ("Source", f"{request.source}{copied(request)}"),
+            ("From", f"{minute(request.start)} UTC"),
+            ("To", f"{minute(request.end)} UTC ({duration((request.end - request.start).total_seconds())})"),
+            ("Accounts", ", ".join(request.accounts) or "all"),
+            ("Regions", ", ".join(request.regions) or "all"),
+            ("Scope", f"{found}{f'; {there}' if (there := places(report.summary)) else ''}"),
+        ]
+    )
     who = [
         ("Run as", run.caller_arn or "not known"),
         ("Tool", f"{report.tool.name} {report.tool.version}"),
@@ -155,6 +176,8 @@ def _asked(report: Report) -> str:
 
 
 def _figure(report: Report) -> str:
+    if report.of_queries:
+        return figure_of_queries(report)
     summary, whole = report.summary, due_seconds(report)
     covered = share(summary.covered_seconds, whole)
     return (
@@ -168,6 +191,7 @@ def _figure(report: Report) -> str:
 
 def _numbers(report: Report) -> str:
     """Outcomes down, digests and logs across: as narrow as a phone."""
+    nouns = ("Sign files", "Results") if report.of_queries else ("Digests", "Logs")
     rows = ""
     for outcome in OUTCOMES:
         cells = ""
@@ -177,7 +201,7 @@ def _numbers(report: Report) -> str:
         rows += f'<tr><th scope="row">{outcome.capitalize()}</th>{cells}</tr>\n'
     return (
         '<table class="outcomes"><caption>Objects by outcome</caption><thead><tr><th scope="col">Outcome</th>'
-        f'<th scope="col">Digests</th><th scope="col">Logs</th></tr></thead>\n<tbody>{rows}</tbody></table>\n'
+        f'<th scope="col">{nouns[0]}</th><th scope="col">{nouns[1]}</th></tr></thead>\n<tbody>{rows}</tbody></table>\n'
     )
 
 

@@ -17,16 +17,18 @@ from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.formats import FEW
 from cloudtrail_validate.report.page import Page
 from cloudtrail_validate.report.references import (
-    LIMITS,
     all_proven,
     copied,
     derivation,
     how_far,
     key_sources,
+    limits,
     narrowed,
+    nothing_found,
     places,
 )
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
+from cloudtrail_validate.report.table.queries import queries
 from cloudtrail_validate.report.table.story import STYLES, story
 
 if TYPE_CHECKING:
@@ -68,12 +70,15 @@ def render(
     _verdict(page, report, numbers)
     if not quiet:
         _header(page, report)
-        coverage(page, report, everything=show is None)
+        if report.of_queries:
+            queries(page, report, everything=show is None)
+        else:
+            coverage(page, report, everything=show is None)
         _totals(page, report)
     story(page, report, numbers, show=show, exact=exact, kept=kept)
     if not quiet:
         page.line()
-        page.wrapped(LIMITS, style="dim")
+        page.wrapped(limits(report), style="dim")
 
 
 def _numbers(report: Report, tally: Tally | None) -> Counter[tuple[str, Status]]:
@@ -111,7 +116,7 @@ def _verdict(page: Page, report: Report, numbers: Counter[tuple[str, Status]]) -
         case Verdict.UNPROVEN:
             sentence = told("No evidence of change, but not everything could be proven", *open_questions)
         case Verdict.EMPTY:
-            sentence = "Nothing validated: no digest at all for what was asked"
+            sentence = nothing_found(report)
     style = _VERDICT_STYLES[report.verdict]
     lead = (f"{page.signs.verdict[report.verdict]} {word} ", style)
     page.wrapped(f"{sentence} (exit code {report.exit_code}).", lead=lead)
@@ -122,6 +127,9 @@ def _header(page: Page, report: Report) -> None:
     span = duration((request.end - request.start).total_seconds())
     took = duration((run.finished - run.started).total_seconds())
     covered = f"{share(summary.covered_seconds, due_seconds(report))} of what is due, in every account and region"
+    if report.of_queries:
+        _query_header(page, report, took)
+        return
     rows = (
         *(("Try", hint) for hint in report.suggestions),
         ("Trail", request.trail_arn or "any found in the source"),
@@ -130,6 +138,25 @@ def _header(page: Page, report: Report) -> None:
         ("Scope", _scope(report)),
         ("Places", places(report.summary)),
         ("Covered", f"{covered}{due_sentence(due(report))}" if report.chains else ""),
+        ("Keys", key_sources(report)),
+        ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
+        ("As", run.caller_arn or ""),
+        *derivation(report),
+    )
+    page.line()
+    for name, value in rows:
+        if value:
+            page.wrapped(page.shorten(value, 400), lead=(f"{name:<8}", "dim"), indent=2)
+
+
+def _query_header(page: Page, report: Report, took: str) -> None:
+    request, run, number = report.request, report.run, len(report.saved_queries)
+    rows = (
+        ("Source", request.source),
+        (
+            "Queries",
+            f"{number:,}, completed {isoformat(request.start)} to {isoformat(request.end)}" if number else "none",
+        ),
         ("Keys", key_sources(report)),
         ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
         ("As", run.caller_arn or ""),
@@ -152,7 +179,8 @@ def _scope(report: Report) -> str:
 
 def _totals(page: Page, report: Report) -> None:
     summary = report.summary
-    rows = {"Digests": by_outcome(summary.digests), "Logs": by_outcome(summary.logs)}
+    nouns = ("Signs", "Results") if report.of_queries else ("Digests", "Logs")
+    rows = dict(zip(nouns, (by_outcome(summary.digests), by_outcome(summary.logs)), strict=True))
     widths = [max(len(name), *(len(f"{row[name]:,}") for row in rows.values())) for name in OUTCOMES]
     page.line()
     heading = "".join(f"  {name:>{width}}" for name, width in zip(OUTCOMES, widths, strict=True))
@@ -163,4 +191,7 @@ def _totals(page: Page, report: Report) -> None:
             style = "dim" if not row[outcome] else "" if outcome == "valid" else STYLES[Status(outcome)]
             parts.append((f"  {row[outcome]:>{width},}", style))
         page.line(*parts)
-    page.line((f"{size(summary.log_bytes_hashed)} of log content hashed", "dim"), indent=2)
+    page.line(
+        (f"{size(summary.log_bytes_hashed)} of {'results' if report.of_queries else 'log content'} hashed", "dim"),
+        indent=2,
+    )

@@ -1,0 +1,95 @@
+"""From what came of folders with query results to the report that every format renders. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from cloudtrail_validate.core.findings import Findings
+from cloudtrail_validate.core.model import Counts
+from cloudtrail_validate.core.text import without_secrets
+from cloudtrail_validate.core.verdict import decide
+from cloudtrail_validate.lake.outcome import Outcome, signs
+from cloudtrail_validate.lake.question import LakeQuestion
+from cloudtrail_validate.report import CountsRecord, QueryRecord, Report, RequestEcho, Run, Summary
+from cloudtrail_validate.report.build import public_keys, record, this_tool
+from cloudtrail_validate.report.incidents import incidents
+from cloudtrail_validate.report.references import encodable
+from cloudtrail_validate.report.reliance import relied_on
+
+
+def build(question: LakeQuestion, outcomes: Sequence[Outcome], findings: Findings, now: datetime, run: Run) -> Report:
+    """The report. Its window is from the first completion of a query to the last, or `now` where there is none."""
+    times = sorted(outcome.sign.completed for outcome in outcomes if outcome.sign) or [now]
+    files = sum((outcome.files for outcome in outcomes), Counts())
+    verdict, code = decide(findings.tally, digests=len(outcomes), tolerated=question.tolerate)
+    report = Report(
+        verdict=verdict,
+        exit_code=int(code),
+        tool=this_tool(),
+        run=run,
+        request=_echo(question, times[0], times[-1]),
+        summary=Summary(
+            digests=_counts(signs(outcomes)),
+            logs=_counts(files),
+            log_bytes_hashed=sum(outcome.size for outcome in outcomes),
+            window_seconds=0,
+            covered_seconds=0,
+        ),
+        chains=(),
+        findings=tuple(map(record, findings.kept)),
+        public_keys=public_keys(outcome.key for outcome in outcomes if outcome.key),
+        findings_truncated=findings.truncated,
+        queries=tuple(map(_query, _in_order(outcomes))),
+    )
+    report = replace(report, relied_on=relied_on(report))
+    return replace(report, incidents=incidents(report) or UNSET)
+
+
+def _in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    return sorted(outcomes, key=lambda outcome: (outcome.folder.bucket, outcome.folder.prefix))
+
+
+def _query(outcome: Outcome) -> QueryRecord:
+    folder, sign = outcome.folder, outcome.sign
+    return QueryRecord(
+        account=folder.place.account if folder.place else None,
+        region=sign.region if sign else None,
+        query_id=encodable(folder.place.query_id) if folder.place else None,
+        bucket=folder.bucket or None,
+        key=encodable(folder.prefix),
+        completed=sign.completed.replace(microsecond=0) if sign else None,
+        signature=outcome.signed.value,
+        fingerprint=sign.fingerprint if sign else None,
+        results=_counts(outcome.files),
+        result_bytes=outcome.size,
+        statement=encodable(outcome.statement) if outcome.statement is not None else None,
+        statement_covered=outcome.covered,
+    )
+
+
+def _echo(question: LakeQuestion, start: datetime, end: datetime) -> RequestEcho:
+    return RequestEcho(
+        trail_arn=None,
+        start=start.replace(microsecond=0),
+        end=end.replace(microsecond=0),
+        source=question.uri,
+        regions=(),
+        accounts=(),
+        profile=question.profile or UNSET,
+        endpoint_url=without_secrets(question.endpoint_url) if question.endpoint_url else UNSET,
+        role_arn=question.role_arn or UNSET,
+    )
+
+
+def _counts(counts: Counts) -> CountsRecord:
+    return CountsRecord(
+        valid=counts.valid,
+        altered=counts.altered,
+        missing=counts.missing,
+        extra=counts.extra,
+        unverifiable=counts.unverifiable,
+    )

@@ -1,0 +1,286 @@
+"""One verification of query results: list, read the sign files, ask for keys, hash the results, judge, report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.errors import (
+    AbsentError,
+    BucketAbsentError,
+    ConfigurationError,
+    StoreError,
+)
+from cloudtrail_validate.core.findings import Findings, FindingSet, Progress, Watch
+from cloudtrail_validate.core.lake import SIGN_FILE, Seen, SignFile, place_of, read_sign_file, statement_in
+from cloudtrail_validate.core.lake_verdict import (
+    Folder,
+    FoundKey,
+    Judge,
+    Signed,
+    judge_files,
+    judge_place,
+    judge_signature,
+)
+from cloudtrail_validate.core.model import Cause, Counts, Finding, Interval
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.trouble import refused
+from cloudtrail_validate.lake.keyring import Keyring
+from cloudtrail_validate.lake.outcome import Outcome
+from cloudtrail_validate.lake.question import LakeQuestion
+from cloudtrail_validate.lake.reading import (
+    FILES_AT_ONCE,
+    MOST_UNLISTED,
+    Listing,
+    folders,
+    read_results,
+    read_sign,
+)
+from cloudtrail_validate.lake.report import build
+from cloudtrail_validate.report import Report, Run
+from cloudtrail_validate.runtime.clock import now_utc
+from cloudtrail_validate.runtime.limits import RateLimiter
+from cloudtrail_validate.runtime.loop import fit_descriptor_limit, in_daemon_thread, run_loop
+from cloudtrail_validate.stores.key_file import FileKeys, KeySource, read_key_file
+
+if TYPE_CHECKING:
+    import boto3
+
+    from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.stores.protocol import Store
+
+_REQUESTS: Final = 64  # in flight: most folders hold one small file and its sign file
+_FOLDERS_AT_ONCE: Final = 32
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """A folder whose sign file was read, or not: then `finding` says why."""
+
+    listing: Listing
+    folder: Folder
+    sign: SignFile | None
+    finding: Finding | None
+
+
+def verify(
+    question: LakeQuestion,
+    *,
+    session: boto3.Session | None = None,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Verify all query results at or below a place, and return the report.
+
+    `session` is who asks AWS, None for whom the question and the environment name; `progress` may be polled meanwhile.
+    Raises `RequestError`, `ConfigurationError` and `AccessError` as `api.validate`. What a folder holds raises nothing.
+    """
+    question.check()
+    return run_loop(_verify(question, session, now or now_utc(), Watch(progress)))
+
+
+async def _verify(question: LakeQuestion, session: boto3.Session | None, now: datetime, watch: Watch) -> Report:
+    begun = now_utc()
+    filed = read_key_file(question.public_keys) if question.public_keys else None
+    aws = await in_daemon_thread(_identity, question, session) if question.source is None or filed is None else None
+    store = _store(question, aws)
+    caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
+    try:
+        listings = await _listings(question, store, aws, watch)
+        read = await _signs(question, store, listings, now)
+        keyring = Keyring(
+            _keys(filed, aws, now), [one.sign for one in read if one.sign], now, timeless=filed is not None
+        )
+        outcomes = await _judged(store, read, keyring, watch)
+    finally:
+        await store.close()
+    ran = Run(
+        started=begun.replace(microsecond=0),
+        finished=now_utc().replace(microsecond=0),
+        caller_arn=await caller if caller else None,
+    )
+    return build(question, outcomes, _all(outcomes), now, ran)
+
+
+def _keys(filed: KeySource | None, aws: Aws | None, now: datetime) -> Callable[[Interval], KeySource]:
+    """Whose keys count: those of a file, whatever the time, or CloudTrail's own answers."""
+    if filed is not None or aws is None:
+        return lambda _: filed or FileKeys(())
+    from cloudtrail_validate.aws.public_keys import AwsKeys
+
+    return lambda window: AwsKeys(aws, window, now)
+
+
+def _identity(question: LakeQuestion, session: boto3.Session | None) -> Aws:
+    from cloudtrail_validate.aws.session import Aws
+
+    return Aws(
+        session,
+        profile=question.profile,
+        endpoint_url=question.endpoint_url,
+        role_arn=question.role_arn,
+        external_id=question.external_id,
+    )
+
+
+def _store(question: LakeQuestion, aws: Aws | None) -> Store:
+    if aws is not None and question.source is None:
+        from cloudtrail_validate.stores.s3 import S3
+
+        return S3(aws, limiter=RateLimiter(fit_descriptor_limit(_REQUESTS)))
+    from cloudtrail_validate.stores.local import Local
+
+    return Local(question.source or Path(), follow_links=question.follow_links, processes=False)
+
+
+async def _listings(question: LakeQuestion, store: Store, aws: Aws | None, watch: Watch) -> list[Listing]:
+    """Everything that lies there. Raises `ConfigurationError` or `AccessError` where that cannot be said."""
+    counters = watch.progress
+    counters.phase = "listing"
+    try:
+        listings = [listing async for listing in folders(store, question.bucket, question.prefix)]
+    except BucketAbsentError as error:
+        raise ConfigurationError(printable(f"{question.uri}: {error}")) from error
+    except (StoreError, AbsentError) as error:
+        failure = error if isinstance(error, StoreError) else StoreError(Cause.NETWORK, str(error))
+        doing, login = f"cannot list {question.uri}", aws.login if aws else None
+        on = f"arn:{aws.partition}:s3:::{question.bucket}" if aws and question.bucket else ""
+        raise refused(failure, doing, permission="s3:ListBucket", on=on, login=login) from error
+    counters.phase, counters.listing_done = "verifying", True
+    counters.regions_known = len(listings)
+    counters.objects_known = sum(len(listing.objects) for listing in listings)
+    counters.bytes_known = sum(info.size for listing in listings for info in listing.objects.values())
+    return listings
+
+
+async def _signs(question: LakeQuestion, store: Store, listings: Sequence[Listing], now: datetime) -> list[_Read]:
+    gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
+
+    async def sign_of(listing: Listing) -> _Read:
+        async with gate:
+            return await _sign(store, question, listing, now)
+
+    return await asyncio.gather(*map(sign_of, listings))
+
+
+async def _judged(store: Store, read: Sequence[_Read], keyring: Keyring, watch: Watch) -> tuple[Outcome, ...]:
+    """All folders, each judged by itself, then beside each other."""
+    found: dict[tuple[str, str, datetime], FoundKey] = {}
+    for one in read:
+        if one.sign is not None and (name := _key_of(one.sign)) not in found:
+            found[name] = await in_daemon_thread(keyring.find, one.sign)
+    gate, files, counters = asyncio.Semaphore(_FOLDERS_AT_ONCE), asyncio.Semaphore(FILES_AT_ONCE), watch.progress
+
+    async def judged(one: _Read) -> Outcome:
+        async with gate:
+            outcome = await _judge(store, one, found.get(_key_of(one.sign)) if one.sign else None, files)
+        counters.regions_done += 1
+        counters.objects_done += len(one.listing.objects)
+        counters.bytes_done += sum(info.size for info in one.listing.objects.values())
+        for finding in outcome.findings:
+            watch.found(finding)
+        return outcome
+
+    return tuple(_beside_each_other(await asyncio.gather(*map(judged, read))))
+
+
+def _key_of(sign: SignFile) -> tuple[str, str, datetime]:
+    return sign.region, sign.fingerprint, sign.completed
+
+
+async def _sign(store: Store, question: LakeQuestion, listing: Listing, now: datetime) -> _Read:
+    """Read one folder's sign file."""
+    folder = Folder(question.bucket, listing.prefix, place_of(f"{question.above}{listing.prefix}"))
+    judge, info = Judge(folder), listing.objects.get(SIGN_FILE)
+    if info is None:
+        return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MISSING, SIGN_FILE))
+    taken = await read_sign(store, folder.where(SIGN_FILE), info)
+    seen = taken.seen
+    if seen.absent:
+        return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MISSING, SIGN_FILE))
+    if seen.cause is not None:
+        return _Read(listing, folder, None, judge.unreadable(rules.LAKE_SIGN_UNREADABLE, SIGN_FILE, seen))
+    sign = seen.special or read_sign_file(taken.data, now)
+    if isinstance(sign, str):
+        return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MALFORMED, SIGN_FILE, detail=sign))
+    return _Read(listing, folder, sign, None)
+
+
+async def _judge(store: Store, read: _Read, found: FoundKey | None, files: asyncio.Semaphore) -> Outcome:
+    """Judge one folder; its results are read only by names that the listing has and CloudTrail gives."""
+    listing, folder, sign = read.listing, read.folder, read.sign
+    there = set(listing.objects) - {SIGN_FILE}
+    if sign is None or found is None:
+        findings = (read.finding,) if read.finding else ()
+        return Outcome(folder, None, Signed.UNUSABLE, findings, Counts(unverifiable=len(there)))
+    judge = Judge(folder, sign)
+    signed, finding = judge_signature(judge, sign, found, SIGN_FILE)
+    found_of_sign: list[Finding] = [finding] if finding else []
+    info = listing.objects[SIGN_FILE]
+    found_of_sign += judge_place(judge, sign, found, SIGN_FILE, info.modified if store.dated else None)
+    listed = sign.listed()
+    seen = await read_results(store, folder.bucket, listing, sorted(there & listed.keys()), files)
+    unlisted = sorted(there - listed.keys())
+    if {one.sha256 for one in seen.values()} != set(listed.values()) and len(unlisted) <= MOST_UNLISTED:
+        seen |= await read_results(store, folder.bucket, listing, unlisted, files)
+    seen = {name: Seen() for name in unlisted} | seen
+    about_files, counts = judge_files(judge, sign, signed, seen)
+    statement, covered = _statement(sign, signed, seen)
+    return Outcome(
+        folder,
+        sign,
+        signed,
+        (*found_of_sign, *about_files),
+        counts,
+        sum(one.size for one in seen.values()),
+        statement,
+        covered,
+        found.key if signed is Signed.VALID else None,
+    )
+
+
+def _statement(sign: SignFile, signed: Signed, seen: dict[str, Seen]) -> tuple[str | None, bool]:
+    """The query statement, out of the first result file that holds one, and whether AWS signed that file's hash."""
+    listed = set(sign.listed().values())
+    for file in sign.files:
+        one = seen.get(file.name, Seen())
+        told = statement_in(one.head) if one.head else None
+        if told is not None:
+            return told, signed is Signed.VALID and one.sha256 in listed
+    return None, False
+
+
+def _beside_each_other(outcomes: Sequence[Outcome]) -> Iterable[Outcome]:
+    """The same results, completed in the same second, cannot be those of two queries: one folder is a copy of the other."""
+
+    def same(outcome: Outcome) -> tuple[str, datetime] | None:
+        sign, place = outcome.sign, outcome.folder.place
+        proven = sign is not None and place is not None and outcome.signed is Signed.VALID
+        return (sign.signature.lower(), sign.completed) if sign and proven else None
+
+    twins: dict[tuple[str, datetime], list[Outcome]] = {}
+    for outcome in outcomes:
+        if (known := same(outcome)) is not None:
+            twins.setdefault(known, []).append(outcome)
+    for outcome in outcomes:
+        mine = same(outcome)
+        others = [one for one in twins[mine] if one is not outcome] if mine else []
+        if not others:
+            yield outcome
+            continue
+        detail = f"the same results lie in {others[0].folder.where('')}"
+        finding = Judge(outcome.folder, outcome.sign).finding(rules.LAKE_MOVED, SIGN_FILE, detail=detail)
+        yield msgspec.structs.replace(outcome, findings=(*outcome.findings, finding))
+
+
+def _all(outcomes: Iterable[Outcome]) -> Findings:
+    kept = FindingSet()
+    for outcome in outcomes:
+        for finding in outcome.findings:
+            kept.add(finding)
+    return kept.freeze()

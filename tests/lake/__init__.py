@@ -1,0 +1,1 @@
+"""Results of CloudTrail Lake queries."""

@@ -1,0 +1,243 @@
+"""`ctvalidate lake` and `simulate --lake` as a user runs them: codes, formats, refusals; and what S3 may answer."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from cloudtrail_validate.cli import group
+from cloudtrail_validate.core.lake import statement_in
+from cloudtrail_validate.report import formats, from_json
+from cloudtrail_validate.report.table.queries import MOST_QUERIES
+from cloudtrail_validate.simulate import LakeSpec, S3Sink, simulate_lake
+
+from .kit import BUCKET, SIGN, Keys, ask_s3, edit_sign, folder_of, found, keys_of, publish, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from tests.servers.aws import AwsServer
+
+
+def tool(*words: object) -> Result:
+    return CliRunner().invoke(group, [str(word) for word in words], standalone_mode=False)
+
+
+def lake(root: Path, *words: object) -> Result:
+    return tool("lake", root, "--public-keys", keys_of(root), *words)
+
+
+def test_what_simulate_prints_is_the_command_that_verifies(tmp_path: Path) -> None:
+    written = tool(
+        *("simulate", tmp_path / "lake", "--lake", 3, "--region", "us-east-1", "--region", "eu-west-1"),
+        *("--tamper", "lake-result-extra", "--manifest", tmp_path / "manifest.json"),
+    )
+    name, *words = shlex.split(written.stdout)
+    assert name == "ctvalidate"
+    answer = tool(*words, "--format", "json")
+    report = from_json(answer.stdout)
+    assert answer.return_value == report.exit_code == 1
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["schema"] == "ctvalidate.lake-simulation/1"
+    expected = [item for planted in manifest["planted"] for item in planted["expected"]]
+    assert [(item["rule"], item["key"]) for item in expected] == [(one.rule, one.key) for one in report.findings]
+    assert {query.region for query in report.saved_queries} == {"us-east-1", "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    "words", [["--hours", 3], ["--restart", "1"], ["--account-id", "111122223333", "--account-id", "444455556666"]]
+)
+def test_options_of_a_trail_are_refused(tmp_path: Path, words: list[object]) -> None:
+    with pytest.raises(Exception, match="--lake"):
+        CliRunner().invoke(
+            group,
+            [str(word) for word in ("simulate", tmp_path / "lake", "--lake", 1, *words)],
+            standalone_mode=False,
+            catch_exceptions=False,
+        )
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_every_format_is_whole_and_names_the_findings(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "lake"
+    write(root, "lake-moved", "lake-result-missing", spec=LakeSpec(queries=3))
+    answer = lake(root, "--format", name)
+    assert answer.return_value == 1
+    assert "lake-moved" in answer.stdout
+    if name in ("json", "sarif", "asff", "ocsf"):
+        json.loads(answer.stdout)
+    elif name == "jsonl":
+        *_, last = [json.loads(line) for line in answer.stdout.splitlines()]
+        assert len(last["queries"]) == 3
+    elif name == "junit":
+        suites = {suite.get("name"): suite for suite in ET.fromstring(answer.stdout)}  # noqa: S314 - our own
+        assert (suites["CloudTrail-Lake"].get("tests"), suites["CloudTrail-Lake"].get("failures")) == ("3", "2")
+    elif name == "html":
+        assert "Queries and their statements" in answer.stdout
+        assert "log file validation" not in answer.stdout
+        assert "digest" not in answer.stdout.partition("<main>")[2].partition("<section id=")[0].lower()
+
+
+def test_the_report_keeps_to_the_schema(tmp_path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    write(tmp_path / "lake", "lake-sign-missing", spec=LakeSpec(queries=2))
+    schema = json.loads(tool("schema").stdout)
+    jsonschema.validate(json.loads(lake(tmp_path / "lake", "--format", "json").stdout), schema)
+
+
+def test_the_table_shows_the_statement_and_that_it_is_covered(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    manifest = write(root, "lake-result-altered", spec=LakeSpec(queries=MOST_QUERIES + 4)).manifest
+    answer = lake(root)
+    assert f"and {4} more queries: --show all" in answer.stdout
+    shown = lake(root, "--show", "all").stdout
+    assert all(statement in shown for statement in manifest.queries.values())
+    assert shown.index("Covered    no") < shown.index("Covered    yes")  # what is wrong comes first
+
+
+def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    folder = folder_of(root, write(root))
+    (folder / "\x1b[2Jextra \u202e.csv").write_bytes(b"x")
+    for name in (formats.TABLE, "csv", "junit", "html"):
+        answer = lake(root, "--format", name).stdout
+        assert "\x1b" not in answer
+        assert "\u202e" not in answer
+
+
+def test_codes(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    folder = folder_of(root, write(root))
+    for place in (root, folder, folder / SIGN):
+        assert tool("lake", place, "--public-keys", keys_of(root)).return_value == 0
+    (tmp_path / "empty").mkdir()
+    assert tool("lake", tmp_path / "empty", "--public-keys", keys_of(root)).return_value == 4
+    other = tmp_path / "other"
+    write(other, "lake-key-unknown")
+    assert lake(other).return_value == 3
+    assert lake(other, "--tolerate", "lake-key-unknown").return_value == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--tolerate", "lake-moved"], "expected an unverifiable rule"),
+        (["--tolerate", "gap-tail"], "expected a lake- rule"),
+        (["--external-id", "x"], "--role-arn"),
+        (["--role-arn", "admin"], "role/NAME"),
+        (["--format", "xls"], "--format"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, words: list[str], told: str) -> None:
+    root = tmp_path / "lake"
+    write(root)
+    answer = lake(root, *words)
+    assert told in str(answer.exception)
+    assert "lies among the results" in str(lake(root, "-o", root / "report.json").exception)
+    for place in ("s3://", "s3://B/", tmp_path / "nowhere"):
+        assert "expected s3://BUCKET/PREFIX/ or a folder" in str(tool("lake", place).exception)
+
+
+# S3
+
+
+def in_s3(aws: AwsServer, *tampers: str, **spec: Any) -> LakeSpec:
+    client = aws.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    asked = LakeSpec(bucket=BUCKET, **spec)
+    publish(aws, simulate_lake(asked, S3Sink(BUCKET, client), tampers, new_key=Keys()))
+    return asked
+
+
+def test_a_whole_bucket_is_searched_and_logs_are_left_alone(aws: AwsServer) -> None:
+    in_s3(aws, queries=2)
+    logs = [f"AWSLogs/111122223333/CloudTrail/us-east-1/2026/05/{day:02}/log.json.gz" for day in range(1, 9)]
+    for key in logs:
+        aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    before = aws.calls["s3:ListBucket", "us-east-1"]
+    report = ask_s3()
+    assert (report.exit_code, len(report.saved_queries)) == (0, 2)
+    assert [key.source for key in report.public_keys] == ["aws"]
+    assert aws.calls["s3:ListBucket", "us-east-1"] - before < 10  # the logs' eight folders were not looked into
+
+
+def test_a_key_of_another_region_or_time_is_sought(aws: AwsServer) -> None:
+    in_s3(aws, queries=1)
+    client = aws.client("s3")
+    (key,) = [item["Key"] for item in client.list_objects_v2(Bucket=BUCKET)["Contents"] if item["Key"].endswith(SIGN)]
+    sign = json.loads(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    for change, rules in (
+        ({"region": "eu-west-1"}, ["lake-moved"]),
+        ({"region": "af-south-1"}, ["lake-moved"]),  # not enabled: nobody answers there
+        ({"queryCompleteTime": "2023-01-01T00:00:00Z"}, ["lake-moved", "lake-moved"]),
+        ({"publicKeyFingerprint": "0" * 32}, ["lake-key-unknown"]),
+    ):
+        client.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(sign | change).encode())
+        report = ask_s3()
+        assert [finding.rule for finding in report.findings] == rules
+        assert report.exit_code == 1
+    aws.public_keys.clear()
+    client.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(sign).encode())
+    report = ask_s3()
+    assert (report.exit_code, found(report)) == (3, [("lake-key-unknown", "unverifiable", SIGN)])
+
+
+def test_what_may_not_be_read_is_unverifiable(aws: AwsServer) -> None:
+    in_s3(aws, queries=1)
+    aws.denied.add("cloudtrail:ListPublicKeys")
+    report = ask_s3()
+    assert (report.exit_code, found(report)) == (3, [("lake-key-unknown", "unverifiable", SIGN)])
+    assert "cloudtrail:ListPublicKeys" in report.findings[0].message
+    aws.denied = {"s3:GetObject"}
+    report = ask_s3()
+    assert (report.exit_code, found(report)) == (3, [("lake-sign-unreadable", "unverifiable", SIGN)])
+    aws.denied = {"s3:ListBucket"}
+    answer = tool("lake", f"s3://{BUCKET}/")
+    assert "s3:ListBucket" in str(answer.exception)
+    assert getattr(answer.exception, "exit_code", None) == 3
+    answer = tool("lake", "s3://amzn-s3-demo-other/")
+    assert getattr(answer.exception, "exit_code", None) in (2, 3)
+
+
+# The statement
+
+
+@pytest.mark.parametrize(
+    ("line", "statement"),
+    [
+        (b'"SELECT a, b FROM x"\na,b\n', "SELECT a, b FROM x"),
+        (b"SELECT a, b FROM x\na,b\n", "SELECT a, b FROM x"),
+        (b'"SELECT ""a""\nFROM x"\n', 'SELECT "a"\nFROM x'),
+        (b"/* who */ with t as (select 1) select * from t\n", "/* who */ with t as (select 1) select * from t"),
+        (b"eventTime,eventName\n", None),
+        (b"selection,eventName\n", None),
+        (b"", None),
+        (b'"SELECT', "SELECT"),
+    ],
+)
+def test_the_first_line_is_the_statement_where_it_is_one(line: bytes, statement: str | None) -> None:
+    import gzip
+
+    assert statement_in(gzip.compress(line)) == statement
+
+
+def test_no_statement_in_what_is_no_gzip() -> None:
+    assert statement_in(b"SELECT 1") is None
+    assert statement_in(b"\x1f\x8b") is None
+
+
+def test_results_without_a_statement_say_so(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    folder = folder_of(root, write(root))
+    edit_sign(folder, hashAlgorithm="SHA-1")
+    report = from_json(lake(root, "--format", "json").stdout)
+    assert not report.saved_queries[0].statement_covered
+    assert msgspec.to_builtins(report.saved_queries[0])["signature"] == "unsupported"
