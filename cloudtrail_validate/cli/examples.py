@@ -69,8 +69,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ),
         (
             "stamped by a time stamping authority",
-            "ctvalidate snapshot --s3-bucket DOC-EXAMPLE-BUCKET --last 7d --to snapshot-3 "
-            "--timestamp http://timestamp.example.com/tsr",
+            "ctvalidate snapshot --source copy --last 7d --to snapshot-3 --timestamp http://timestamp.example.com/tsr",
         ),
     ),
     "verify-snapshot": (
