@@ -57,8 +57,8 @@ def _remembered(report: Report) -> Iterable[str]:
     if isinstance(report.state, StateRecord) and not report.state.created:
         saved = f", saved {isoformat(report.state.saved)}" if report.state.saved else ""
         yield printable(
-            f"The memory {report.state.target}{saved}, for hours whose files are listed as they were when an earlier run proved "
-            "them; the keys that proved them are in that run's report"
+            f"The memory {report.state.target}{saved}, for hours whose files are listed as they were when an earlier run "
+            "proved them; the keys that proved them are in that run's report"
         )
 
 
