@@ -39,6 +39,7 @@ from cloudtrail_validate.engine.stages import Scope
 from cloudtrail_validate.misplaced import displaced, missed
 from cloudtrail_validate.report import Report, RequestEcho, Run, StateRecord
 from cloudtrail_validate.report.build import Evidence, build
+from cloudtrail_validate.report.reliance import relied_on
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.runtime.limits import Timeouts
@@ -215,6 +216,7 @@ async def _validate(
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     report = build(outcome, echo, ran, request.tolerate, evidence)
     report = replace(report, state=remembered)
+    report = replace(report, relied_on=relied_on(report))
     part = _part(request, shard, report, target, outcome, engine) if shard is not None else None
     if kept is None:
         return Result(report, outcome, part)

@@ -67,12 +67,15 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
             "a month of a bucket, signed",
             "ctvalidate snapshot --s3-bucket DOC-EXAMPLE-BUCKET --last 30d --to snapshot-2 --sign-with key.pem",
         ),
-        ("once more from the beginning", f"ctvalidate snapshot --trail-arn {_TRAIL} --last 7d --to snapshot-1 --force"),
+        (
+            "stamped by a time stamping authority",
+            "ctvalidate snapshot --source copy --last 7d --to snapshot-3 --timestamp http://timestamp.example.com/tsr",
+        ),
     ),
     "verify-snapshot": (
         ("a snapshot", "ctvalidate verify-snapshot snapshot-1"),
         ("one that must be signed", "ctvalidate verify-snapshot snapshot-2 --public-key key.pub.pem"),
-        ("only its exit code", "ctvalidate verify-snapshot snapshot-1 > /dev/null"),
+        ("one with a time stamp", "ctvalidate verify-snapshot snapshot-3 --timestamp-ca authority.pem"),
     ),
     "keys export": (
         ("for January, all regions", "ctvalidate keys export --start-time 2026-01-01 --end-time 2026-02-01 -o keys.json"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,8 @@ from cloudtrail_validate.runtime.clock import now_utc
 if TYPE_CHECKING:
     from cloudtrail_validate.snapshot.bundle import Asked
     from cloudtrail_validate.snapshot.manifest import Manifest
+    from cloudtrail_validate.snapshot.sealing import Authority
+    from cloudtrail_validate.snapshot.signing import Signer
 
 _BESIDE: Final = frozenset(
     {"start_time", "end_time", "last", "verbose", "progress", "no_progress"}
@@ -49,20 +52,28 @@ def _options(command: click.Command) -> click.Command:
     help="Folder of its own for the snapshot.",
 )
 @click.option(
-    "--sign-with", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Ed25519 private key in PEM."
+    "--sign-with",
+    metavar="KEY",
+    help="Private key in PEM (Ed25519, ECDSA or RSA), or kms:ARN of a key for signing in AWS KMS.",
+)
+@click.option(
+    "--timestamp",
+    metavar="URL",
+    help="Have an RFC 3161 authority stamp the manifest; whatever comes of it changes no exit code.",
 )
 @click.option(
     "--force", is_flag=True, help="Begin again where DIR holds a finished snapshot, or another unfinished one."
 )
-def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any) -> int:
+def command(folder: Path, sign_with: str | None, timestamp: str | None, *, force: bool, **options: Any) -> int:
     """Validate and copy what is validated, byte for byte, while it is read.
 
-    DIR gets the digests and logs with a manifest of their hashes, CloudTrail's public keys and the report;
-    `ctvalidate verify-snapshot DIR` proves it all again without AWS. Run again after an interruption, it goes on where
-    it was. The passphrase of an encrypted signing key is read from CTVALIDATE_SIGNING_PASSPHRASE. Exits as a validation
-    does.
+    DIR gets the digests and logs with a manifest of their hashes, CloudTrail's public keys, the report, and a declaration
+    for a person to complete and sign; `ctvalidate verify-snapshot DIR` proves it all again without AWS. With --sign-with
+    it gets a signature of the manifest and a signed in-toto statement, with --timestamp an RFC 3161 token.
+
+    Run again after an interruption, it goes on where it was. The passphrase of an encrypted signing key is read from
+    CTVALIDATE_SIGNING_PASSPHRASE. Exits as a validation does.
     """
-    from cloudtrail_validate.snapshot import signing
     from cloudtrail_validate.snapshot.bundle import open_bundle
     from cloudtrail_validate.snapshot.manifest import SnapshotError
     from cloudtrail_validate.snapshot.taking import Taker
@@ -73,13 +84,14 @@ def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any
         request = validate.build_request(options, now)
         request.check(now)
         check_apart("--to", folder, request.source)
-        signer = signing.load_private(sign_with) if sign_with else None
+        signer = _signer(sign_with, request.profile) if sign_with else None
+        authority = _authority(timestamp) if timestamp else None
         bundle = open_bundle(folder, asked, request.window(now), force=force)
     except (RequestError, SnapshotError) as error:
         raise click.UsageError(printable(str(error))) from error
     try:
         request = replace(request, start=bundle.window.start, end=bundle.window.end)
-        taker = Taker(bundle, signer)
+        taker = Taker(bundle, signer, authority)
         listener = validate.Objects(to_error=False) if verbose else None
         result = validate.execute(request, now, listener, progress=progress, companion=taker)
         whole = taker.failure is None and not result.interrupted
@@ -93,7 +105,29 @@ def command(folder: Path, sign_with: Path | None, *, force: bool, **options: Any
         return Interrupted(result.report.exit_code) if result.interrupted else int(ExitCode.UNPROVEN)
     validate.render(result, formats.TABLE)
     _tell(folder, manifest)
+    if taker.stamped:
+        click.echo(f"ctvalidate: {printable(taker.stamped)}", err=True)
     return result.report.exit_code
+
+
+def _signer(text: str, profile: str | None) -> Signer:
+    """Whoever signs, ready to: a wrong key or a missing permission is told before anything is read."""
+    from cloudtrail_validate.snapshot import signing
+
+    if not text.startswith(("kms:", "arn:")):
+        return signing.load_signer(Path(text))
+    from cloudtrail_validate.snapshot import kms  # botocore is not for those who sign with a file
+
+    return kms.open_signer(text, profile)
+
+
+def _authority(url: str) -> Authority:
+    from cloudtrail_validate.snapshot import authority, timestamp
+    from cloudtrail_validate.snapshot.sealing import Authority
+
+    timestamp.check_url(url)
+    timestamp.demand_reader()
+    return Authority(url, partial(authority.post, url))
 
 
 def _asked(options: dict[str, Any]) -> Asked:

@@ -19,10 +19,20 @@ if TYPE_CHECKING:
     "--public-key",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Ed25519 public key in PEM that the manifest must be signed with.",
+    help="Public key in PEM that the manifest must be signed with.",
 )
-def command(folder: Path, public_key: Path | None) -> int:
+@click.option(
+    "--timestamp-ca",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Certificates in PEM that a time stamp must lead to.",
+)
+def command(folder: Path, public_key: Path | None, timestamp_ca: Path | None) -> int:
     """Check the manifest's signature and every file's hash, then validate the snapshot again from its own files.
+
+    The signed statement and the declaration must say what the snapshot holds; the fields that a person fills in may hold
+    anything. A time stamp is checked where rfc3161-client is installed and can read it, else the openssl command that
+    checks it is printed; it changes no exit code.
 
     Asks nothing of AWS. Exits 0 where everything is as it was proven (whatever the verdict was), 1 where something was
     added, removed or changed (each is named), 2 where DIR holds no snapshot, 3 where it could not be proven again.
@@ -32,7 +42,7 @@ def command(folder: Path, public_key: Path | None) -> int:
     from cloudtrail_validate.snapshot.verifying import verify
 
     try:
-        found = verify(folder, signing.load_public(public_key) if public_key else None)
+        found = verify(folder, signing.load_public(public_key) if public_key else None, timestamp_ca)
     except SnapshotError as error:
         raise click.UsageError(printable(str(error))) from error
     _print(folder, found)
@@ -50,6 +60,7 @@ def _print(folder: Path, found: Verification) -> None:
         )
         click.echo(f"files      {plural(len(files), 'file')}, {size(sum(file.size for file in files))}")
         click.echo(f"signature  {found.signature}")
+        _print_beside(found)
     if found.again is not None and found.stored is not None:
         same = "as in its report" if found.again.verdict == found.stored.verdict else f"not {found.stored.verdict}"
         click.echo(f"verdict    {found.again.verdict} (exit code {found.again.exit_code}), {same}")
@@ -58,6 +69,18 @@ def _print(folder: Path, found: Verification) -> None:
     for difference in found.differences:
         click.echo(f"differs    {printable(difference)}")
     click.echo(f"result     {_RESULTS[int(found.exit_code)]}")
+
+
+def _print_beside(found: Verification) -> None:
+    """What lies beside the manifest, a line each, and how anybody checks the time stamp."""
+    if found.statement:
+        click.echo(f"statement  {found.statement}")
+    if found.declaration:
+        click.echo(f"declared   {found.declaration}")
+    if found.stamp is not None:
+        click.echo(f"time stamp {printable(found.stamp.told)}")
+        if found.stamp.command and not found.stamp.proven:
+            click.echo(f"           {found.stamp.command}")
 
 
 _RESULTS = {

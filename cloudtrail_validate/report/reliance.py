@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import plural, printable
-from cloudtrail_validate.report import PublicKeyRecord, Report
+from cloudtrail_validate.report import PublicKeyRecord, Report, StateRecord
 
 
 def relied_on(report: Report) -> tuple[str, ...]:
@@ -23,6 +23,7 @@ def relied_on(report: Report) -> tuple[str, ...]:
         "RSA signatures (PKCS#1 v1.5 with SHA-256) that CloudTrail's private keys alone can make, and SHA-256",
         *_issued(issued, report.request.endpoint_url if isinstance(report.request.endpoint_url, str) else None),
         *_filed(filed),
+        *_remembered(report),
         f"The clock of the computer, which said {isoformat(report.run.started)}: it decides which hours are due",
         _programs(report),
     ]
@@ -36,7 +37,7 @@ def _issued(keys: list[PublicKeyRecord], endpoint: str | None) -> Iterable[str]:
     asked = sorted(key.asked_at for key in keys if isinstance(key.asked_at, datetime))
     when = f", asked {isoformat(asked[0])}" if asked else ""
     when += f" to {isoformat(asked[-1])}" if asked and asked[-1] != asked[0] else ""
-    where = f" at {endpoint}" if endpoint else ", over TLS"
+    where = f" at {endpoint}" if endpoint else " where AWS's configuration of the caller leads"
     yield printable(
         f"{plural(len(keys), 'public key')} as CloudTrail's ListPublicKeys in {', '.join(regions)} answered{where}{when}"
     )
@@ -48,6 +49,16 @@ def _filed(keys: list[PublicKeyRecord]) -> Iterable[str]:
         sha256 = f" (SHA-256 {mine[0].file_sha256})" if isinstance(mine[0].file_sha256, str) else ""
         yield printable(
             f"{plural(len(mine), 'public key')} out of {name}{sha256}, which nobody compared with AWS in this run"
+        )
+
+
+def _remembered(report: Report) -> Iterable[str]:
+    """What was not proven in this run, and by whose word it is."""
+    if isinstance(report.state, StateRecord) and not report.state.created:
+        saved = f", saved {isoformat(report.state.saved)}" if report.state.saved else ""
+        yield printable(
+            f"The memory {report.state.target}{saved}, for hours whose files are listed as they were when an earlier run "
+            "proved them; the keys that proved them are in that run's report"
         )
 
 

@@ -25,12 +25,15 @@ from cloudtrail_validate.core.model import Interval, isoformat
 from cloudtrail_validate.runtime.files import Draft, write_whole
 from cloudtrail_validate.snapshot.manifest import (
     CHECKSUM,
+    DECLARATION,
     KEYS,
     MANIFEST,
     OTHER_TREES,
     PUBLIC_KEY,
     REPORT,
     SIGNATURE,
+    STATEMENT,
+    TIMESTAMP,
     TREE,
     File,
     SnapshotError,
@@ -38,7 +41,8 @@ from cloudtrail_validate.snapshot.manifest import (
 
 JOURNAL: Final = "journal.jsonl"
 PARTIAL: Final = "partial"
-_OURS: Final = frozenset({MANIFEST, CHECKSUM, SIGNATURE, PUBLIC_KEY, REPORT, KEYS, TREE, OTHER_TREES, JOURNAL, PARTIAL})
+_WRITTEN: Final = (MANIFEST, CHECKSUM, SIGNATURE, STATEMENT, TIMESTAMP, DECLARATION, PUBLIC_KEY, REPORT, KEYS)
+_OURS: Final = frozenset({*_WRITTEN, TREE, OTHER_TREES, JOURNAL, PARTIAL})
 _UNHOLDABLE: Final = frozenset(
     {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 )
@@ -118,6 +122,13 @@ class Bundle:
         if note:
             self._note(made)
         return made
+
+    def drop(self, *paths: str) -> None:
+        """Remove files of the snapshot's own that an earlier run may have left."""
+        for path in paths:
+            self.held.pop(path, None)
+            with writing(self.root, self.root / path):
+                (self.root / path).unlink(missing_ok=True)
 
     def prune(self) -> None:
         """Remove what lies in the trees and is not held: left by a run that was killed, or started again."""
@@ -207,7 +218,7 @@ def _begin(root: Path, journal: BinaryIO, asked: Asked, window: Interval, *, for
         journal.truncate()
         journal.write(msgspec.json.encode(_Header(asked=asked, start=window.start, end=window.end)) + b"\n")
         journal.flush()
-        for name in (MANIFEST, CHECKSUM, SIGNATURE, PUBLIC_KEY, REPORT, KEYS):
+        for name in _WRITTEN:
             (root / name).unlink(missing_ok=True)
     return Bundle(root, window, {}, journal)
 

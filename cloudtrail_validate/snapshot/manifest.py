@@ -25,12 +25,15 @@ SCHEMA: Final = "ctvalidate.snapshot/1"
 MANIFEST: Final = "manifest.json"
 CHECKSUM: Final = "manifest.sha256"
 SIGNATURE: Final = "manifest.sig"
+STATEMENT: Final = "statement.dsse.json"
+TIMESTAMP: Final = "manifest.tsr"
+DECLARATION: Final = "DECLARATION.md"
 PUBLIC_KEY: Final = "manifest.pub.pem"
 REPORT: Final = "report.json"
 KEYS: Final = "keys.json"
 TREE: Final = "tree"
 OTHER_TREES: Final = "trees"
-UNLISTED: Final = frozenset({MANIFEST, CHECKSUM, SIGNATURE})
+UNLISTED: Final = frozenset({MANIFEST, CHECKSUM, SIGNATURE, STATEMENT, TIMESTAMP, DECLARATION})
 """Files of a snapshot that its manifest cannot name."""
 MAX_SEGMENT: Final = 255  # bytes of one name: ext4, XFS, APFS and NTFS agree
 _MAX_PATH: Final = 3000  # bytes; PATH_MAX is 4096 on Linux, and the snapshot itself lies somewhere
@@ -111,8 +114,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A snapshot's own account of itself.
 
     `target` is what the validation looked for, AWS's own answers about the trail included, so that the same question
-    can be put again without AWS. `signed_by` is the SHA-256 of the signing key's raw bytes (hex), null where
-    nobody signed.
+    can be put again without AWS. `signed_by` is the SHA-256 of the signing key's SubjectPublicKeyInfo (hex), null where
+    nobody signed; `signer` the ARN of that key where it lies in KMS.
     """
 
     schema: Literal["ctvalidate.snapshot/1"] = SCHEMA
@@ -127,6 +130,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     target: Target
     keys: tuple[KeyAnswer, ...]
     signed_by: str | None
+    signer: str | None = None
     files: tuple[File, ...]
     left_out: tuple[LeftOut, ...]
 

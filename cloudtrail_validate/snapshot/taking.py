@@ -2,7 +2,7 @@
 
 taker = Taker(bundle, signer)
 result = run(request, now=now, companion=taker)
-manifest = taker.finish(request, result.report, now)
+manifest = taker.finish(request, result.report, now)   # taker.stamped says what came of the time stamp
 """
 
 from __future__ import annotations
@@ -24,25 +24,19 @@ from cloudtrail_validate.snapshot import signing
 from cloudtrail_validate.snapshot.bundle import Bundle
 from cloudtrail_validate.snapshot.copying import Tee
 from cloudtrail_validate.snapshot.manifest import (
-    CHECKSUM,
     KEYS,
-    MANIFEST,
     PUBLIC_KEY,
     REPORT,
-    SIGNATURE,
     KeyAnswer,
     Manifest,
     SnapshotError,
     Window,
-    checksum,
-    encode,
     in_order,
 )
+from cloudtrail_validate.snapshot.sealing import Authority, seal
 from cloudtrail_validate.stores.key_file import write_keys
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from cloudtrail_validate.core.outcome import Outcome
     from cloudtrail_validate.core.plan import Target
     from cloudtrail_validate.core.signature import RegionKeys
@@ -66,11 +60,18 @@ class RecordedKeys:
 
 
 class Taker:
-    """A run's companion that makes a snapshot of it. `failure` is why copying ended early, if it did."""
+    """A run's companion that makes a snapshot of it.
 
-    def __init__(self, bundle: Bundle, signer: Ed25519PrivateKey | None = None) -> None:
+    `failure` is why copying ended early, if it did; `stamped` what came of the time stamp, empty where none was asked for.
+    """
+
+    def __init__(
+        self, bundle: Bundle, signer: signing.Signer | None = None, authority: Authority | None = None
+    ) -> None:
+        self.stamped = ""
         self._bundle = bundle
         self._signer = signer
+        self._authority = authority
         self._unread: dict[Locator, None] = {}
         self._tee: Tee | None = None
         self._keys: RecordedKeys | None = None
@@ -107,12 +108,14 @@ class Taker:
         bundle, tee, keys, target = self._bundle, self._tee, self._keys, self._target
         if tee is None or keys is None or target is None or tee.failure is not None:
             raise tee.failure if tee and tee.failure else SnapshotError("nothing was validated")
-        public = self._signer.public_key() if self._signer else None
+        public = self._signer.public if self._signer else None
         with bundle.lock:
             bundle.write(KEYS, write_keys(key for answer in keys.answers.values() for key in answer.keys.values()))
             bundle.write(REPORT, render(report).encode())
             if public is not None:
                 bundle.write(PUBLIC_KEY, signing.public_pem(public))
+            else:
+                bundle.drop(PUBLIC_KEY)
         bundle.prune()
         manifest = Manifest(
             tool=report.tool,
@@ -129,14 +132,11 @@ class Taker:
                 for region, answer in sorted(keys.answers.items())
             ),
             signed_by=signing.fingerprint(public) if public else None,
+            signer=self._signer.place if self._signer else None,
             files=in_order(bundle.held.values()),
             left_out=tuple(tee.left_out[where] for where in sorted(tee.left_out)),
         )
-        data = encode(manifest)
-        bundle.write(CHECKSUM, checksum(data), note=False)
-        if self._signer is not None:
-            bundle.write(SIGNATURE, signing.sign(self._signer, data), note=False)
-        bundle.write(MANIFEST, data, note=False)
+        self.stamped = seal(bundle, manifest, report, self._signer, self._authority)
         bundle.finish()
         return manifest
 

@@ -1,12 +1,13 @@
 """Check a snapshot: that it is what was taken, and that it still proves what its report says.
 
-1. the manifest against its checksum        3. every file against the manifest, and nothing beside them
-2. the manifest's signature                 4. the validation again, from the snapshot's own files and keys
+1. the manifest against its checksum        4. the validation again, from the snapshot's own files and keys
+2. the manifest's signature                 5. signed statement and declaration against all of these
+3. every file against the manifest,         6. the time stamp, which changes no result
+   and nothing beside them
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -22,7 +23,9 @@ from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import FindingRecord, Report, from_json
-from cloudtrail_validate.snapshot import signing
+from cloudtrail_validate.snapshot import beside, signing
+from cloudtrail_validate.snapshot.beside import Change
+from cloudtrail_validate.snapshot.beside import read_file as _read
 from cloudtrail_validate.snapshot.bundle import JOURNAL
 from cloudtrail_validate.snapshot.copying import pieces
 from cloudtrail_validate.snapshot.manifest import (
@@ -40,23 +43,15 @@ from cloudtrail_validate.snapshot.manifest import (
     decode,
 )
 from cloudtrail_validate.snapshot.replay import replay
+from cloudtrail_validate.snapshot.signing import PublicKey
 from cloudtrail_validate.stores.key_file import FileKeys, read_key_file, write_keys
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cloudtrail_validate.snapshot.timestamp import Checked
 
 _CHECKSUM_LINE: Final = re.compile(rb"[0-9a-f]{64}  manifest\.json\n")
-_MAX_BYTES: Final = 4 * 1024 * 1024 * 1024  # of a manifest or report: 10 million files at ~300 bytes
 _EVIDENCE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
 _Fact = tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Change:
-    """A file of the snapshot, by its path, and what is not as the manifest says."""
-
-    path: str
-    what: str
 
 
 @dataclass(slots=True)
@@ -64,7 +59,8 @@ class Verification:
     """What came of it. `stored` is the snapshot's report, `again` that of the validation done now, where it could be.
 
     `differences` are findings that only one of the two reports has, a line each; `evidence` is true where one of them
-    is of an alteration. `signature` says in words what the manifest's signature is worth.
+    is of an alteration. `signature`, `statement` and `declaration` say in words what they are worth; `stamp` is what the
+    time stamp is worth, None where there is none.
     """
 
     manifest: Manifest | None = None
@@ -72,6 +68,9 @@ class Verification:
     differences: list[str] = field(default_factory=list)
     evidence: bool = False
     signature: str = "not checked"
+    statement: str = ""
+    declaration: str = ""
+    stamp: Checked | None = None
     stored: Report | None = None
     again: Report | None = None
 
@@ -83,10 +82,12 @@ class Verification:
         return ExitCode.UNPROVEN if self.differences or self.again is None else ExitCode.VALID
 
 
-def verify(root: Path, demanded: Ed25519PublicKey | None = None) -> Verification:
+def verify(root: Path, demanded: PublicKey | None = None, authorities: Path | None = None) -> Verification:
     """Check the snapshot in `root`; with `demanded`, only that key's signature counts.
 
-    Raises `NotASnapshotError` for a folder that holds none, or none of ours. Whatever else is wrong is in the answer.
+    `authorities` is a PEM file of certificates that a time stamp is to lead to. Raises `NotASnapshotError` for a folder
+    that holds none, or none of ours, and `SnapshotError` for authorities that are none. Whatever else is wrong is in the
+    answer.
     """
     out = Verification()
     data = _manifest_bytes(root)
@@ -103,11 +104,15 @@ def verify(root: Path, demanded: Ed25519PublicKey | None = None) -> Verification
         out.changes.append(Change(MANIFEST, "cannot be read as a manifest"))
         return out
     # 2. its signature
-    _check_signature(root, data, manifest, demanded, out)
+    key = _check_signature(root, data, manifest, demanded, out)
     # 3. the files
     out.changes += _compare_files(root, manifest)
     # 4. the validation
     _prove_again(root, manifest, out)
+    # 5. what is said of them beside the manifest
+    _check_beside(root, data, key, out)
+    # 6. the time stamp
+    out.stamp = beside.check_stamp(root, data, authorities)
     out.changes = sorted(set(out.changes))
     return out
 
@@ -137,18 +142,21 @@ def _own(root: Path, name: str, out: Verification) -> bytes | None:
 
 
 def _check_signature(
-    root: Path, data: bytes, manifest: Manifest, demanded: Ed25519PublicKey | None, out: Verification
-) -> None:
-    """Check 2. An unsigned manifest says so itself, so that taking a signature away does not go unseen."""
+    root: Path, data: bytes, manifest: Manifest, demanded: PublicKey | None, out: Verification
+) -> PublicKey | None:
+    """Check 2. An unsigned manifest says so itself, so that taking a signature away does not go unseen.
+
+    Returns the key by which it is signed, None where it is not, or not as it says.
+    """
     there = (root / SIGNATURE).is_symlink() or (root / SIGNATURE).exists()
     if manifest.signed_by is None and not there:
         out.signature = "not signed: whoever can write here can replace manifest and keys together"
         if demanded is not None:
             out.changes.append(Change(SIGNATURE, "is missing: the manifest is to be signed with the key given"))
-        return
+        return None
     if manifest.signed_by is None:
         out.changes.append(Change(SIGNATURE, "was added: the manifest says that it is not signed"))
-        return
+        return None
     signature = _own(root, SIGNATURE, out)
     try:
         own = signing.parse_public(_read(root / PUBLIC_KEY))
@@ -156,7 +164,7 @@ def _check_signature(
         own = None  # check 3 names it
     key = demanded or own
     if signature is None or key is None:
-        return
+        return None
     if signing.fingerprint(key) != manifest.signed_by:
         by = f"is by the key {manifest.signed_by}, not by {signing.fingerprint(key)}"
         out.changes.append(Change(SIGNATURE if demanded else PUBLIC_KEY, by))
@@ -165,7 +173,20 @@ def _check_signature(
     else:
         _settle_by_signature(out)
         whose = "the key given" if demanded else f"the snapshot's own {PUBLIC_KEY}: compare its fingerprint"
-        out.signature = f"Ed25519, valid, by {whose} ({manifest.signed_by})"
+        out.signature = f"{signing.sort_of(key)}, valid, by {whose} ({manifest.signed_by})"
+        return key
+    return None
+
+
+def _check_beside(root: Path, data: bytes, key: PublicKey | None, out: Verification) -> None:
+    """Check 5. What a report that was changed would have said is not asked: check 3 has named it."""
+    manifest, report = out.manifest, out.stored
+    if manifest is None or report is None or REPORT in {change.path for change in out.changes}:
+        return
+    stated = beside.check_statement(root, data, key, manifest, report)
+    declared = beside.check_declaration(root, data, manifest, report)
+    out.statement, out.declaration = stated.told, declared.told
+    out.changes += [*stated.changes, *declared.changes]
 
 
 def _settle_by_signature(out: Verification) -> None:
@@ -273,13 +294,3 @@ def _fact(finding: FindingRecord) -> _Fact:
         finding.expected,
         finding.actual,
     )
-
-
-def _read(path: Path) -> bytes:
-    """A file's bytes; a link in its place is not followed. Raises OSError, also for one that is too large."""
-    data = bytearray()
-    for piece in pieces(path):
-        data += piece
-        if len(data) > _MAX_BYTES:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    return bytes(data)

@@ -265,7 +265,10 @@ def test_what_was_relied_on_names_the_roots() -> None:
     assert "2026-01-05T00:00:00Z" in report[2]
     assert "cryptography" in report[3]
     asked = msgspec.structs.replace(public(signer()), source="aws", asked=START)
-    for endpoint, where in ((msgspec.UNSET, "over TLS"), ("http://127.0.0.1:5000", "at http://127.0.0.1:5000")):
+    for endpoint, where in (
+        (msgspec.UNSET, "configuration of the caller leads"),
+        ("http://127.0.0.1:5000", "at http://127.0.0.1:5000"),
+    ):
         echo = msgspec.structs.replace(REQUEST, endpoint_url=endpoint)
         relied = build(Outcome((), Findings(), WINDOW, keys=(asked,)), echo, RUN).relied_on
         assert isinstance(relied, tuple)

@@ -348,13 +348,15 @@ def test_keys_say_where_they_come_from_and_what_was_relied_on_is_listed() -> Non
         not_after=at(24 * 29),
         asked_at=at(24),
     )
-    filed = replace(key, source="file", asked_at=UNSET, file="keys <1>.json", fingerprint="1f" * 16)
+    filed = replace(
+        key, source="file", asked_at=UNSET, file="keys <1>.json", file_sha256="cd" * 32, fingerprint="1f" * 16
+    )
     sample = report([chain()], public_keys=(key, filed))
     page = said(render(replace(sample, relied_on=("The clock of <this> computer",))))
     assert f"{'0f' * 16} (MD5){'ab' * 32}" in page.replace(" ab", "ab")
     assert "2025-12-31 to 2026-01-30" in page
     assert "AWS, ListPublicKeys, asked 2026-01-02 00:00:00 UTC" in page
-    assert "a key file, keys <1>.json" in page
+    assert f"a key file, keys <1>.json (SHA-256 {'cd' * 32})" in page
     assert "The clock of <this> computer." in page
 
 

@@ -2,8 +2,8 @@
 
 Added in front of moto: `cloudtrail:ListPublicKeys` (paged), the digest fields of `GetTrailStatus`, the
 `trailNameList` of `DescribeTrails`, other regions' trails in `ListTrails`, `account:ListRegions` and an
-`ec2:DescribeRegions` that agrees with it, regions that are not enabled, and denied actions. moto does not check
-signatures: rclone does.
+`ec2:DescribeRegions` that agrees with it, `kms:Sign` of a digest, regions that are not enabled, and denied actions. moto
+does not check signatures: rclone does.
 
 moto keeps its state in the process: two servers in one process share buckets and trails, but not what is added here.
 """
@@ -96,7 +96,7 @@ class _Application:
             text = f"moto failed: {type(failure).__name__}: {failure}"
             return _response(error(call, 500, "InternalFailure", text))(environ, start_response)
 
-    def _answer(self, call: Call, body: bytes) -> Answer | None:
+    def _answer(self, call: Call, body: bytes) -> Answer | None:  # noqa: PLR0911  # one an operation
         """The answer to what moto is not asked."""
         if call.permission in self.state.denied:
             return denied(call)
@@ -109,6 +109,8 @@ class _Application:
                 return aws_extra.list_regions(self.state, call, json.loads(body or b"{}"))
             case "ec2:DescribeRegions":
                 return aws_extra.describe_regions(self.state, call)
+            case "kms:Sign":
+                return aws_extra.kms_sign(call, json.loads(body or b"{}"))
             case _:
                 return None
 

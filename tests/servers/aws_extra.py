@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from moto.cloudtrail.models import cloudtrail_backends
+from moto.kms.models import kms_backends
 
 from tests.servers.aws_calls import REQUEST_ID, Answer, Call, error
 from tests.servers.clients import session
@@ -148,6 +153,28 @@ def listed_trails() -> Mapping[str, Any]:
     regions = cloudtrail_backends["123456789012"]
     trails = [trail for name in sorted(regions) for trail in regions[name].trails.values()]
     return {"Trails": [trail.short() for trail in trails]}
+
+
+def kms_sign(call: Call, request: Mapping[str, Any]) -> Answer | None:
+    """KMS Sign of a digest, which moto would hash once more; PSS with a salt as long as the hash, as KMS documents it."""
+    if request.get("MessageType") != "DIGEST":
+        return None
+    hashed, algorithm = base64.b64decode(request["Message"]), request["SigningAlgorithm"]
+    (hash_,) = (kind for kind in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512()) if kind.name[3:] in algorithm)
+    if len(hashed) != hash_.digest_size:
+        return error(call, 400, "ValidationException", f"Digest is invalid length for algorithm {algorithm}.")
+    backend = kms_backends["123456789012"][call.region]
+    key = backend.describe_key(request["KeyId"])
+    if algorithm not in key.signing_algorithms:
+        return error(call, 400, "InvalidKeyUsageException", f"Algorithm {algorithm} is incompatible with the key.")
+    private: Any = vars(key.private_key)["private_key"]
+    if algorithm.startswith("ECDSA"):
+        signature = private.sign(hashed, ECDSA(Prehashed(hash_)))
+    else:
+        pss = PSS(mgf=MGF1(hash_), salt_length=hash_.digest_size)
+        signature = private.sign(hashed, pss, Prehashed(hash_))
+    told = {"KeyId": key.arn, "Signature": base64.b64encode(signature).decode(), "SigningAlgorithm": algorithm}
+    return Answer(200, json.dumps(told).encode(), JSON_TYPE)
 
 
 def list_regions(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:

@@ -212,7 +212,7 @@ class TestGoesOn:
         assert world.snapshot(folder).code == 0
         assert fetched(aws) == len(copies(folder)) - len(kept) + 1
         assert {path.name for path in folder.iterdir()} == {
-            "tree", "keys.json", "report.json", "manifest.json", "manifest.sha256"
+            "tree", "keys.json", "report.json", "manifest.json", "manifest.sha256", "DECLARATION.md"
         }  # fmt: skip
         assert verify(folder).code == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
@@ -17,9 +18,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from cloudtrail_validate.snapshot import signing
-from cloudtrail_validate.snapshot.manifest import checksum
-from tests.snapshot.helpers import Said, in_folder, manifest, verify
+from cloudtrail_validate.snapshot import declaration, signing
+from cloudtrail_validate.snapshot.manifest import SnapshotError, checksum, decode
+from tests.snapshot.helpers import Said, in_folder, manifest, report, verify
 
 
 @pytest.fixture(scope="session")
@@ -57,12 +58,17 @@ def named(said: Said) -> set[str]:
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the manifest and its checksum to match: what anyone who may write there can do."""
+    """Change the manifest, its checksum and the declaration to match: what anyone who may write there can do."""
     document = manifest(folder)
     change(document)
     data = json.dumps(document).encode()
     (folder / "manifest.json").write_bytes(data)
     (folder / "manifest.sha256").write_bytes(checksum(data))
+    with contextlib.suppress(
+        SnapshotError, ValueError, OSError
+    ):  # of what is no manifest or report nothing is declared
+        text = declaration.declare(decode(data), report(folder), hashlib.sha256(data).hexdigest(), None)
+        (folder / "DECLARATION.md").write_text(text)
 
 
 def put(folder: Path, path: str, data: bytes) -> None:
@@ -227,8 +233,10 @@ class TestConsistentChange:
         forged = Ed25519PrivateKey.generate()
         put(snapshot, "manifest.pub.pem", signing.public_pem(forged.public_key()))
         rewrite(snapshot, lambda m: m.update(signed_by=signing.fingerprint(forged.public_key())))
-        (snapshot / "manifest.sig").write_bytes(signing.sign(forged, (snapshot / "manifest.json").read_bytes()))
-        assert verify(snapshot).code == 0
+        (snapshot / "manifest.sig").write_bytes(
+            signing.armoured(forged.sign((snapshot / "manifest.json").read_bytes()))
+        )
+        assert named(verify(snapshot)) == {"statement.dsse.json"}
         said = verify(snapshot, "--public-key", str(signed / "pub.pem"))
         assert (said.code, named(said)) == (1, {"manifest.sig"})
 

@@ -107,8 +107,10 @@ def test_what_is_proven_is_not_read_again(trail: Trail) -> None:
     assert (first.exit_code, first.summary.logs.valid, unchanged(first)) == (0, 144, (0, 0))
     assert isinstance(first.state, StateRecord)
     assert first.state.created
+    assert "The memory" not in str(first.relied_on)
     trail.read.clear()
     second = trail.ask(START, START + 3 * DAY, require_state=True)
+    assert f"The memory {trail.state}, saved 20" in str(second.relied_on)
     assert (second.exit_code, second.summary.logs.valid, told(second)) == (0, 0, [])
     assert unchanged(second) == (72, 144)
     assert second.summary.covered_seconds == first.summary.covered_seconds

@@ -92,6 +92,7 @@ WITHOUT_NEEDS: Final = frozenset(
         *("outputs", "rule", "require_state", "recheck", "relist", "max_duration", "notify_when", "heartbeat", "quiet"),
         *("config", "executor", "shard", "shards", "plan", "copy_of", "follow_links", "expect", "inventory", "memory"),
         *("debug", "show", "help", "max_wait", "timestamp", "queries"),
+        *("timestamp_ca", "public_key"),
     }
 )
 """Options that change nothing about what is asked of AWS, or only narrow it."""
@@ -202,7 +203,7 @@ def _of_targets(options: Mapping[str, Any]) -> Iterable[Need]:
     for signer in _texts(options.get("sign_with")):
         if signer.startswith(("kms:", "arn:")):
             key = signer.removeprefix("kms:")
-            yield from (Need("kms:Sign", key), Need("kms:GetPublicKey", key))
+            yield from (Need("kms:Sign", key, sender=True), Need("kms:GetPublicKey", key, sender=True))
 
 
 def _notification(target: str) -> Iterable[Need]:

@@ -52,6 +52,8 @@ def _source(key: PublicKeyRecord) -> str:
         told += f", asked {minute(key.asked_at, seconds=True)} UTC"
     if isinstance(key.file, str):
         told += f", {key.file}"
+    if isinstance(key.file_sha256, str):
+        told += f" (SHA-256 {key.file_sha256})"
     return text(told)
 
 
