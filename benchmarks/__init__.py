@@ -4,6 +4,7 @@ Each compares processes that do the same work, in interleaved rounds on the same
 did the whole work, and prints medians and ratios. Ratios carry from one computer to another; seconds do not.
 
     trail            aws-cli and ctvalidate on one trail, and a bare loop that only fetches, inflates and hashes
+    cost             what a log, a digest and a start cost, beside aws-cli and other checkouts
     local            a local copy on all cores, against bare inflating and hashing
     large            large logs from S3, against what one core inflates and hashes
     memory           peak memory and time as the number of logs grows

@@ -7,15 +7,20 @@ whatever else is heavy is left to the children.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
 import platform
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -24,6 +29,7 @@ from typing import Final, Self
 ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "benchmarks" / "RESULTS.md"
 _PACKAGES: Final = ("ctvalidate", "pycurl", "isal", "uvloop", "botocore", "awscli")
+_PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _MEMORY_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 _LEFT_OUT: Final = frozenset(
     {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "pythondontwritebytecode"}
@@ -50,7 +56,7 @@ class Sample:
         return (self.errors or self.output)[-2000:].decode("utf-8", "replace")
 
 
-def environment(endpoint: str | None = None) -> dict[str, str]:
+def environment(endpoint: str | None = None, ca_file: str | None = None) -> dict[str, str]:
     """This process's environment without AWS settings, proxies and the like, leading to the responder where there is one."""
     kept = {
         name: value
@@ -65,22 +71,49 @@ def environment(endpoint: str | None = None) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
-    return kept | credentials | ({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})
+    leading = {"AWS_ENDPOINT_URL": endpoint} if endpoint else {}
+    return kept | credentials | leading | ({"AWS_CA_BUNDLE": ca_file} if ca_file else {})
 
 
-def run(command: Sequence[str], env: Mapping[str, str]) -> Sample:
-    """Run a command to its end and measure it, its children included."""
+def run(command: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> Sample:
+    """Run a command to its end and measure it, its children included. The peak is that of the largest process.
+
+    Children that it leaves behind, as worker processes that end with it, are counted on Linux only.
+    """
+    adopting = _adopt_orphans()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
-        process = subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
+        process = subprocess.Popen(
+            command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, process_group=0
+        )
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # a group of its own hears nothing of Ctrl-C
+            raise
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         errors.seek(0)
-        cpu = usage.ru_utime + usage.ru_stime
-        peak = usage.ru_maxrss * _MEMORY_UNIT
+        used = [usage, *(_orphans(process.pid) if adopting else ())]
+        cpu = sum(one.ru_utime + one.ru_stime for one in used)
+        peak = max(one.ru_maxrss for one in used) * _MEMORY_UNIT
         return Sample(seconds, cpu, peak, process.returncode, output.read(), errors.read())
+
+
+@cache
+def _adopt_orphans() -> bool:
+    """Have the kernel hand children to this process whose parent has ended, which else are init's. Linux only."""
+    if sys.platform != "linux":
+        return False
+    return ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def _orphans(group: int) -> Iterator[resource.struct_rusage]:
+    """What the processes used that a command left behind, once they have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            yield os.wait4(-group, 0)[2]
 
 
 def interleave(runs: int, contenders: Mapping[str, Callable[[], Sample]]) -> dict[str, list[Sample]]:

@@ -45,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     key when it is asked for, so that their number costs nothing. `logs_per_hour` go to each of the first `busy_regions`
     of each account. `events` are the numbers of events in a log, in turn. `altered` are (hour, number) of logs of the
     first account and region that are not what their digest says (made-up only). `latency` is what every answer is
-    held back, in seconds.
+    held back, in seconds; with `tls` they come over TLS.
     """
 
     objects: Literal["simulated", "made-up"] = "simulated"
@@ -57,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     events: tuple[int, ...] = (FOUR_KILOBYTES,)
     altered: tuple[tuple[int, int], ...] = ()
     latency: float = 0.0
+    tls: bool = False
 
     def __post_init__(self) -> None:
         # A trail of several regions writes its digests in all of them, and a validation asks for all.
@@ -108,7 +109,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What the responder says when it is ready."""
+    """What the responder says when it is ready. `ca_file` holds the certificate that it answers with over TLS."""
 
     endpoint: str
     plan: Plan
+    ca_file: str | None = None
+
+
+class Connections(msgspec.Struct, kw_only=True):
+    """What the responder has counted: connections, those of them that resumed an earlier TLS session, and requests."""
+
+    connections: int = 0
+    resumed: int = 0
+    requests: int = 0

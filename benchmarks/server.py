@@ -11,22 +11,32 @@ import asyncio
 import contextlib
 import os
 import re
+import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from functools import lru_cache
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Final, cast
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from benchmarks.answers import LOCATION, Answer, aws_call, listing, s3_error
 from benchmarks.harness import ROOT
 from benchmarks.made_up import MadeUp
-from benchmarks.plan import BUCKET, Plan, Served
+from benchmarks.plan import BUCKET, Connections, Plan, Served
 from benchmarks.stored import Objects, Simulated
 
 _BACKLOG: Final = 1024
@@ -43,14 +53,16 @@ _REASONS: Final = {
     416: "Range Not Satisfiable",
 }
 _OBJECT: Final = f"/{BUCKET}/"
+COUNTED: Final = "/-/counted"  # `Connections` in JSON; a bucket's name begins otherwise
 
 
 class Connection(asyncio.Protocol):
     """One client's connection: requests in, answers out in the same order."""
 
-    def __init__(self, objects: Objects, plan: Plan) -> None:
+    def __init__(self, objects: Objects, plan: Plan, counted: Connections) -> None:
         self._objects = objects
         self._plan = plan
+        self._counted = counted
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -58,6 +70,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, which is none of asyncio's
+        self._counted.connections += 1
+        session = transport.get_extra_info("ssl_object")
+        self._counted.resumed += session is not None and session.session_reused
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the protocol's signature
         """Forget it."""
@@ -88,6 +103,9 @@ class Connection(asyncio.Protocol):
     def _answer(self, head: bytes, body: bytes) -> bytes:
         method, url, _ = head[: head.find(b"\r\n")].decode("ascii").split(" ")
         path, _, query = url.partition("?")
+        if path == COUNTED:
+            return _message(Answer(200, "application/json", msgspec.json.encode(self._counted)), method)
+        self._counted.requests += 1
         if path.startswith(_OBJECT) and len(path) > len(_OBJECT):
             return self._object(method, unquote(path[len(_OBJECT) :]), _RANGE.search(head))
         if path.rstrip("/") == f"/{BUCKET}":
@@ -149,9 +167,62 @@ def objects_of(plan: Plan) -> Objects:
 async def serve(plan: Plan, objects: Objects) -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(objects, plan), "127.0.0.1", 0, backlog=_BACKLOG)
-    port = server.sockets[0].getsockname()[1]
-    ready = Served(endpoint=f"http://127.0.0.1:{port}", plan=plan)
+    counted = Connections()
+    with contextlib.ExitStack() as stack:
+        ca_file, context = stack.enter_context(certified()) if plan.tls else (None, None)
+        server = await loop.create_server(
+            lambda: Connection(objects, plan, counted), "127.0.0.1", 0, backlog=_BACKLOG, ssl=context
+        )
+        port = server.sockets[0].getsockname()[1]
+        scheme = "https" if plan.tls else "http"
+        await _until_told(Served(endpoint=f"{scheme}://127.0.0.1:{port}", plan=plan, ca_file=ca_file))
+        server.close()
+
+
+@contextlib.contextmanager
+def certified() -> Iterator[tuple[str, ssl.SSLContext]]:
+    """A certificate for 127.0.0.1 that lasts while the body runs: its file, and a context that answers with it."""
+    issuer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    root = _certificate(
+        "benchmark", issuer, issuer, ca=True
+    )  # apart from the next: rustls takes no root for a server's
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    leaf = _certificate("127.0.0.1", key, issuer, names, ca=False)
+    with tempfile.TemporaryDirectory(prefix="ctvalidate-benchmark-") as folder:
+        trusted, certificate, secret = (Path(folder, name) for name in ("root.pem", "certificate.pem", "key.pem"))
+        trusted.write_bytes(root.public_bytes(Encoding.PEM))
+        certificate.write_bytes(leaf.public_bytes(Encoding.PEM))
+        secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, secret)
+        yield str(trusted), context
+
+
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: ec.EllipticCurvePrivateKey,
+    *extensions: x509.ExtensionType,
+    ca: bool,
+) -> x509.Certificate:
+    """A certificate that is valid today, signed by `issuer`, whose name is always the same."""
+    now, subject = datetime.now(UTC), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(
+        issuer_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "benchmark")]),
+        subject_name=subject,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - timedelta(days=1),
+        not_valid_after=now + timedelta(days=1),
+    ).add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(issuer, SHA256())
+
+
+async def _until_told(ready: Served) -> None:
+    """Say that the responder is ready, and wait for the end of standard input."""
+    loop = asyncio.get_running_loop()
     sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
     sys.stdout.flush()
     done = asyncio.Event()
@@ -163,7 +234,6 @@ async def serve(plan: Plan, objects: Objects) -> None:
 
     threading.Thread(target=wait, daemon=True).start()
     await done.wait()
-    server.close()
 
 
 @contextlib.contextmanager

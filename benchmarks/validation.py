@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
-from benchmarks.harness import Sample, WorkError, environment, run, seconds_of
+from benchmarks.harness import ROOT, Sample, WorkError, environment, run, seconds_of
 from benchmarks.plan import BUCKET, HOUR, START, Served
 
 
@@ -45,15 +46,26 @@ def window(hours: int) -> list[str]:
     return ["--start-time", start, "--end-time", end]
 
 
-def validate(served: Served, hours: int | None = None, *, by_bucket: bool = False) -> Sample:
+def validate(
+    served: Served,
+    hours: int | None = None,
+    *,
+    by_bucket: bool = False,
+    checkout: Path = ROOT,
+    options: Mapping[str, str] | None = None,
+) -> Sample:
     """Validate what is served, or its first hours. Raises `WorkError` where not all of it was proven.
 
-    Starting digests cover the hour before and do not count.
+    Starting digests cover the hour before and do not count. `checkout` is another version, with an environment of its own
+    in `.venv`; `options` go by the environment, where versions that do not know one pass it over.
     """
     plan = served.plan
     chosen = plan.hours if hours is None else hours
     place = ["--s3-bucket", BUCKET] if by_bucket else ["--trail-arn", plan.trail_arn]
-    sample = run(ctvalidate(*place, *window(chosen)), environment(served.endpoint))
+    command = ctvalidate(*place, *window(chosen))
+    command[0] = sys.executable if checkout == ROOT else str(checkout / ".venv" / "bin" / "python")
+    given = {f"CTVALIDATE_{name.upper()}": value for name, value in (options or {}).items()}
+    sample = run(command, environment(served.endpoint, served.ca_file) | given, checkout)
     return check(sample, digests=plan.hourly_digests(chosen), logs=plan.logs * chosen // plan.hours)
 
 

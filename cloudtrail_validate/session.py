@@ -118,6 +118,8 @@ def reopen_store(
         return _copied(Local(source, follow_links=follow_links, processes=False), copy)
     import boto3
 
+    from cloudtrail_validate.aws.identity import inner_of
+    from cloudtrail_validate.aws.models import load_quickly
     from cloudtrail_validate.aws.session import Aws
     from cloudtrail_validate.stores.s3 import S3
 
@@ -129,6 +131,7 @@ def reopen_store(
         region_name=region,
         profile_name=profile,
     )
+    load_quickly(inner_of(session))
     aws = Aws(
         session,
         trail_arn=trail_arn,

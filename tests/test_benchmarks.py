@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from gzip import decompress
 from pathlib import Path
@@ -14,8 +15,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from benchmarks import first_finding, large, local, memory, organization, startup, trail
-from benchmarks.harness import Sample, WorkError, environment
+from benchmarks import cost, first_finding, large, local, memory, organization, startup, trail
+from benchmarks.harness import Sample, WorkError, environment, run
 from benchmarks.plan import BUCKET, OWNER, Plan, Served
 from benchmarks.server import serving
 from benchmarks.validation import percent, steady, validate
@@ -176,6 +177,21 @@ def test_start_up_is_taken_off_where_the_rounds_allow_it() -> None:
     assert percent(None) == "too noisy to tell"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody hands orphans over")
+def test_the_time_of_processes_that_a_command_leaves_behind_counts() -> None:
+    child = "import time\nwhile time.process_time() < 0.5: pass"
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])"
+    sample = run([sys.executable, "-c", parent], environment())
+    assert sample.cpu >= 0.5
+
+
+def test_a_responder_over_tls_is_trusted_and_counts() -> None:
+    plan = Plan(objects="made-up", hours=2, logs_per_hour=40, events=(1,), tls=True)
+    with serving(plan) as ready:
+        validate(ready)
+        assert cost.counted(ready).requests > plan.logs
+
+
 def test_plans_that_cannot_be_served_are_refused() -> None:
     with pytest.raises(ValueError, match="logs-per-hour"):
         memory.plan_of(1_000_000, 10)
@@ -191,6 +207,11 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
             trail.main,
             "--hours 2 --logs-per-hour 5 --latency 0 0.001 --tasks 4",
             ["ctvalidate", "aws-cli", "ratio", "bare loop", "fraction", "once started"] * 2,
+        ),
+        (
+            cost.main,
+            "--hours 2 --few 5 --many 20 --accounts 2 --short 1 --long 2 --wide 2",
+            ["ctvalidate, median", "ctvalidate, least"],
         ),
         (
             local.main,
@@ -219,7 +240,7 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
             ["altered log of the newest hour named", "altered log of the oldest hour named", "end of the command"],
         ),
     ],
-    ids=["trail", "local", "large", "memory", "organization", "startup", "first_finding"],
+    ids=["trail", "cost", "local", "large", "memory", "organization", "startup", "first_finding"],
 )
 def test_it_measures_and_appends_a_page(
     main: Callable[[list[str]], None],

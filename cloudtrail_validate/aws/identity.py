@@ -25,6 +25,7 @@ from botocore.credentials import (
 from botocore.utils import JSONFileCache
 
 from cloudtrail_validate.aws.errors import ANY_ERROR
+from cloudtrail_validate.aws.models import load_quickly
 from cloudtrail_validate.aws.refusals import Profiles, login_in, nobody, refusal
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.regions import choose_region
@@ -86,6 +87,7 @@ def make_session(
     """
     try:
         inner = botocore.session.Session(profile=profile)
+        load_quickly(inner)
         configured = inner.get_config_variable("region")
         region = choose_region(
             trail_arn=trail_arn,
@@ -119,6 +121,7 @@ def assume_role(session: boto3.Session, role_arn: str, external_id: str | None, 
     fetcher = AssumeRoleCredentialFetcher(inner.create_client, source, role_arn, extra_args=extra, cache=_NoCache())
     refreshing: Credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
     acting = botocore.session.Session(profile=inner.instance_variables().get("profile"))
+    acting.register_component("data_loader", inner.get_component("data_loader"))  # whose models are loaded already
     acting._credentials = refreshing  # type: ignore[attr-defined]  # set_credentials takes only such as never expire
     return boto3.Session(botocore_session=acting, region_name=region)
 

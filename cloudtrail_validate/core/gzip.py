@@ -17,6 +17,7 @@ from isal import igzip_lib, isal_zlib
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _HEAD: Final = 4  # bytes: the magic, the method and the flags
+_BARE: Final = b"\x1f\x8b\x08\x00"  # these bytes of a header that announces no fields, as nearly all are
 _DEFLATE: Final = 8  # the one method there is (RFC 1952, 2.3.1: CM)
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16  # bits of FLG, each of which announces a field of the header
 _FIXED: Final = 10  # bytes of a header without such fields
@@ -131,6 +132,9 @@ class Inflater:
 
     def _begin(self, data: bytes) -> None:
         """Look at the first bytes: what sort of content this is."""
+        if data.startswith(_BARE):
+            self._plain = False
+            return
         self._plain = not data.startswith(GZIP_MAGIC)
         if self._plain:
             self._flaw = None if self._accept_plain else Flaw.NOT_GZIP
@@ -171,6 +175,8 @@ def _header_is_whole(head: bytes) -> bool:
 
     isal takes a header whose fields are cut in two for damage, so it is given the whole at once.
     """
+    if head.startswith(_BARE):
+        return len(head) >= _FIXED
     if len(head) < _HEAD:
         return GZIP_MAGIC[: len(head)] != head[: len(GZIP_MAGIC)]
     plain = not head.startswith(GZIP_MAGIC)

@@ -214,7 +214,7 @@ class CurlThread:
             )
 
     def _remind(self, milliseconds: int) -> None:
-        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000 if milliseconds else 0.0
 
     def _obey(self, order: Order, transfer: Transfer) -> None:
         if order is Order.BEGIN:
@@ -317,7 +317,8 @@ class CurlThread:
 
     def _done(self, curl: Handle, transfer: Transfer) -> None:
         body = transfer.body
-        status, size = curl.getinfo(pycurl.RESPONSE_CODE), curl.getinfo(pycurl.SIZE_DOWNLOAD_T)
+        status = curl.getinfo(pycurl.RESPONSE_CODE)
+        size = None if transfer.piece is None else curl.getinfo(pycurl.SIZE_DOWNLOAD_T)
         self._remove(transfer)
         lines = _own(transfer.lines)
         if lines is None:  # libcurl takes a head that breaks off for an answer without a body
@@ -328,7 +329,7 @@ class CurlThread:
             if whole:
                 self._told.append((transfer.piece, whole))
             whole = b""
-        self._told.append((transfer.done, Answer(status, lines, whole, size)))
+        self._told.append((transfer.done, Answer(status, lines, whole, len(whole) if size is None else size)))
 
     def _remove(self, transfer: Transfer) -> None:
         """Let go of a transfer; its handle may serve another."""
@@ -369,6 +370,8 @@ def _is_content(lines: Sequence[bytes]) -> bool:
 
 def _own(lines: list[bytes]) -> tuple[bytes, ...] | None:
     """The header lines of the last answer: of none before it, and no trailers. None where its head is not whole."""
+    if lines.count(b"\r\n") == 1 and lines[-1] == b"\r\n" and lines[0].startswith(b"HTTP/") and b"\n" not in lines:
+        return tuple(lines[1:-1])
     start = max((index for index, line in enumerate(lines) if line.startswith(b"HTTP/")), default=-1) + 1
     own = lines[start:]
     end = next((index for index, line in enumerate(own) if line in _END), None)

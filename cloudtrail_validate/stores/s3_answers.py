@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -34,6 +35,19 @@ _ABSENT: Final = {"NoSuchKey": AbsentError, "NoSuchBucket": BucketAbsentError}
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _ALIASES: Final = ("-s3alias", "--ol-s3", "-ext-s3alias", ".mrap")  # S3 User Guide: reserved endings of bucket names
 _META: Final = b"x-amz-meta-"
+_ROOT: Final = "ListBucketResult"
+_END_OF_ITEM: Final = "</Contents>"
+# One object of a listing as S3 itself writes it, without white space between elements. What a group holds means the same
+# as text and as XML: printable ASCII without markup, and the ETag between its quotes.
+_OBJECT_TEXT: Final = (
+    r"<Contents><Key>([ !-%'-;=?-~]+)</Key><LastModified>([0-9TZ:.+-]+)</LastModified>"
+    r"<ETag>(?:&quot;|\")([ !#-%'-;=?-~]*)(?:&quot;|\")</ETag>(?:<ChecksumAlgorithm>[A-Z0-9_]*</ChecksumAlgorithm>)*"
+    r"(?:<ChecksumType>[A-Z_]*</ChecksumType>)?<Size>([0-9]{1,15})</Size>"
+    r"(?:<StorageClass>[A-Z_]*</StorageClass>)?</Contents>"
+)
+_OBJECT: Final = re.compile(_OBJECT_TEXT)
+_ROW: Final = re.compile(f"(?:{_OBJECT_TEXT})+")
+_Item = tuple[str, str, str, str]  # key, LastModified, ETag and size, as they stand in a listing
 _DEPTH: Final = 8  # of elements: a listing has 4
 
 
@@ -210,7 +224,7 @@ def _parse(body: bytes, root: str) -> tuple[dict[str, str], list[dict[str, str]]
 
 
 def _page(body: bytes, asked: Asked) -> Page:
-    top, contents, prefixes = _parse(body, "ListBucketResult")
+    top, contents, prefixes = _listing(body)
     encoded = top.get("EncodingType") == "url"
     name, prefix = top.get("Name", ""), top.get("Prefix", "")
     if asked.bucket and name != asked.bucket:
@@ -223,7 +237,7 @@ def _page(body: bytes, asked: Asked) -> Page:
     token = top.get("NextContinuationToken") if truncated else None
     if truncated and not token:
         raise NotS3Error("a listing that does not say how it goes on")
-    objects = tuple(_info(item, encoded=encoded) for item in contents)
+    objects = tuple([_info(*item, encoded=encoded) for item in contents])
     folders = tuple(_decoded(item, encoded=encoded) for item in prefixes)
     _check_names([info.key for info in objects], asked)
     _check_names(folders, asked)
@@ -233,13 +247,45 @@ def _page(body: bytes, asked: Asked) -> Page:
     return Page(objects, folders, token)
 
 
-def _info(item: Mapping[str, str], *, encoded: bool) -> ObjectInfo:
-    key, size = item.get("Key", ""), item.get("Size", "")
+def _listing(body: bytes) -> tuple[dict[str, str], Sequence[_Item], list[str]]:
+    """Read a listing: what stands at its top, objects, and the prefixes of folders.
+
+    Where its objects stand in a row and as S3 itself writes them, that row is read by one pattern and the rest as XML, with
+    an empty element in its place: whatever is not exactly so is read as XML throughout, to the same result.
+    """
+    quick = _row(body)
+    if quick is not None:
+        items, rest = quick
+        with suppress(expat.ExpatError, NotS3Error):
+            top, contents, prefixes = _parse(rest, _ROOT)
+            if contents == [{}]:
+                return top, items, prefixes
+    top, contents, prefixes = _parse(body, _ROOT)
+    return top, [_item(item) for item in contents], prefixes
+
+
+def _row(body: bytes) -> tuple[list[_Item], bytes] | None:
+    """The objects of a listing, and the listing without them. None where they are not a row of the plainest form."""
+    if not body.isascii():
+        return None
+    text = body.decode("ascii")
+    start, end = text.find("<Contents>"), text.rfind(_END_OF_ITEM) + len(_END_OF_ITEM)
+    if start < 0 or _ROW.fullmatch(text, start, end) is None:
+        return None
+    return _OBJECT.findall(text, start, end), f"{text[:start]}<Contents/>{text[end:]}".encode("ascii")
+
+
+def _item(item: Mapping[str, str]) -> _Item:
+    return item.get("Key", ""), item.get("LastModified", ""), _bare(item.get("ETag", "")), item.get("Size", "")
+
+
+def _info(key: str, modified: str, tag: str, size: str, *, encoded: bool) -> ObjectInfo:
     if not key or not _SIZE.fullmatch(size):
         raise NotS3Error(f"an object of {size!r} bytes is listed")
-    moment = datetime.fromisoformat(item.get("LastModified", ""))
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return ObjectInfo(_decoded(key, encoded=encoded), int(size), moment, _bare(item.get("ETag", "")))
+    moment = datetime.fromisoformat(modified)
+    if moment.tzinfo is not UTC:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return ObjectInfo(_decoded(key, encoded=encoded), int(size), moment, tag)
 
 
 def _decoded(text: str, *, encoded: bool) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _FRESH: Final = 60.0  # seconds that credentials are used without asking boto3, which refreshes minutes ahead
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9._~-]+")  # libcurl puts any other character of it into the header as %XX
 _DOTS: Final = re.compile(r"(?:^|/)\.\.?(?:/|$)")  # libcurl squashes such segments before it signs
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/_.~-]*")  # what a path holds as it is, and a query but for the slash
 # Of boto3's headers those that libcurl sets itself.
 _OURS: Final = frozenset({"host", "user-agent", "connection", "accept-encoding", "content-length"})
 _QUERY: Final = {
@@ -107,9 +108,10 @@ class Ways:
             raise AbsentError("an empty key")
         if way.own and not ("." in key and _DOTS.search(key)):
             try:
-                return way.route, f"{way.url}/{quote(key, safe='/~')}"
+                path = key if _PLAIN.fullmatch(key) else quote(key, safe="/~")
             except UnicodeEncodeError as error:
                 raise AbsentError("a key that is no Unicode") from error
+            return way.route, f"{way.url}/{path}"
         return self._sent_for(way, await self._call(lambda: sign_get(way.client, way.bucket, key)))
 
     async def to_page(self, way: Way, options: Mapping[str, Any]) -> tuple[Route, str]:
@@ -117,7 +119,7 @@ class Ways:
         if way.own:
             asked = {_QUERY[name]: str(value) for name, value in options.items()}
             asked |= {"list-type": "2", "encoding-type": "url"}
-            query = "&".join(f"{name}={quote(value, safe='~')}" for name, value in sorted(asked.items()))
+            query = "&".join([f"{name}={_quoted(value)}" for name, value in sorted(asked.items())])
             return way.route, f"{way.root}?{query}"
         return self._sent_for(way, await self._call(lambda: sign_list(way.client, way.bucket, options)))
 
@@ -150,3 +152,8 @@ class Ways:
 
     async def _call(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def _quoted(value: str) -> str:
+    """A value in a query, as it is signed. urllib looks at each character where one of them is a slash: 30 times as long."""
+    return value.replace("/", "%2F") if _PLAIN.fullmatch(value) else quote(value, safe="~")
