@@ -106,7 +106,7 @@ def _adopt_orphans() -> bool:
     """Have the kernel hand children to this process whose parent has ended, which else are init's. Linux only."""
     if sys.platform != "linux":
         return False
-    return ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 def _orphans(group: int) -> Iterator[resource.struct_rusage]:

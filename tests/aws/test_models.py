@@ -19,7 +19,6 @@ USED = (
     "sdk-default-configuration",
     "s3/2006-03-01/service-2",
     "sts/2011-06-15/service-2",
-) + (
     "s3/2006-03-01/endpoint-rule-set-1",
     "cloudtrail/2013-11-01/service-2",
 )
