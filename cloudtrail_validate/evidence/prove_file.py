@@ -25,6 +25,7 @@ from cloudtrail_validate.core.errors import (
     AbsentError,
     BucketAbsentError,
     ConfigurationError,
+    CustomerKeyError,
     RequestError,
     StoreError,
 )
@@ -284,6 +285,8 @@ class _Search:
             digest=named.entry.where,
             interval=named.interval,
         )
+        if isinstance(content, CustomerKeyError):
+            return replace(proof, exit_code=ExitCode.CHANGED, rule=rules.LOG_ALTERED, detail=content.detail)
         if isinstance(content, StoreError):
             return replace(proof, exit_code=ExitCode.UNPROVEN, rule=rules.LOG_UNREADABLE, detail=content.detail)
         if isinstance(content, AbsentError):
