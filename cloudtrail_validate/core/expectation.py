@@ -107,6 +107,8 @@ def further(
     for chain in proven:
         if target.selects(chain):
             trails.setdefault(_trail(chain), set()).add(chain)
+    # An account with logs of the organization's trail and not one digest: it is the trail's, in all of its regions.
+    digestless = [chain for chain in judged if not chain.trail and not target.accounts]
     told = {(*_trail(chain), chain.account, chain.region) for chain in judged if chain.kind is Kind.STANDARD}
     out: list[AccountRegion] = []
     for trail, chains in sorted(trails.items()):
@@ -115,6 +117,7 @@ def further(
         accounts = {chain.account for chain in chains}
         if example.organization_id:
             accounts |= {account for account in expected_accounts(target) if _has_folder(sites, account)}
+            accounts |= {item.account for item in digestless if item.organization_id == example.organization_id}
         for account in sorted(accounts):
             for region, reason in _regions(target, example.home_region, multi_region=multi_region).items():
                 nameless = (example.organization_id or account, "", "", account, region)

@@ -41,6 +41,8 @@ _FOLDER = re.compile(
 _BASE_ORGANIZATION = re.compile(r"(?:.*/)?AWSLogs/(?P<organization>o-[a-z0-9]{10,32})/", re.DOTALL)
 _MIDNIGHT = timedelta(minutes=5)  # a name's minute is -262 s … +200 s off its delivery, 35 genuine files
 _YEARS = range(2000, 9000)  # CloudTrail began in 2013; sums with a time at either end of datetime's range overflow
+SINCE = 2013  # the year in which CloudTrail began
+_AHEAD = timedelta(days=1)  # clocks differ; what claims to have been delivered later still was not
 _DAY = re.compile(r"(?P<year>[0-9]{4})/(?P<month>[0-9]{2})/(?P<day>[0-9]{2})/")
 
 
@@ -144,6 +146,11 @@ def folder_day(key: str, path: str | None = None) -> Interval | None:
         return None
     start = _stamp(match["year"] + match["month"] + match["day"])
     return Interval(start, start + timedelta(days=1)) if start else None
+
+
+def deliverable(moment: datetime, now: datetime) -> bool:
+    """Whether CloudTrail can have delivered anything then: not before it began, and not in time to come."""
+    return moment.year >= SINCE and moment <= now + _AHEAD
 
 
 def day_path(moment: datetime) -> str:

@@ -24,7 +24,15 @@ import msgspec
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Link
 from cloudtrail_validate.core.coverage import NAME_SLACK, TAIL, Span, covers, difference, touches, union
-from cloudtrail_validate.core.layout import Folder, folder_day, folder_of, is_log_key, log_minute, plausible
+from cloudtrail_validate.core.layout import (
+    Folder,
+    deliverable,
+    folder_day,
+    folder_of,
+    is_log_key,
+    log_minute,
+    plausible,
+)
 from cloudtrail_validate.core.model import HOUR, ChainId, Interval, Kind, Locator
 
 REACH: Final = timedelta(
@@ -40,9 +48,9 @@ class UnreferencedFile(msgspec.Struct, frozen=True):
     """A file below a log folder that no digest read so far names, and what its place tells of its time.
 
     `folder` is None for a file beside the region folders. `minute` is the minute in its name, None where that is no log's
-    name; `proper` whether CloudTrail could have written a log under that key. `modified` is LastModified, None where it is
-    no evidence of a delivery (a local copy, `--copy-of`, `is_copy`). `day` is the day of its date folder, None outside of
-    any.
+    name, `to_come` whether that lies in the future; `proper` whether CloudTrail could have written a log under that key.
+    `modified` is LastModified, None where it is no evidence of a delivery (a local copy, `--copy-of`, `is_copy`). `day` is
+    the day of its date folder, None outside of any.
     """
 
     where: Locator
@@ -51,6 +59,7 @@ class UnreferencedFile(msgspec.Struct, frozen=True):
     modified: datetime | None = None
     day: Interval | None = None
     proper: bool = True
+    to_come: bool = False
 
     @property
     def delivered(self) -> datetime | None:
@@ -85,9 +94,11 @@ class UnreferencedFile(msgspec.Struct, frozen=True):
     def belongs(self, window: Interval) -> bool:
         """Whether a run over `window` reports it: by its name's minute, by LastModified, or by the day of its folder.
 
-        What nothing places in time belongs to every window.
+        What nothing places in time belongs to every window, and so does what is named for a time to come: the window of
+        that name may be years off.
         """
-        moments = [moment for moment in (self.minute, self.modified) if moment is not None]
+        named = None if self.to_come else self.minute
+        moments = [moment for moment in (named, self.modified) if moment is not None]
         if any(window.contains(moment) for moment in moments):
             return True
         if self.day is not None and not self.proper:
@@ -96,17 +107,27 @@ class UnreferencedFile(msgspec.Struct, frozen=True):
 
 
 def unreferenced(
-    where: Locator, modified: datetime | None, *, dated: bool = True, path: str | None = None
+    where: Locator,
+    modified: datetime | None,
+    *,
+    latest: datetime | None = None,
+    dated: bool = True,
+    path: str | None = None,
 ) -> UnreferencedFile:
-    """Read a file's place. `dated`: whether LastModified of this store is evidence; `path`: the folder it was listed in."""
-    place = folder_of(*where)
+    """Read a file's place.
+
+    `latest` is the time of asking or, where a proven digest is newer, that digest's end (None: not known): nothing can have
+    been delivered later. `dated`: whether LastModified of this store is evidence; `path`: the folder that it was listed in.
+    """
+    place, minute, day = folder_of(*where), log_minute(where.key), folder_day(where.key, path)
     return UnreferencedFile(
         where,
         place[0] if place else None,
-        log_minute(where.key),
+        minute,
         plausible(modified) if dated else None,
-        folder_day(where.key, path),
+        day if day and (latest is None or deliverable(day.start, latest)) else None,
         is_log_key(where.key),
+        to_come=latest is not None and minute is not None and not deliverable(minute, latest),
     )
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 
 from cloudtrail_validate.core import digest
+from cloudtrail_validate.core.coverage import TAIL
 from cloudtrail_validate.core.digest import Evidence, Fetched, LogReference
 from cloudtrail_validate.core.errors import AbsentError, CustomerKeyError, StoreError
 from cloudtrail_validate.core.gzip import Content, Inflater
-from cloudtrail_validate.core.model import Locator
+from cloudtrail_validate.core.model import Kind, Locator, isoformat
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.listing import Entry
 from cloudtrail_validate.engine.stages import ProvenDigest
@@ -51,7 +53,10 @@ class DigestReader:
         except CustomerKeyError as error:
             return digest.malformed(entry.where, entry.chain, entry.end, error.detail), ()
         except StoreError as error:
-            return digest.unreadable(entry.where, entry.chain, entry.end, error.cause, error.detail), ()
+            written = entry.modified if self._store.dated and entry.chain.kind is Kind.STANDARD else None
+            late = written is not None and written > entry.end + TAIL
+            detail = says_both(error.detail, written) if written and late else error.detail
+            return digest.unreadable(entry.where, entry.chain, entry.end, error.cause, detail), ()
         except Exception as error:
             _log.exception("digest %s", entry.where)
             detail = f"internal error, please report it: {type(error).__name__}: {error}"
@@ -90,6 +95,11 @@ class DigestReader:
         """Let go of all that is kept."""
         for where in list(self._kept):
             self.drop(where)
+
+
+def says_both(detail: str, written: datetime) -> str:
+    """Say of an object why it cannot be read, and that it was written again: both may be one person's doing."""
+    return f"{detail}; and it was written at {isoformat(written)}, after CloudTrail had delivered it"
 
 
 def _observe(entry: Entry, inflater: Inflater, metadata: Mapping[str, str] | None, keys: RegionKeys) -> Observed:

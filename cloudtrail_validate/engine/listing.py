@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core.coverage import TAIL
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, day_path, folder_day, parse_digest_key
+from cloudtrail_validate.core.layout import DIGEST_KIND, SINCE, Folder, day_path, folder_day, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, ChainId, Interval, Kind, Locator, ObjectInfo
 from cloudtrail_validate.engine.outside import list_outside
 from cloudtrail_validate.stores.protocol import Lister
@@ -22,7 +22,6 @@ from cloudtrail_validate.stores.protocol import Lister
 _DAY: Final = timedelta(days=1)
 _AFTER_WINDOW: Final = 3 * HOUR  # the digests that reach into the window's last hour, and those that prove them
 _LOOK_BACK: Final = timedelta(days=35)  # 840 digests: one page of a listing
-_SINCE: Final = 2013  # the year in which CloudTrail began
 _YEAR: Final = re.compile(r"[0-9]{4}")
 
 
@@ -198,7 +197,7 @@ class Finder:
         async for batch in self._store.scan(folder.bucket, path, after=after, before=before):
             newest.update((entry.chain, entry) for entry in self._standard(folder, batch))
         years = (await self._store.children(folder.bucket, path)).folders
-        oldest = max(_SINCE, min((int(year) for year in years if _YEAR.fullmatch(year)), default=until.year + 1))
+        oldest = max(SINCE, min((int(year) for year in years if _YEAR.fullmatch(year)), default=until.year + 1))
         distance = 2 * _LOOK_BACK
         while (until - distance).year >= oldest:
             moment = until - distance

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cloudtrail_validate.core.layout import day_path
+from cloudtrail_validate.core.layout import day_path, deliverable
 from cloudtrail_validate.core.model import Interval, ObjectInfo
 from cloudtrail_validate.stores.protocol import Lister
 
-_SINCE: Final = 2013  # the year in which CloudTrail began
 _DAY: Final = timedelta(days=1)
 
 
@@ -25,8 +24,8 @@ async def list_outside(
 ) -> AsyncIterator[Sequence[ObjectInfo]]:
     """Yield what lies below `path` outside of the date folders: such a file is in no range, and has no business there.
 
-    Folders that are no years since 2013, no months or no days are taken whole; of those that are, only the ones that
-    may hold days of the window are looked into. Raises as the store does.
+    Folders that are no years since 2013, no months or no days, or lie in the future, are taken whole; of the others, only
+    those that may hold days of the window are looked into. Raises as the store does.
     """
     levels = [(path, 0)]
     while levels:
@@ -46,15 +45,17 @@ async def list_outside(
 
 
 def _is_date(stamp: str, now: datetime) -> bool:
-    """Whether `YYYY/`, `YYYY/MM/` or `YYYY/MM/DD/` is a time that CloudTrail can have written to."""
-    year, month, day = (*stamp.strip("/").split("/"), "01", "01")[:3]
+    """Whether `YYYY/`, `YYYY/MM/` or `YYYY/MM/DD/` is a time that CloudTrail can have written to: none to come.
+
+    An empty segment (`2026//`) is no date.
+    """
+    year, month, day = (*stamp.removesuffix("/").split("/"), "01", "01")[:3]
     if not (len(year) == 4 and len(month) == len(day) == 2):
         return False
     try:
-        found = date.fromisoformat(f"{year}-{month}-{day}")
+        return deliverable(datetime(int(year), int(month), int(day), tzinfo=UTC), now)
     except ValueError:
         return False
-    return _SINCE <= found.year <= now.year + 1
 
 
 def _may_hold(stamp: str, window: Interval) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from cloudtrail_validate.core import rules
@@ -17,7 +17,7 @@ from cloudtrail_validate.core.errors import AbsentError, CustomerKeyError, Store
 from cloudtrail_validate.core.findings import FindingSet, Watch
 from cloudtrail_validate.core.gzip import Content
 from cloudtrail_validate.core.model import Cause, ChainId, Counts, Finding, Locator, ObjectInfo, Status
-from cloudtrail_validate.engine.digest_reader import DigestReader
+from cloudtrail_validate.engine.digest_reader import DigestReader, says_both
 from cloudtrail_validate.engine.log_checker import Answer, Job, judge_content
 from cloudtrail_validate.engine.log_folder import list_batch, list_odd
 from cloudtrail_validate.engine.outside import is_marker
@@ -60,7 +60,9 @@ class Outcomes:
         elif isinstance(answer, CustomerKeyError):
             self._found(job, rules.LOG_ALTERED, Status.ALTERED, detail=answer.detail)
         elif isinstance(answer, StoreError):
-            self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, cause=answer.cause, detail=answer.detail)
+            written = self._rewritten(job)
+            detail = says_both(answer.detail, written) if written else answer.detail
+            self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, cause=answer.cause, detail=detail)
         else:
             detail = f"internal error, please report it: {type(answer).__name__}: {answer}"
             self._found(job, rules.LOG_UNREADABLE, Status.UNVERIFIABLE, detail=detail)
@@ -83,15 +85,21 @@ class Outcomes:
     def _judge(self, job: Job, content: Content) -> None:
         rule = judge_content(job.log.hash_value, content)
         self.bytes_hashed += content.size
-        modified = job.info.modified if job.info and self._dated else None
+        modified = self._rewritten(job)
         if rule is not None:
             actual = content.sha256 if rule == rules.LOG_ALTERED else None
             detail = content.flaw.value if content.flaw else None
             self._found(job, rule, Status.ALTERED, actual=actual, detail=detail)
-        elif modified is not None and modified > job.digest.written + REWRITE_SLACK:
+        elif modified is not None:
             self._found(job, rules.LOG_REWRITTEN, Status.NOTICE, detail=f"{modified:%Y-%m-%dT%H:%M:%SZ}")
         else:
             self._count(job, None)
+
+    def _rewritten(self, job: Job) -> datetime | None:
+        """When a log was written, where that is after the hour in which CloudTrail wrote it."""
+        modified = job.info.modified if job.info and self._dated else None
+        late = modified is not None and modified > job.digest.written + REWRITE_SLACK
+        return modified if late else None
 
     def _found(
         self,

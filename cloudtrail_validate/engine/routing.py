@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from cloudtrail_validate.core.digest import LogReference
-from cloudtrail_validate.core.layout import folder_day, folder_of
+from cloudtrail_validate.core.layout import deliverable, folder_day, folder_of
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.engine.stages import Place, Reach
 
-_SINCE = 2013  # the year in which CloudTrail began
 _DAY_LENGTH = len("2026/01/01/")
 
 
@@ -19,7 +18,7 @@ class Router:
 
     def __init__(self, region: AccountRegion, now: datetime) -> None:
         self._home = region.folders[0]
-        self._years = range(_SINCE, now.year + 2)
+        self._now = now
         self._places: dict[str, Place] = {}
         self._last: tuple[str, str, Place] | None = None  # consecutive references point into the same folder
         self._days: dict[str, bool] = {}
@@ -42,7 +41,7 @@ class Router:
         odd = self._days.get(day)
         if odd is None:
             found = folder_day(key, path)
-            odd = self._days[day] = found is None or found.start.year not in self._years
+            odd = self._days[day] = found is None or not deliverable(found.start, self._now)
         return odd
 
     def reaches_of(self, logs: Iterable[LogReference]) -> tuple[Reach, ...]:

@@ -75,7 +75,8 @@ async def _inquire(
     bucket = region.folders[0].bucket
     unnamed = [file for result in results for file in result.unnamed]
     unnamed += [Unnamed(bucket, None, info) for info in region.strays]
-    files = files_of(unnamed, scope.window, dated=dated)
+    ends = (link.interval.end for item in proven.chains for link in item.links if link.state is DigestState.PROVEN)
+    files = files_of(unnamed, scope.window, max((scope.now, *ends)), dated=dated)
     if not files:
         return Judged()
     reached = [reach.place.folder for digest in proven.digests for reach in digest.reaches if reach.place]

@@ -65,10 +65,14 @@ class Judged(msgspec.Struct, frozen=True):
     unread: tuple[Finding, ...] = ()
 
 
-def files_of(unnamed: Iterable[Unnamed], window: Interval, *, dated: bool) -> dict[Locator, UnreferencedFile]:
-    """Read the places of files, and take those that a run over the window reports."""
+def files_of(
+    unnamed: Iterable[Unnamed], window: Interval, latest: datetime, *, dated: bool
+) -> dict[Locator, UnreferencedFile]:
+    """Read the places of files, and take those that a run over the window reports. `latest` is as in `unreferenced`."""
     files = (
-        unreferenced(Locator(file.bucket, file.info.key), file.info.modified, dated=dated, path=file.path)
+        unreferenced(
+            Locator(file.bucket, file.info.key), file.info.modified, latest=latest, dated=dated, path=file.path
+        )
         for file in unnamed
     )
     return {file.where: file for file in files if file.belongs(window)}

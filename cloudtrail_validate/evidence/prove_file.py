@@ -9,7 +9,7 @@ validate a trail, so that both give the same answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from cloudtrail_validate.core.errors import (
     AbsentError,
     BucketAbsentError,
     ConfigurationError,
+    CustomerKeyError,
     RequestError,
     StoreError,
 )
@@ -32,6 +33,7 @@ from cloudtrail_validate.core.findings import order_of
 from cloudtrail_validate.core.gzip import Content
 from cloudtrail_validate.core.layout import (
     DIGEST_KIND,
+    LOG_KIND,
     ORGANIZATION,
     Folder,
     folder_of,
@@ -168,6 +170,7 @@ class _Search:
         self.window = window
         self.now = now
         self.folder: Folder = found[0]
+        self.kind = found[1]
         self._folders: tuple[Folder, ...] = (self.folder,)
         self._trail = parse_trail_arn(trail_arn) if trail_arn else None
         self._findings: list[Finding] = []
@@ -282,6 +285,8 @@ class _Search:
             digest=named.entry.where,
             interval=named.interval,
         )
+        if isinstance(content, CustomerKeyError):
+            return replace(proof, exit_code=ExitCode.CHANGED, rule=rules.LOG_ALTERED, detail=content.detail)
         if isinstance(content, StoreError):
             return replace(proof, exit_code=ExitCode.UNPROVEN, rule=rules.LOG_UNREADABLE, detail=content.detail)
         if isinstance(content, AbsentError):
@@ -314,17 +319,25 @@ class _Search:
             unread=union(finding.interval for finding in (*near.unread, *late.unread) if finding.interval),
         )
         info = await self._listed(tools)
-        file = unreferenced(
-            self.where, info.modified if info else None, dated=tools.store.dated and not is_copy(near.proven)
-        )
+        dated = tools.store.dated and not is_copy(near.proven)
+        latest = max((self.now, *(digest.end for digest in (*near.proven, *late.proven))))
+        file = unreferenced(self.where, info.modified if info else None, latest=latest, dated=dated)
         judged = await Inquiry(around, {self.where: file}, reader, keys, tools.store).run(self.now)
         if not judged.rules:
             return FileProof(self.where, ExitCode.UNPROVEN, rules.LOG_UNDIGESTED)
         ((_, rule),) = judged.rules
         self._findings += judged.unread
+        if rule == rules.LOG_EXTRA and not self._is_digested((*near.digests, *late.digests)):
+            rule = rules.LOG_UNDIGESTED
         code = ExitCode.CHANGED if rule == rules.LOG_EXTRA else ExitCode.UNPROVEN
         sha256 = content.sha256 if isinstance(content, Content) else None
         return FileProof(self.where, code, rule, sha256)
+
+    def _is_digested(self, digests: Iterable[ProvenDigest]) -> bool:
+        """Whether digests name files of this kind at all: of Insights events and the like nobody promises it."""
+        return self.kind == LOG_KIND or any(
+            reach.place is not None and reach.place.kind == self.kind for digest in digests for reach in digest.reaches
+        )
 
     async def _listed(self, tools: Tools) -> ObjectInfo | None:
         """What a listing says of the file, None where it does not lie there: then its name alone places it."""

@@ -180,6 +180,18 @@ def test_an_organizations_trail_is_one_in_all_accounts() -> None:
     assert all(item.expected and not item.has_logs and item.trail == "mgmt" for item in items)
 
 
+def test_an_account_with_logs_alone_is_the_organizations_trails_too() -> None:
+    base = f"AWSLogs/{ORGANIZATION}/"
+    sites = [site(OWNER, HOME, base), site(OWNER, "eu-west-1", base), site(MEMBER, HOME, base)]
+    proven = [chain(OWNER, region, organization=ORGANIZATION) for region in ALL]
+    judged = [*proven, ChainId(MEMBER, HOME, "", "", ORGANIZATION, Kind.STANDARD)]
+    expected = {(MEMBER, region) for region in ALL - {HOME}}
+    assert missing(Target("b", None), sites, proven, judged) == expected
+    other = [*proven, ChainId(MEMBER, HOME, "", "", None, Kind.STANDARD)]  # logs of a trail of its own
+    assert missing(Target("b", None), sites, proven, other) == set()
+    assert missing(Target("b", None, accounts=(OWNER,)), sites, proven, judged) == set()
+
+
 def test_trails_of_the_same_name_in_two_accounts_are_two() -> None:
     sites = [site(OWNER, HOME), site(MEMBER, HOME), site(MEMBER, "eu-west-1")]
     proven = [chain(OWNER, HOME), chain(MEMBER, HOME), chain(MEMBER, "eu-west-1")]

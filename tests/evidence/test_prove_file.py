@@ -196,6 +196,16 @@ def test_what_is_no_log_file_is_refused(file: str) -> None:
     assert len(said.err.splitlines()) == 1
 
 
+def test_a_kind_of_which_no_digest_names_a_file_is_not_accused(tmp_path: Path) -> None:
+    trail, simulation = write(tmp_path, "log-extra")
+    extra = planted(simulation, "log-extra")
+    key = extra.replace("CloudTrail", "CloudTrail-Insight")
+    (trail / key).parent.mkdir(parents=True)
+    shutil.copy(trail / extra, trail / key)
+    assert answer(trail, extra)["rule"] == "log-extra"
+    assert (answer(trail, key)["rule"], answer(trail, key)["exit_code"]) == ("log-undigested", 3)
+
+
 def test_a_digest_is_no_log_file(tmp_path: Path) -> None:
     trail, _ = write(tmp_path)
     said = ask(trail, chain(trail)[1].relative_to(trail).as_posix())

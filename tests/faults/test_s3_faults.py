@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloudtrail_validate import AccessError, ConfigurationError
+from cloudtrail_validate.core.model import Locator
+from cloudtrail_validate.evidence.prove_file import prove_file
 from cloudtrail_validate.runtime.limits import Timeouts
-from tests.faults.helpers import BRISK, DIGESTS, LOGS, only, real, rules_of
+from tests.faults.every import CUSTOMER_KEY
+from tests.faults.helpers import BRISK, BUCKET, DIGESTS, LOGS, only, real, rules_of
 from tests.servers import faults
 
 if TYPE_CHECKING:
@@ -190,3 +193,10 @@ def test_tampering_is_seen_beside_a_failure(
     report = trail.run(BRISK).report
     assert rules_of(report) == {"log-malformed": 1, "log-unreadable": 1}
     assert report.exit_code == 1
+
+
+def test_one_file_that_wants_a_customers_key_is_altered_as_in_a_whole_run(trail: Trail, proxy: FaultProxy) -> None:
+    proxy.fault(faults.s3_error(400, "InvalidRequest", CUSTOMER_KEY), **a_log(trail))
+    proof = prove_file(trail.request(), Locator(BUCKET, trail.logs[4]), now=trail.simulation.manifest.as_of)
+    assert (proof.rule, int(proof.exit_code)) == ("log-altered", 1)
+    assert only(trail.run().report, "log-altered").key == trail.logs[4]
