@@ -26,7 +26,7 @@ from cloudtrail_validate.core.text import printable
 
 MOST_BYTES: Final = 1024 * 1024  # a thousand times a long file
 # A key of so many parts: tomllib's time and memory grow with their square, 40 kB of `a.a.a` took 1.6 GB.
-_DOTTED: Final = re.compile(rb"(?:[\w\"'-]++[ \t]*+\.[ \t]*+){64}")
+_DOTTED: Final = re.compile(rb"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){64}""")
 _NOT_HERE: Final = frozenset({"config", "help", "version"})  # options that no file can give
 _WORDS: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
