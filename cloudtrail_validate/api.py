@@ -42,6 +42,7 @@ from cloudtrail_validate.report.build import Evidence, build
 from cloudtrail_validate.report.reliance import relied_on
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
+from cloudtrail_validate.runtime.files import read_at_most
 from cloudtrail_validate.runtime.limits import Timeouts
 from cloudtrail_validate.runtime.loop import in_daemon_thread, run_loop
 from cloudtrail_validate.session import Session, open_session
@@ -264,12 +265,14 @@ def _shard(request: Request) -> ShardPlan | None:
     """The part of a larger run that this one is, if it is one. Raises `ConfigurationError`."""
     if request.shard is None:
         return None
-    from cloudtrail_validate.distribute.parts import ShardPlan, read_plan
+    from cloudtrail_validate.distribute.parts import MAX_PLAN_BYTES, ShardPlan, read_plan
 
     planned = None
     if request.plan is not None:
         try:
-            planned = read_plan(request.plan.read_bytes(), str(request.plan))
+            with request.plan.open("rb") as file:
+                data = read_at_most(file, MAX_PLAN_BYTES)
+            planned = read_plan(data, str(request.plan))  # one that is too long breaks off, and is refused for that
         except OSError as error:
             raise ConfigurationError(f"--plan: cannot read {request.plan}: {error.strerror}") from error
     return ShardPlan(parse_shard(request.shard), planned)

@@ -87,11 +87,18 @@ def _insist(ask: Callable[[], Any], region: str) -> tuple[list[PublicKey], str |
         raise ResponseParserError(f"this is no answer of CloudTrail: {error!r}") from error
 
 
+def _der(value: object) -> bytes:
+    """A key's bytes. Raises TypeError for anything else: `bytes(2**40)` would be a terabyte of zeros."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"Value is {type(value).__name__}, not bytes")
+    return value
+
+
 def _page(page: Mapping[str, Any], region: str) -> tuple[list[PublicKey], str | None]:
     keys = [
         PublicKey(
             str(item["Fingerprint"]).lower(),
-            bytes(item["Value"]),
+            _der(item["Value"]),
             utc(item["ValidityStartTime"]),
             utc(item["ValidityEndTime"]),
             region,

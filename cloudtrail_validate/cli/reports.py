@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.runtime.files import read_at_most
 
 if TYPE_CHECKING:
     from cloudtrail_validate.report.examination import Examination
@@ -45,10 +46,10 @@ def _bytes_of(name: str) -> bytes:
     """A whole file, if it is not longer than a report can be."""
     try:
         if name == STDIN:
-            data = sys.stdin.buffer.read(MOST_BYTES + 1)
+            data = read_at_most(sys.stdin.buffer, MOST_BYTES)
         else:
             with Path(name).open("rb") as file:
-                data = file.read(MOST_BYTES + 1)
+                data = read_at_most(file, MOST_BYTES)
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{_shown(name)}: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > MOST_BYTES:

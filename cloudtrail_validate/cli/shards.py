@@ -10,7 +10,7 @@ import click
 
 from cloudtrail_validate.core.errors import ConfigurationError, RequestError
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.runtime.files import write_whole
+from cloudtrail_validate.runtime.files import read_at_most, write_whole
 
 if TYPE_CHECKING:
     from cloudtrail_validate.distribute.parts import Part
@@ -57,10 +57,10 @@ def read(where: str, profile: str | None, endpoint_url: str | None) -> bytes:
         if where.startswith("s3://"):
             bucket, _, key = where.removeprefix("s3://").partition("/")
             answer = client(profile, endpoint_url).get_object(Bucket=bucket, Key=key)
-            data: bytes = answer["Body"].read(MAX_BYTES + 1)
+            data = read_at_most(answer["Body"], MAX_BYTES)
         else:
             with Path(where).open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                data = read_at_most(file, MAX_BYTES)
     except Exception as error:  # as above
         raise ConfigurationError(f"cannot read {printable(where)}: {printable(str(error))}") from error
     if len(data) > MAX_BYTES:

@@ -7,6 +7,7 @@ of another run makes the merged verdict unproven and is named.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal
@@ -18,17 +19,20 @@ from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import absent
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.expectation import further, without_chain
-from cloudtrail_validate.core.findings import Findings, FindingSet
+from cloudtrail_validate.core.findings import KEPT_PER_STATUS, Findings, FindingSet
 from cloudtrail_validate.core.model import ChainReport, Finding, Interval, Status
 from cloudtrail_validate.core.outcome import Outcome, chains_in_order
 from cloudtrail_validate.core.plan import AccountRegion, Plan, Target
-from cloudtrail_validate.core.shards import Place, Shard, deal
+from cloudtrail_validate.core.shards import MOST_SHARDS, Place, Shard, deal
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.times import is_sound, is_window, times_in
 from cloudtrail_validate.engine.stages import RegionResult, Scope
 from cloudtrail_validate.report import RequestEcho, Run
 from cloudtrail_validate.stores.protocol import Store
 
 PART: Final = "ctvalidate.part/1"
 PLAN: Final = "ctvalidate.plan/1"
+MAX_PLAN_BYTES: Final = 256 * 1024 * 1024  # about 150 bytes an account-region
 MAX_BYTES: Final = 1 << 30  # of a part: 2,000 account-regions with all their findings are ~100 MB
 
 
@@ -116,7 +120,9 @@ def read_plan(data: bytes, name: str) -> tuple[PlanHead, dict[Place, int]]:
         head = msgspec.json.decode(first, type=PlanHead)
         lines = [msgspec.json.decode(line, type=PlanLine) for line in rest if line.strip()]
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise ConfigurationError(f"--plan: {name} is no plan of `ctvalidate plan`: {error}") from error
+        raise ConfigurationError(f"--plan: {name} is no plan of `ctvalidate plan`: {printable(str(error))}") from error
+    if not 1 <= head.shards <= MOST_SHARDS or not all(1 <= line.shard <= head.shards for line in lines):
+        raise ConfigurationError(f"--plan: {name} names shards that there are not: plan anew")
     if len(lines) != head.account_regions or fingerprint(line.place for line in lines) != head.fingerprint:
         raise ConfigurationError(f"--plan: {name} is cut short or was changed")
     return head, {line.place: line.shard for line in lines}
@@ -158,9 +164,45 @@ def decode(data: bytes, name: str) -> Part:
     if hashlib.sha256(body).hexdigest().encode() != rest.strip():
         raise ConfigurationError(f"{name}: it is no part of a run, or was cut short")
     try:
-        return msgspec.json.decode(body, type=Part)
+        part = msgspec.json.decode(body, type=Part)
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{name}: it is no part of this version of ctvalidate: {error}") from error
+        raise ConfigurationError(
+            f"{name}: it is no part of this version of ctvalidate: {printable(str(error))}"
+        ) from error
+    problem = _impossible(part)
+    if problem is not None:
+        raise ConfigurationError(f"{name}: it is no part of a run: {problem}")
+    return part
+
+
+def _impossible(part: Part) -> str | None:
+    """Say why no run can have written a part: the checksum is no proof, since whoever writes the file makes it."""
+    if not 1 <= part.shard.number <= part.shard.total <= MOST_SHARDS:
+        return f"there is no shard {part.shard}"
+    if not all(is_sound(moment) for moment in times_in(part)):
+        return "it holds times that are not in UTC, or of other years than 1970 to 8999"
+    asked = Interval(*(moment.replace(microsecond=0) for moment in part.window))
+    if not is_window(part.window) or asked != (part.request.start, part.request.end):
+        return "its window is empty, too long, or not the one that it was asked for"
+    if not all(site.folders for site in part.sites):
+        return "an account-region of it has no folder"
+    told = [part.findings, *(result.findings for result in part.results)]
+    if not all(_adds_up(findings) for findings in told):
+        return "it contradicts itself: its findings are not those that it counts"
+    return None
+
+
+def _adds_up(findings: Findings) -> bool:
+    """Whether what is counted is what is kept, but for statuses of which more was found than is kept."""
+    counted = {(rule, status): number for rule, status, number in findings.numbers}
+    kept = Counter((finding.rule, finding.status) for finding in findings.kept)
+    full = {status for status in Status if sum(kept[name] for name in kept if name[1] is status) >= KEPT_PER_STATUS}
+    return (
+        len(counted) == len(findings.numbers)
+        and kept.keys() <= counted.keys()
+        and all(number > 0 for number in counted.values())
+        and all(number == kept[name] or (number > kept[name] and name[1] in full) for name, number in counted.items())
+    )
 
 
 def merge(parts: Sequence[tuple[str, Part]]) -> tuple[Outcome, Part]:
@@ -184,6 +226,9 @@ def merge(parts: Sequence[tuple[str, Part]]) -> tuple[Outcome, Part]:
     for number in range(1, first.shard.total + 1):
         if number not in taken:
             found.add(_unproven(first, f"part {Shard(number, first.shard.total)} is missing"))
+    places = [place_of(site) for part in taken.values() for site in part.sites]
+    if len(taken) == first.shard.total and fingerprint(places) != first.plan:
+        found.add(_unproven(first, "the parts leave out an account-region of the run, or hold one twice"))
     return _fold(first, [taken[number] for number in sorted(taken)], found), first
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from cloudtrail_validate.core.model import Status
+from cloudtrail_validate.core.model import Interval, Status
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.times import is_sound, is_window
 from cloudtrail_validate.report import SCHEMA, ExitCode, Report, SourceReport, Verdict, from_json
 from cloudtrail_validate.report.references import CHANGE
 
-LONGEST: Final = timedelta(days=366 * 50)  # of a window; CloudTrail is younger, and every format counts its hours
-_YEARS: Final = range(2000, 9000)
 _CODES: Final = {
     Verdict.VALID: ExitCode.VALID,
     Verdict.CHANGED: ExitCode.CHANGED,
@@ -92,10 +91,9 @@ def _brief(text: str) -> str:
 def _check(report: Report) -> None:
     """Refuse what no run can have written."""
     for moment in _times(report):
-        if moment.year not in _YEARS or moment.utcoffset() != timedelta(0):
-            raise KeptError(f"expected times in UTC, of the years 2000 to 8999, got {moment.isoformat()}")
-    length = report.request.end - report.request.start
-    if not timedelta(0) < length <= LONGEST:
+        if not is_sound(moment):
+            raise KeptError(f"expected times in UTC, of the years 1970 to 8999, got {moment.isoformat()}")
+    if not is_window(Interval(report.request.start, report.request.end)):
         raise KeptError("its window is empty, or longer than 50 years")
     stopped = report.stopped and report.verdict is not Verdict.CHANGED
     if report.exit_code != (ExitCode.INTERRUPTED if stopped else _CODES[report.verdict]):

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Protocol, Self
 
 if sys.platform != "win32":
     import fcntl
@@ -26,10 +26,19 @@ TEMPORARY: Final = re.compile(r"\.ctvalidate-[0-9a-f]{16}\.tmp")
 _READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
+_PIECE: Final = 1 << 20  # bytes read at a time
 _READER: Final = 5.0  # seconds in which the reader of a pipe has to come
 _DESCRIPTORS: Final = "/proc/self/fd"  # linkat names a file by its descriptor through it
 # Links and exclusive locks that a file system does not know: FAT, some network file systems.
 _CANNOT_LINK: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES})
+
+
+class Readable(Protocol):
+    """What is read from: a file, or the body of an answer."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, none at the end."""
+        ...
 
 
 class SpecialFileError(OSError):
@@ -54,6 +63,19 @@ def open_regular(path: str | Path, *, follow: bool = False, dir_fd: int | None =
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def read_at_most(file: Readable, most: int) -> bytes:
+    """Read a file to its end, or to `most` bytes and one more, by which the caller tells that it is too long.
+
+    Takes memory by what comes: `file.read(most)` takes all of `most` at once, a gigabyte for a part of three lines.
+    """
+    pieces: list[bytes] = []
+    left = most + 1
+    while left > 0 and (piece := file.read(min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _demand_regular(mode: int) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from cloudtrail_validate.core.model import Cause, Locator
 from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.core.sidecar import SIDECAR
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import RequestEcho, Tool
 from cloudtrail_validate.report.references import to_json
 
@@ -149,7 +150,7 @@ def decode(data: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotASnapshotError(f"{MANIFEST} is no manifest of a snapshot: {error}") from error
+        raise NotASnapshotError(f"{MANIFEST} is no manifest of a snapshot: {printable(str(error))}") from error
     paths = [file.path for file in manifest.files]
     if len(set(paths)) != len(paths):
         raise NotASnapshotError(f"{MANIFEST} names a file twice")

@@ -17,11 +17,14 @@ import msgspec
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.model import EPOCH, HOUR, Interval, Locator, Status
 from cloudtrail_validate.core.plan import Edge
+from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.times import is_sound, times_in
 
 SCHEMA: Final = "ctvalidate.state/1"
 MAX_BYTES: Final = 256 * 1024 * 1024  # of a state: 2.5 times that of 200 accounts x 17 regions x a year
 _MAX_INFLATED: Final = 1024 * 1024 * 1024
 DAY: Final = 24  # hours
+_HOURS: Final = range(8000 * 366 * DAY)  # since 1970: what `datetime` can hold
 
 
 class Stretch(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -128,9 +131,23 @@ def decode(data: bytes, name: str) -> State:
         content = inflater.decompress(body, _MAX_INFLATED)
         if inflater.unconsumed_tail:
             raise ConfigurationError(f"--state: {name} is too large")
-        return msgspec.msgpack.decode(content, type=State)
-    except (zlib.error, msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-        raise ConfigurationError(f"--state: {name} is damaged: {error}") from error
+        state = msgspec.msgpack.decode(content, type=State)
+    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"--state: {name} is damaged: {printable(str(error))}") from error
+    if not _is_sound(state):
+        raise ConfigurationError(f"--state: {name} is damaged: it holds times that no run can have seen")
+    return state
+
+
+def _is_sound(state: State) -> bool:
+    """Tell whether every time can be reckoned with: the checksum is no proof, since whoever writes the file makes it."""
+    hours = (
+        hour
+        for region in state.regions
+        for stretch in region.stretches
+        for hour in (stretch.start, stretch.start + stretch.length, stretch.proven, stretch.read)
+    )
+    return all(hour in _HOURS for hour in hours) and all(is_sound(moment) for moment in times_in(state))
 
 
 def fold(stretches: dict[int, Stretch]) -> tuple[Stretch, ...]:

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.runtime.files import write_whole
+from cloudtrail_validate.runtime.files import read_at_most, write_whole
 from cloudtrail_validate.state.model import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class LocalStorage:
         path = self._of(name)
         try:
             with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                data = read_at_most(file, MAX_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -100,7 +100,7 @@ class S3Storage:
         """Read an object."""
         try:
             answer = self._client().get_object(Bucket=self._bucket, Key=self._of(name))
-            data: bytes = answer["Body"].read(MAX_BYTES + 1)
+            data = read_at_most(answer["Body"], MAX_BYTES)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") == "NoSuchKey":
                 return None

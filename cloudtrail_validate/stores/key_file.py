@@ -19,6 +19,7 @@ from dateutil.parser import isoparse
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.model import isoformat, utc
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys, fingerprint_of, index_keys, load_key
+from cloudtrail_validate.runtime.files import read_at_most
 
 _MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 
@@ -60,7 +61,7 @@ def read_key_file(path: Path) -> FileKeys:
     """Read a key file and check it against itself. Raises `ConfigurationError` in one line."""
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES)
+            data = read_at_most(file, _MAX_FILE_BYTES)
         entries = msgspec.json.decode(data, type=_File).keys
     except OSError as error:
         raise ConfigurationError(f"--public-keys: cannot read {path}: {error.strerror}") from error

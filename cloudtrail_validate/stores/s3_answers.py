@@ -215,7 +215,8 @@ def _parse(body: bytes, root: str) -> tuple[dict[str, str], list[dict[str, str]]
     def refuse(*_: object) -> None:
         raise NotS3Error("a document type is declared")
 
-    parser = expat.ParserCreate()
+    # S3 writes UTF-8. Were the document asked, it could name any of Python's codecs, or one that raises LookupError.
+    parser = expat.ParserCreate("UTF-8")
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text.append
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,13 @@ from cloudtrail_validate import AccessError, ConfigurationError, run
 from cloudtrail_validate.core.errors import InternalError
 from cloudtrail_validate.runtime.limits import Timeouts
 from tests.aws.kit import REGION, trail_in
+from tests.fuzz.drive import FACTOR
 from tests.servers.internet import Internet, Reply, Visit
 
 if TYPE_CHECKING:
     from tests.servers.aws import AwsServer
 
-CASES = int(os.environ.get("CTVALIDATE_FUZZ", "1")) * 12  # runs a seed, each with several answers mutated
+CASES = 12 * FACTOR  # runs a seed, each with several answers mutated
 ODD: tuple[Any, ...] = (
     None,
     True,

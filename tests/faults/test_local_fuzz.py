@@ -20,6 +20,7 @@ from cloudtrail_validate.simulate import FolderSink, TrailSpec, simulate
 from cloudtrail_validate.snapshot.bundle import Asked, open_bundle
 from cloudtrail_validate.snapshot.taking import Taker
 from cloudtrail_validate.snapshot.verifying import verify
+from tests.fuzz.drive import FACTOR
 from tests.simulate.helpers import same_keys
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ NAMES = [
     b"a" * 250,
     b"\xe2\x80\xae.gz",
 ]
-SEEDS = int(os.environ.get("CTVALIDATE_FUZZ", "40"))  # copies to try; more by hand
+SEEDS = 40 * FACTOR  # copies to try
 
 
 def gone(path: Path, _: random.Random) -> None:
