@@ -39,8 +39,7 @@ from cloudtrail_validate.engine.stages import Scope
 from cloudtrail_validate.misplaced import displaced, missed
 from cloudtrail_validate.report import Report, RequestEcho, Run, StateRecord
 from cloudtrail_validate.report.build import Evidence, build
-from cloudtrail_validate.report.reliance import relied_on
-from cloudtrail_validate.request import Request
+from cloudtrail_validate.request import Request, parse_span
 from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.runtime.files import read_at_most
 from cloudtrail_validate.runtime.limits import Timeouts
@@ -191,7 +190,14 @@ async def _validate(
     try:
         async with _refusals(request, session):
             async with _documented():
-                outcome = await engine.run(target, window, now, (kept.memory if kept else shard), whole=shard is None)
+                outcome = await engine.run(
+                    target,
+                    window,
+                    now,
+                    (kept.memory if kept else shard),
+                    whole=shard is None,
+                    until=_until(request, begun),
+                )
                 if shard is None:
                     await _check_place(request, session, opened, outcome)
                 remembered: StateRecord | UnsetType = UNSET
@@ -215,13 +221,14 @@ async def _validate(
     echo = echo_of(request, target, window)
     who = await caller if caller and (caller.done() or not outcome.interrupted) else None
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
-    report = build(outcome, echo, ran, request.tolerate, evidence)
-    report = replace(report, state=remembered)
-    report = replace(report, relied_on=relied_on(report))
+    report = build(outcome, echo, ran, request.tolerate, evidence, remembered)
     part = _part(request, shard, report, target, outcome, engine) if shard is not None else None
-    if kept is None:
-        return Result(report, outcome, part)
-    return Result(report, outcome, part, kept.open_before, kept.open_after)
+    return Result(report, outcome, part, *(kept.opened if kept is not None else ()))
+
+
+def _until(request: Request, begun: datetime) -> datetime | None:
+    """When to begin no more of what is only read again."""
+    return begun + parse_span(request.max_duration, "--max-duration") if request.max_duration is not None else None
 
 
 async def _hints(session: Session, window: Interval, now: datetime) -> tuple[str, ...]:

@@ -37,7 +37,9 @@ class Request:
     the number of requests in flight, `max_rate` the most requests a second, `executor` where the work is done
     (`core.executor`). `shard` narrows the run to a part, `I/N`, as `plan` deals the account-regions out.
     `state` is where the memory of earlier runs is kept (a file, a folder, `s3://…`), `recheck` what of it is read again
-    (`core.recheck`), `relist` how far back is listed again: `all`, or a span such as `90d`.
+    (`core.recheck`), `relist` how far back is listed again: `all`, or a span such as `90d`. `max_duration` is a span such as
+    `50m`, counted from the start of the run, after which no more is read again; `state_sign_with` signs the state with an
+    Ed25519 key in a file, or one of KMS (`kms:ARN`), and takes none that is not signed with it.
     `expect` names what must be there beyond what the bucket tells, each `ACCOUNT` or `ACCOUNT/REGION`.
     `copy_of` is the place, `s3://BUCKET[/PREFIX]`, that what `bucket` or `source` holds is a copy of.
     `follow_links` takes links in a local copy to regular files outside of it as files.
@@ -70,6 +72,8 @@ class Request:
     plan: Path | None = None
     state: str | None = None
     require_state: bool = False
+    state_sign_with: str | None = None
+    max_duration: str | None = None
     recheck: str | None = None
     relist: str = "all"
     lookup_events: bool = False
@@ -102,6 +106,12 @@ class Request:
     def _check_state(self) -> None:
         if self.state is None and (self.require_state or self.recheck is not None or self.relist != "all"):
             raise RequestError("--require-state, --recheck and --relist: expected --state with them")
+        if self.state is None and self.state_sign_with is not None:
+            raise RequestError("--state-sign-with: expected --state with it")
+        if self.max_duration is not None:
+            parse_span(self.max_duration, "--max-duration")
+            if self.recheck is None:
+                raise RequestError("--max-duration: it bounds --recheck, expected that with it")
         if self.recheck is not None:
             parse_recheck(self.recheck)
         _ = self.relist_days

@@ -36,6 +36,7 @@ SUBCOMMANDS: Final = {
     "keys": "Export CloudTrail's public keys for work without AWS.",
     "plan": "Deal the account-regions of a run out to parts.",
     "merge": "Merge the parts of a run into one report.",
+    "state": "What a state (--state) remembers.",
     "schema": "The report's JSON Schema.",
     "simulate": "Write a trail as AWS would, whole or tampered with on purpose.",
     "demo": "Simulate a trail, tamper with it, and find what was planted.",

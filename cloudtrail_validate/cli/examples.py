@@ -107,6 +107,11 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("for the doctor", f"ctvalidate policy --bucket DOC-EXAMPLE-BUCKET doctor --trail-arn {_TRAIL}"),
         ("what the bucket's owner must add", f"ctvalidate policy --kind bucket --trail-arn {_TRAIL} --last 24h"),
     ),
+    "state show": (
+        ("a file", "ctvalidate state show trail.state"),
+        ("in S3, all of it, for programs", "ctvalidate state show s3://DOC-EXAMPLE-STATE-BUCKET/trail/ --format json"),
+        ("one that must be signed", "ctvalidate state show trail.state --public-key state.pub.pem"),
+    ),
     "schema": (
         ("to read", "ctvalidate schema"),
         ("to keep", "ctvalidate schema > report.schema.json"),

@@ -82,7 +82,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--part", metavar="FILE", help="Where this part goes: a file or s3://BUCKET/KEY.")
 @click.option("--state", metavar="WHERE", help="Memory of earlier runs: FILE, DIR/ or s3://BUCKET/KEY.")
 @click.option("--require-state", is_flag=True, help="Refuse to begin a new state: it must be there.")
+@click.option(
+    "--state-sign-with", metavar="KEY", help="Sign the memory, and take no other: an Ed25519 key file or kms:ARN."
+)
 @click.option("--recheck", metavar="WHAT", help="Read again what is unchanged: N/T, P% or Nd.")
+@click.option("--max-duration", metavar="SPAN", help="Begin nothing more of --recheck after so long: 50m.")
 @click.option(
     "--relist", default="all", metavar="SPAN", help="How far back to list again: all, or 90d.  [default: all]"
 )

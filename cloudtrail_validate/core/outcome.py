@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct, frozen=True):
         together = spans[0]
         for span in spans[1:]:
             together = intersection(together, span)
-        return together
+        return intersection(together, (self.window,))  # with a state, hours beyond it are validated as well
 
     def account_regions(self) -> tuple[int, int]:
         """Count the account-regions that have digests, and those that were to have any: found and expected ones."""

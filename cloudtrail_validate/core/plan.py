@@ -86,6 +86,14 @@ class Edge(msgspec.Struct, frozen=True):
     end: datetime
 
 
+class Unchanged(msgspec.Struct, frozen=True):
+    """Hours that an earlier run proved and whose listing is the same, with the numbers of their objects."""
+
+    interval: Interval
+    digests: int
+    logs: int
+
+
 class AccountRegion(msgspec.Struct, frozen=True):
     """What to validate: `folders` newest location first. `expected` says why a trail must have digests here, if it must.
 
@@ -93,7 +101,8 @@ class AccountRegion(msgspec.Struct, frozen=True):
     region folders; `has_logs` is false where there is no folder of logs to list; `excused` is true where a trail without
     validation writes to the same folder. `windows` are the hours to validate where these are not those of the run;
     `edges` digests that an earlier run proved, to be looked at again; `unchanged` hours that it proved and whose listing
-    is the same, with the numbers of their objects.
+    is the same, with the numbers of their objects. `rereads` are further such hours, which are read again in this order
+    while there is time.
     """
 
     account: str
@@ -111,6 +120,7 @@ class AccountRegion(msgspec.Struct, frozen=True):
     unchanged: tuple[Interval, ...] = ()
     unchanged_digests: int = 0
     unchanged_logs: int = 0
+    rereads: tuple[Unchanged, ...] = ()
 
     @property
     def organization_id(self) -> str | None:

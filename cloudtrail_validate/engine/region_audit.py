@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cloudtrail_validate.core.coverage import union
 from cloudtrail_validate.core.findings import FindingSet
 from cloudtrail_validate.core.model import ChainId, ChainReport, Interval, Kind
-from cloudtrail_validate.core.plan import AccountRegion
+from cloudtrail_validate.core.plan import AccountRegion, Unchanged
 from cloudtrail_validate.engine.cut import cut
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.prove import prove
@@ -18,6 +18,7 @@ from cloudtrail_validate.engine.reconcile import Reconciler
 from cloudtrail_validate.engine.settle import settle, unfinished
 from cloudtrail_validate.engine.stages import LogBatch, LogResult, ProvenChains, RegionResult, Scope
 from cloudtrail_validate.engine.tools import Tools
+from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.runtime.loop import together
 
 
@@ -76,12 +77,19 @@ class RegionAudit:
 
     async def _each_window(self, windows: Sequence[Interval]) -> RegionResult:
         """Validate several windows one after the other, as one result."""
-        results: list[RegionResult] = []
-        for window in windows:
-            region = replace(self._region, windows=None)
-            audit = RegionAudit(region, Scope(window, self._scope.now), self._tools, self._elsewhere)
-            results.append(await audit.run())
-        return join_results(self._region, results)
+        skipped: list[Unchanged] = []
+        region = replace(self._region, windows=None, rereads=())
+        until = self._scope.until
+        results = [await self._one_window(region, window) for window in windows]
+        for reread in self._region.rereads:
+            if until is not None and now_utc() >= until:
+                skipped.append(reread)
+            else:
+                results.append(await self._one_window(region, reread.interval))
+        return join_results(self._region, results, skipped, self._scope.window)
+
+    async def _one_window(self, region: AccountRegion, window: Interval) -> RegionResult:
+        return await RegionAudit(region, Scope(window, self._scope.now), self._tools, self._elsewhere).run()
 
     async def _prove(self) -> ProvenChains:
         self._proven = await prove(self._region, self._scope, self._tools, self._reader)
@@ -100,8 +108,15 @@ class RegionAudit:
         return await together(part.run() for part in self._parts)
 
 
-def join_results(region: AccountRegion, results: Sequence[RegionResult]) -> RegionResult:
-    """Join the results of several windows of one account-region, which share no hour, and what is unchanged there."""
+def join_results(
+    region: AccountRegion, results: Sequence[RegionResult], skipped: Sequence[Unchanged], run: Interval
+) -> RegionResult:
+    """Join the results of several windows of one account-region, which share no hour, and what is unchanged there.
+
+    `skipped` are hours that were to be read again and were not: those in the window of the `run` are unchanged like others.
+    """
+    within = [item for item in skipped if item.interval.overlaps(run)]
+    unchanged = union((*region.unchanged, *(item.interval.within(run) for item in within)))
     chains: dict[ChainId, ChainReport] = {}
     for report in (report for result in results for report in result.chains):
         known = chains.get(report.chain, ChainReport(report.chain))
@@ -113,18 +128,17 @@ def join_results(region: AccountRegion, results: Sequence[RegionResult]) -> Regi
             (*known.gaps, *report.gaps),
             unfinished=known.unfinished or report.unfinished,
         )
-    remembered = [edge.chain for edge in region.edges if edge.chain.kind is Kind.STANDARD] if region.unchanged else []
+    edges = dict.fromkeys(edge.chain for edge in region.edges if edge.chain.kind is Kind.STANDARD)
+    remembered = list(edges) if unchanged else []
     for index, chain in enumerate(remembered):
         known = chains.get(chain, ChainReport(chain))
-        chains[chain] = replace(
-            known,
-            covered=union((*known.covered, *region.unchanged)),
-            unchanged=region.unchanged,
-            unchanged_digests=region.unchanged_digests
-            if index == 0
-            else 0,  # an hour's numbers are of all chains there
-            unchanged_logs=region.unchanged_logs if index == 0 else 0,
-        )
+        chains[chain] = replace(known, covered=union((*known.covered, *unchanged)), unchanged=unchanged)
+        if index == 0:  # an hour's numbers are of all chains there
+            chains[chain] = replace(
+                chains[chain],
+                unchanged_digests=region.unchanged_digests + sum(item.digests for item in within),
+                unchanged_logs=region.unchanged_logs + sum(item.logs for item in within),
+            )
     return RegionResult(
         region,
         tuple(chains[chain] for chain in sorted(chains, key=ChainId.sort_key)),
@@ -135,4 +149,5 @@ def join_results(region: AccountRegion, results: Sequence[RegionResult]) -> Regi
         tuple(dict.fromkeys((*(chain for result in results for chain in result.trails), *remembered))),
         any(result.unfinished for result in results),
         tuple(dict.fromkeys(edge for result in results for edge in result.edges)),
+        tuple(item.interval for item in skipped),
     )

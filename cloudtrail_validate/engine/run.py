@@ -95,17 +95,25 @@ class Engine:
         return (digest for result in self.results for digest in result.digests)
 
     async def run(
-        self, target: Target, window: Interval, now: datetime, memory: Memory | None = None, *, whole: bool = True
+        self,
+        target: Target,
+        window: Interval,
+        now: datetime,
+        memory: Memory | None = None,
+        *,
+        whole: bool = True,
+        until: datetime | None = None,
     ) -> Outcome:
         """Validate a target; `memory` narrows the plan to what is not known yet.
 
-        Without `whole` it is one part of a run: what must be there besides is for whoever sees all parts to say.
+        Without `whole` it is one part of a run: what must be there besides is for whoever sees all parts to say. After
+        `until` nothing more is begun that is only read again.
 
         Raises `StoreError` or `AbsentError` only where nothing at all could be listed.
         """
         self._watch.progress.phase = "listing"
         tools = make_tools(self._store, self._limiter, self._region_keys, self._watch)
-        work = asyncio.create_task(self._all(target, Scope(window, now), tools, memory, whole=whole))
+        work = asyncio.create_task(self._all(target, Scope(window, now, until), tools, memory, whole=whole))
         stopping = asyncio.create_task(self._stopping.wait())
         interrupted = False
         try:

@@ -38,10 +38,14 @@ from cloudtrail_validate.engine.listing import Entry
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What is asked of every account-region: the window, and the time of asking."""
+    """What is asked of every account-region: the window, and the time of asking.
+
+    `until` is when to begin no more of what is only read again, by the clock; None: whenever it is done.
+    """
 
     window: Interval
     now: datetime
+    until: datetime | None = None
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -188,7 +192,7 @@ class RegionResult(msgspec.Struct, frozen=True, tag=True):
     """What one account-region came to. `digests` are the proven ones that name logs, for who wants to read more.
 
     `unfinished` is true where the run ended before all of it was looked at. `trails` are the chains of which something
-    is proven here: they tell where else their trail must write.
+    is proven here: they tell where else their trail must write. `skipped` are the `rereads` for which there was no time.
     """
 
     region: AccountRegion
@@ -200,3 +204,4 @@ class RegionResult(msgspec.Struct, frozen=True, tag=True):
     trails: tuple[ChainId, ...] = ()
     unfinished: bool = False
     edges: tuple[Edge, ...] = ()
+    skipped: tuple[Interval, ...] = ()

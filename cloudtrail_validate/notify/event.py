@@ -22,7 +22,7 @@ from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.model import Cause, Interval, Kind, Status
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report, RequestEcho, Time, Verdict
-from cloudtrail_validate.report.healing import TOLD, Proof
+from cloudtrail_validate.report.healing import TOLD, Proof, accused
 from cloudtrail_validate.report.references import Severity, identities, severity
 
 SCHEMA: Final = "ctvalidate.event/1"
@@ -245,7 +245,7 @@ def _healed(report: Report, absent: Iterable[OpenFinding], kept: Collection[str]
 def _proof(report: Report) -> Proof:
     chains = [chain for chain in report.chains if chain.kind is Kind.STANDARD]
     covered = ((one.account, one.region, one.trail, [Interval(*span) for span in one.covered]) for one in chains)
-    return Proof(covered, report.findings)
+    return Proof(covered, accused(report.findings))
 
 
 def _worst(found: Iterable[OpenFinding], verdict: Verdict) -> Severity:

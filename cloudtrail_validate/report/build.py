@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.metadata import version
 from operator import itemgetter
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
 from cloudtrail_validate.core.activity import Activity
@@ -30,6 +30,7 @@ from cloudtrail_validate.report import (
     Report,
     RequestEcho,
     Run,
+    StateRecord,
     Summary,
     Tool,
 )
@@ -53,9 +54,14 @@ class Evidence:
 
 
 def build(
-    outcome: Outcome, request: RequestEcho, run: Run, tolerate: Iterable[str] = (), evidence: Evidence | None = None
+    outcome: Outcome,
+    request: RequestEcho,
+    run: Run,
+    tolerate: Iterable[str] = (),
+    evidence: Evidence | None = None,
+    state: StateRecord | UnsetType = UNSET,
 ) -> Report:
-    """Write the report of a finished (or interrupted) run."""
+    """Write the report of a finished (or interrupted) run. `state` is the memory that it worked with, if any."""
     known = evidence or Evidence()
     findings = outcome.findings
     stopped, came = outcome.interrupted, outcome.reached
@@ -90,6 +96,7 @@ def build(
         interrupted=True if stopped else UNSET,
         progress=ProgressRecord(**asdict(came)) if came else UNSET,
         hints=known.hints or UNSET,
+        state=state,
     )
     report = replace(report, relied_on=relied_on(report))
     grouped = incidents(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -9,10 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from cloudtrail_validate.core.errors import ConfigurationError
-from cloudtrail_validate.state.model import State, decode, encode, merge
+from cloudtrail_validate.state.codec import INDEX, decode, encode, read
+from cloudtrail_validate.state.model import RegionState, State, merge
+from cloudtrail_validate.state.signing import Signature, Verifier
 from cloudtrail_validate.state.storage import ConflictError, Storage, Tag
+from cloudtrail_validate.state.view import StateView, view_of
 
-INDEX: Final = "index.state"
 ATTEMPTS: Final = 4  # to save, each with what others have saved meanwhile taken in
 
 
@@ -24,56 +27,99 @@ class Loaded(msgspec.Struct, frozen=True):
     tags: dict[str, Tag]
 
 
-def load(storage: Storage, name: str, source: str, trail_arn: str | None, now: datetime, *, required: bool) -> Loaded:
+def load(
+    storage: Storage,
+    name: str,
+    source: str,
+    trail_arn: str | None,
+    now: datetime,
+    *,
+    required: bool,
+    signer: Signature | None = None,
+) -> Loaded:
     """Load a state, or begin one where there is none.
 
-    Raises `ConfigurationError`: there is none and it is `required`, it is damaged, from another version, or of another
-    source. A state that is there and cannot be used is never begun anew.
+    Raises `ConfigurationError`: there is none and it is `required`, it is damaged, from another version, of another source
+    or not signed by the `signer`. A state that is there and cannot be used is never begun anew.
     """
+    verifier = signer.verifier if signer is not None else None
     got = storage.get(INDEX)
     if got is None:
         if required:
             raise ConfigurationError(f"--require-state: there is no state at {name}")
         return Loaded(State(source, trail_arn, now, 0), created=True, tags={INDEX: None})
-    state, tags = decode(got[0], name), {INDEX: got[1]}
+    state, tags = decode(got[0], name, INDEX, verifier), {INDEX: got[1]}
     if (state.source, state.trail_arn) != (source, trail_arn):
         of = state.trail_arn or state.source
         raise ConfigurationError(f"--state: {name} is the state of {of}, not of {trail_arn or source}")
+    regions: list[RegionState] = []
+    for file, (data, tag) in _parts(storage, name, state):
+        tags[file] = tag
+        regions += _checked(state, decode(data, f"{name}{file}", file, verifier), name, file)
+    if storage.sharded:
+        state = replace(state, regions=tuple(sorted(regions, key=lambda region: region.place)))
+    return Loaded(state, created=False, tags=tags)
+
+
+def view(storage: Storage, name: str, verifier: Verifier | None) -> StateView:
+    """Read a state to show it. Raises `ConfigurationError`; one that is signed needs no verifier."""
+    got = storage.get(INDEX)
+    if got is None:
+        raise ConfigurationError(f"there is no state at {name}")
+    vouched, size = read(got[0], name, INDEX, verifier), len(got[0])
+    state, checked = vouched.state, vouched.checked
+    regions: list[RegionState] = []
+    for file, (data, _) in _parts(storage, name, state):
+        part = read(data, f"{name}{file}", file, verifier)
+        if part.signed != vouched.signed:
+            raise ConfigurationError(f"--state: {name}{file} is not signed as {INDEX} is")
+        regions += _checked(state, part.state, name, file)
+        size += len(data)
+    if storage.sharded:
+        state = replace(state, regions=tuple(sorted(regions, key=lambda region: region.place)))
+    return view_of(state, name, size, vouched.signed, checked=checked)
+
+
+def _parts(storage: Storage, name: str, state: State) -> Iterator[tuple[str, tuple[bytes, Tag]]]:
+    """The files of accounts that the index names, each with what it holds; none where there is one file for all."""
     for account in sorted({region.account for region in state.regions}) if storage.sharded else ():
         part = storage.get(_file_of(account))
         if part is None:
             raise ConfigurationError(f"--state: {name} names {_file_of(account)}, which is gone")
-        tags[_file_of(account)] = part[1]
-        held = decode(part[0], f"{name}{_file_of(account)}")
-        others = tuple(region for region in state.regions if region.account != account)
-        state = replace(state, regions=tuple(sorted((*others, *held.regions), key=lambda region: region.place)))
-    return Loaded(state, created=False, tags=tags)
+        yield _file_of(account), part
 
 
-def save(storage: Storage, name: str, loaded: Loaded, state: State) -> None:
+def _checked(state: State, held: State, name: str, file: str) -> tuple[RegionState, ...]:
+    """The account-regions of an account's file."""
+    if held.source != state.source or any(_file_of(region.account) != file for region in held.regions):
+        raise ConfigurationError(f"--state: {name}{file} is of another trail or account")
+    return held.regions
+
+
+def save(storage: Storage, name: str, loaded: Loaded, state: State, signer: Signature | None = None) -> None:
     """Save a state; where another run has saved meanwhile, both are merged. Raises `ConfigurationError`."""
     for _ in range(ATTEMPTS):
         try:
-            _put(storage, loaded.tags, state)
+            _put(storage, loaded.tags, state, signer)
         except ConflictError:
-            loaded = load(storage, name, state.source, state.trail_arn, state.saved, required=False)
+            loaded = load(storage, name, state.source, state.trail_arn, state.saved, required=False, signer=signer)
             state = merge(state, loaded.state)
         else:
             return
     raise ConfigurationError(f"--state: {name} is being saved by other runs all the time: this run's part is not in it")
 
 
-def _put(storage: Storage, tags: dict[str, Tag], state: State) -> None:
+def _put(storage: Storage, tags: dict[str, Tag], state: State, signer: Signature | None) -> None:
     """Accounts first, the index last: it names only what is there."""
     if not storage.sharded:
-        tags[INDEX] = storage.put(INDEX, encode(state), tags.get(INDEX))
+        tags[INDEX] = storage.put(INDEX, encode(state, INDEX, signer), tags.get(INDEX))
         return
     for account in sorted({region.account for region in state.regions}):
         own = tuple(region for region in state.regions if region.account == account)
         name = _file_of(account)
-        tags[name] = storage.put(name, encode(replace(state, regions=own, open=())), tags.get(name))
-    names = tuple(replace(region, stretches=(), edges=()) for region in state.regions)
-    tags[INDEX] = storage.put(INDEX, encode(replace(state, regions=names)), tags.get(INDEX))
+        tags[name] = storage.put(name, encode(replace(state, regions=own, open=()), name, signer), tags.get(name))
+    names = tuple(RegionState(region.account, region.region, region.organization_id) for region in state.regions)
+    tags[INDEX] = storage.put(INDEX, encode(replace(state, regions=names), INDEX, signer), tags.get(INDEX))
 
 
 def _file_of(account: str) -> str:

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from cloudtrail_validate.core.errors import AbsentError
+from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.layout import DIGEST_KIND, LOG_KIND, day_path, folder_day, log_minute, parse_digest_key
-from cloudtrail_validate.core.model import Interval, ObjectInfo
+from cloudtrail_validate.core.model import Cause, Interval, ObjectInfo
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.engine.log_folder import list_odd
 from cloudtrail_validate.engine.outside import is_marker
@@ -19,6 +19,7 @@ from cloudtrail_validate.engine.stages import Place
 from cloudtrail_validate.state.model import hour_of
 from cloudtrail_validate.stores.protocol import Lister
 
+MOST_KINDS: Final = 16  # CloudTrail writes five; each costs a request an account-region and run
 _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 
@@ -34,7 +35,26 @@ class HourListing(msgspec.Struct, frozen=True):
 NOTHING: Final = HourListing(hashlib.sha256(b"").digest(), 0, 0)
 
 
-async def list_hours(store: Lister, region: AccountRegion, days: Interval, now: datetime) -> dict[int, HourListing]:
+async def list_kinds(store: Lister, region: AccountRegion) -> frozenset[str]:
+    """The kinds of CloudTrail's files in an account: digests, logs and, where there are any, Insights and others.
+
+    Raises `StoreError`, also where somebody has made more of them than there can be.
+    """
+    kinds = {DIGEST_KIND, LOG_KIND}
+    for folder in region.folders:
+        try:
+            found = await store.children(folder.bucket, f"{folder.base}{folder.account}/")
+        except AbsentError:
+            continue
+        kinds |= {name for name in found.folders if name.startswith(LOG_KIND)}
+    if len(kinds) > MOST_KINDS:
+        raise StoreError(Cause.NETWORK, f"{len(kinds)} folders beside that of the logs")
+    return frozenset(kinds)
+
+
+async def list_hours(
+    store: Lister, region: AccountRegion, kinds: Iterable[str], days: Interval, now: datetime
+) -> dict[int, HourListing]:
     """Take the fingerprint of each hour of `days` in which anything lies. Raises `StoreError`.
 
     A digest belongs to the hour that its stamp ends, a log to that of the minute in its name, and what has neither to the
@@ -42,7 +62,7 @@ async def list_hours(store: Lister, region: AccountRegion, days: Interval, now: 
     """
     lines: dict[int, list[str]] = {}
     digests: dict[int, int] = {}
-    async for path, info in _objects(store, region, days, now):
+    async for path, info in _objects(store, region, kinds, days, now):
         hour, is_digest = _hour(region, path, info, days)
         lines.setdefault(hour, []).append(_line(info))
         if is_digest:
@@ -51,11 +71,11 @@ async def list_hours(store: Lister, region: AccountRegion, days: Interval, now: 
 
 
 async def _objects(
-    store: Lister, region: AccountRegion, days: Interval, now: datetime
+    store: Lister, region: AccountRegion, kinds: Iterable[str], days: Interval, now: datetime
 ) -> AsyncIterator[tuple[str, ObjectInfo]]:
     """Everything below the folders of an account-region, as far as it is of these days or of no day at all."""
     for folder in region.folders:
-        for kind in (DIGEST_KIND, LOG_KIND):
+        for kind in sorted(kinds):
             place = Place(folder, kind)
             first, last = day_path(days.start), day_path(days.end + _DAY)
             pages = store.scan(folder.bucket, place.path, after=place.path + first, before=place.path + last)

@@ -1,30 +1,19 @@
-"""The state as values, and as the bytes that are kept.
-
-A file is a header line (`ctvalidate.state/1`), the SHA-256 of the rest, and the rest: msgpack, deflated. An hour of an
-account-region costs ~50 bytes (32 of them a hash, which nothing compresses), a whole day the same: about 18 kB an
-account-region and year.
-"""
+"""The state as values. An hour of an account-region is one stretch, and so is a whole day."""
 
 from __future__ import annotations
 
 import hashlib
-import zlib
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from cloudtrail_validate.core.errors import ConfigurationError
-from cloudtrail_validate.core.model import EPOCH, HOUR, Interval, Locator, Status
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.model import EPOCH, HOUR, ChainId, Interval, Locator, Status, isoformat
 from cloudtrail_validate.core.plan import Edge
-from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.core.times import is_sound, times_in
 
-SCHEMA: Final = "ctvalidate.state/1"
-MAX_BYTES: Final = 256 * 1024 * 1024  # of a state: 2.5 times that of 200 accounts x 17 regions x a year
-_MAX_INFLATED: Final = 1024 * 1024 * 1024
 DAY: Final = 24  # hours
-_HOURS: Final = range(8000 * 366 * DAY)  # since 1970: what `datetime` can hold
 
 
 class Stretch(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -49,8 +38,11 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True, order=True):
         return Interval(moment_of(self.start), moment_of(self.start + self.length))
 
 
-class OpenFinding(msgspec.Struct, frozen=True):
-    """A finding that no later run has found healed. Times are when it was seen first and last, and how often."""
+class OpenFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A finding that no later run has found healed. Times are when it was seen first and last, and how often.
+
+    `expected` is what `history-rewritten` misses: the SHA-256 of a digest, or a fingerprint of hours, in hex.
+    """
 
     rule: str
     status: Status
@@ -62,23 +54,38 @@ class OpenFinding(msgspec.Struct, frozen=True):
     first_seen: datetime
     last_seen: datetime
     times: int = 1
+    expected: str | None = None
 
     @property
-    def name(self) -> tuple[str, str, str, str, str]:
-        """The identity of the finding across runs."""
-        where = str(self.where) if self.where else ""
-        start = self.interval.start.isoformat() if self.interval and not where else ""
-        return (self.rule, self.account or "", self.region or "", where, start)
+    def name(self) -> tuple[str, ...]:
+        """The identity of the finding across runs: that of `report.references.fact_of`."""
+        if self.where:
+            return (self.rule, *self.where)
+        edge = "" if self.interval is None or self.rule == rules.CHAIN_ABSENT else isoformat(self._edge(self.interval))
+        return (self.rule, self.account or "", self.region or "", self.trail or "", edge)
+
+    def _edge(self, interval: Interval) -> datetime:
+        """The end of the hours that is not the window's own."""
+        return interval.end if self.rule == rules.GAP_LATE_START else interval.start
 
 
-class RegionState(msgspec.Struct, frozen=True):
-    """What is remembered of one account-region: proven stretches in order of time, and the newest digest of each chain."""
+class RegionState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is remembered of one account-region: proven stretches in order of time, and the newest digest of each chain.
+
+    `edges` also holds digests that were proven once and are not there as they were. `unproven` are hours that were asked
+    for and could not be proven, from and up to, in hours since 1970: they are asked for again in each run. `owed` are the
+    starts of stretches that were to be read again and were not, for want of time. `late` are digests that name logs of other
+    hours than their own and those beside: a digest's hour, and the first and last hour in the names of its logs.
+    """
 
     account: str
     region: str
     organization_id: str | None
     stretches: tuple[Stretch, ...] = ()
     edges: tuple[Edge, ...] = ()
+    unproven: tuple[tuple[int, int], ...] = ()
+    owed: tuple[int, ...] = ()
+    late: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -86,7 +93,7 @@ class RegionState(msgspec.Struct, frozen=True):
         return (self.organization_id or "", self.account, self.region)
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that is remembered of one source. `saved` is when, `runs` how many runs have added to it."""
 
     source: str
@@ -106,48 +113,6 @@ def hour_of(moment: datetime) -> int:
 def moment_of(hour: int) -> datetime:
     """The beginning of an hour."""
     return datetime.fromtimestamp(hour * 3600, UTC)
-
-
-def encode(state: State) -> bytes:
-    """The bytes that are kept."""
-    body = zlib.compress(msgspec.msgpack.encode(state), 6)
-    return f"{SCHEMA}\n{hashlib.sha256(body).hexdigest()}\n".encode() + body
-
-
-def decode(data: bytes, name: str) -> State:
-    """Read a state. Raises `ConfigurationError` in one line: another version, one flipped byte, cut short, no state."""
-    header, _, rest = data.partition(b"\n")
-    if header != SCHEMA.encode():
-        if header.startswith(b"ctvalidate.state/") and len(header) < 40:
-            raise ConfigurationError(
-                f"--state: {name} is from another version of ctvalidate ({header.decode('ascii', 'replace')})"
-            )
-        raise ConfigurationError(f"--state: {name} is no state of ctvalidate")
-    digest, _, body = rest.partition(b"\n")
-    if digest.decode("ascii", "replace") != hashlib.sha256(body).hexdigest():
-        raise ConfigurationError(f"--state: {name} is damaged: its checksum does not fit")
-    try:
-        inflater = zlib.decompressobj()
-        content = inflater.decompress(body, _MAX_INFLATED)
-        if inflater.unconsumed_tail:
-            raise ConfigurationError(f"--state: {name} is too large")
-        state = msgspec.msgpack.decode(content, type=State)
-    except (zlib.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"--state: {name} is damaged: {printable(str(error))}") from error
-    if not _is_sound(state):
-        raise ConfigurationError(f"--state: {name} is damaged: it holds times that no run can have seen")
-    return state
-
-
-def _is_sound(state: State) -> bool:
-    """Tell whether every time can be reckoned with: the checksum is no proof, since whoever writes the file makes it."""
-    hours = (
-        hour
-        for region in state.regions
-        for stretch in region.stretches
-        for hour in (stretch.start, stretch.start + stretch.length, stretch.proven, stretch.read)
-    )
-    return all(hour in _HOURS for hour in hours) and all(is_sound(moment) for moment in times_in(state))
 
 
 def fold(stretches: dict[int, Stretch]) -> tuple[Stretch, ...]:
@@ -214,10 +179,44 @@ def _merge_region(one: RegionState, other: RegionState) -> RegionState:
             held[stretch.start] = stretch
     days = {start // DAY for start, stretch in held.items() if stretch.length == DAY}
     kept = {start: item for start, item in held.items() if item.length == DAY or start // DAY not in days}
-    edges = {edge.chain: edge for edge in other.edges}
-    for edge in one.edges:
-        if edge.chain not in edges or edges[edge.chain].end < edge.end:
-            edges[edge.chain] = edge
     return RegionState(
-        one.account, one.region, one.organization_id, fold(kept), tuple(edges[chain] for chain in sorted(edges))
+        one.account,
+        one.region,
+        one.organization_id,
+        fold(kept),
+        join_edges((*other.edges, *one.edges), {edge.where for edge in (*old_edges(one), *old_edges(other))}),
+        join_hours((*one.unproven, *other.unproven)),
+        tuple(sorted({*one.owed, *other.owed} & held.keys())),
+        tuple(sorted({*one.late, *other.late})),
     )
+
+
+def join_edges(edges: Sequence[Edge], accused: Collection[Locator] = ()) -> tuple[Edge, ...]:
+    """The newest edge of each chain, the first of several that end together, and those that are accused; sorted."""
+    newest: dict[ChainId, Edge] = {}
+    for edge in edges:
+        known = newest.get(edge.chain)
+        if known is None or known.end < edge.end:
+            newest[edge.chain] = edge
+    kept = {(edge.chain, edge.where): edge for edge in newest.values()}
+    for edge in edges:
+        if edge.where in accused:
+            kept.setdefault((edge.chain, edge.where), edge)
+    return tuple(sorted(kept.values(), key=lambda edge: (edge.chain.sort_key(), edge.end, edge.where)))
+
+
+def old_edges(region: RegionState) -> tuple[Edge, ...]:
+    """The edges of a region that are not the newest of their chains: those that are not there as they were."""
+    newest = set(join_edges(region.edges))
+    return tuple(edge for edge in region.edges if edge not in newest)
+
+
+def join_hours(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The same hours in ranges that neither touch nor overlap, in order."""
+    out: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return tuple(out)

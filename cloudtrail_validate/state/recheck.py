@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cloudtrail_validate.core.recheck import Recheck
-from cloudtrail_validate.state.model import Stretch
+from cloudtrail_validate.state.model import RegionState, Stretch
 
-Named = tuple[tuple[str, str, str], Stretch]
-"""An account-region, and a stretch of it."""
+Place = tuple[str, str, str]
 
 
-def choose(recheck: Recheck, stretches: Iterable[Named], hour: int, run: int) -> set[tuple[tuple[str, str, str], int]]:
-    """Return the stretches to read again, each as its account-region and start. `hour` is now, `run` counts runs.
+def choose(recheck: Recheck, regions: Sequence[RegionState], hour: int, run: int) -> dict[Place, list[int]]:
+    """Return the starts of the stretches to read again by account-region, in the order in which to read them.
 
+    What earlier runs had no time for comes first, then what was not read for longest. `hour` is now, `run` counts runs.
     `N/T` moves on by one part a run, from part N at the first run of a state.
     """
-    held = list(stretches)
+    owed = {(region.place, start) for region in regions for start in region.owed}
+    held = [(region.place, item) for region in regions for item in region.stretches]
+    chosen = {(place, item.start) for place, item in _due(recheck, held, hour, run)} | owed
+    order = sorted(
+        ((place, item) for place, item in held if (place, item.start) in chosen),
+        key=lambda pair: ((pair[0], pair[1].start) not in owed, pair[1].read, pair[0], pair[1].start),
+    )
+    out: dict[Place, list[int]] = {}
+    for place, item in order:
+        out.setdefault(place, []).append(item.start)
+    return out
+
+
+def _due(
+    recheck: Recheck, held: Sequence[tuple[Place, Stretch]], hour: int, run: int
+) -> Iterable[tuple[Place, Stretch]]:
     if recheck.days is not None:
-        return {(place, item.start) for place, item in held if hour - item.read >= recheck.days * 24}
+        return [(place, item) for place, item in held if hour - item.read >= recheck.days * 24]
     if recheck.percent is not None:
         oldest = sorted(held, key=lambda pair: (pair[1].read, pair[0], pair[1].start))
-        return {(place, item.start) for place, item in oldest[: -(-len(held) * recheck.percent // 100)]}
+        return oldest[: -(-len(held) * recheck.percent // 100)]
     if recheck.part is None or recheck.parts is None:
-        return set()
+        return ()
     turn = (recheck.part - 1 + run) % recheck.parts
-    return {(place, item.start) for place, item in held if _number(place, item.start) % recheck.parts == turn}
+    return [(place, item) for place, item in held if _number(place, item.start) % recheck.parts == turn]
 
 
-def _number(place: tuple[str, str, str], start: int) -> int:
+def _number(place: Place, start: int) -> int:
     name = "/".join((*place, str(start)))
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
 

@@ -20,11 +20,17 @@ from cloudtrail_validate.request import Request
 from cloudtrail_validate.session import Session
 from cloudtrail_validate.state.keeping import Loaded, load, save
 from cloudtrail_validate.state.memory import Horizon, StateMemory, Used
+from cloudtrail_validate.state.model import OpenFinding
+from cloudtrail_validate.state.signing import Signature, open_signer
 from cloudtrail_validate.state.storage import Storage, storage_of
 
 SEES: Final = (
     "Hours called unchanged were not read again: their keys, ETags, sizes and times are those of the run that proved them. "
     "A listing cannot show what S3 itself would not show, and whoever can write the state can vouch for anything."
+)
+SIGNED: Final = (
+    "Hours called unchanged were not read again: their keys, ETags, sizes and times are those of the run that proved them. "
+    "A listing cannot show what S3 itself would not show, and whoever can sign the state can vouch for anything."
 )
 
 
@@ -34,13 +40,21 @@ class StateRun:
     `open_before` is what was open before the run, None where nothing was remembered; `open_after` what is open after it.
     """
 
-    def __init__(self, name: str, storage: Storage, loaded: Loaded, memory: StateMemory) -> None:
+    def __init__(
+        self, name: str, storage: Storage, loaded: Loaded, memory: StateMemory, signer: Signature | None = None
+    ) -> None:
+        self._signer = signer
         self._name = name
         self._storage = storage
         self._loaded = loaded
         self.memory = memory
         self.open_before = None if loaded.created else loaded.state.open
         self.open_after = loaded.state.open
+
+    @property
+    def opened(self) -> tuple[tuple[OpenFinding, ...] | None, tuple[OpenFinding, ...]]:
+        """What was open before the run, and after it."""
+        return self.open_before, self.open_after
 
     def remembered(self, target: Target) -> Target:
         """The target, with what is remembered among what must be there."""
@@ -55,7 +69,7 @@ class StateRun:
         ended, state, used = self.memory.conclude(outcome, results, scope)
         if not outcome.interrupted:
             self.open_after = state.open
-            save(self._storage, self._name, self._loaded, msgspec.structs.replace(state, version=version))
+            save(self._storage, self._name, self._loaded, msgspec.structs.replace(state, version=version), self._signer)
         return ended, self._record(used, len(state.open))
 
     def _record(self, used: Used, open_findings: int) -> StateRecord:
@@ -67,7 +81,9 @@ class StateRun:
             hours=used.hours,
             read_within_days=used.read_within_days,
             open_findings=open_findings,
-            sees=SEES,
+            sees=SIGNED if self._signer is not None else SEES,
+            owed_hours=used.owed or msgspec.UNSET,
+            signed=True if self._signer is not None else msgspec.UNSET,
         )
 
 
@@ -84,9 +100,16 @@ async def open_state(request: Request, session: Session, source: str, now: datet
             )
         return aws.own_client(bucket)
 
+    def kms(region: str) -> Any:
+        if aws is None:
+            raise ConfigurationError("--state-sign-with: KMS needs AWS, and --source works without it: expected a file")
+        return aws.client("kms", region)
+
     def opened() -> StateRun:
+        signer = open_signer(request.state_sign_with, kms) if request.state_sign_with is not None else None
         storage = storage_of(name, client)
-        loaded = load(storage, name, source, request.trail_arn, now, required=request.require_state)
+        required = request.require_state
+        loaded = load(storage, name, source, request.trail_arn, now, required=required, signer=signer)
         own = aws is not None and session.copy is None  # a copy has rules of its own
         lifecycle = lifecycle_rules(aws, session.target.bucket) if aws and own and not loaded.created else ()
 
@@ -100,6 +123,6 @@ async def open_state(request: Request, session: Session, source: str, now: datet
             recheck=parse_recheck(request.recheck) if request.recheck else None,
             expired=expired,
         )
-        return StateRun(name, storage, loaded, memory)
+        return StateRun(name, storage, loaded, memory, signer)
 
     return await asyncio.to_thread(opened)

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.runtime.files import read_at_most, write_whole
-from cloudtrail_validate.state.model import MAX_BYTES
+from cloudtrail_validate.state.codec import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

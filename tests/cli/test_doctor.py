@@ -16,7 +16,8 @@ import pytest
 
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.doctor.registry import CHECKS
-from cloudtrail_validate.state.model import OpenFinding, State, encode
+from cloudtrail_validate.state.codec import encode
+from cloudtrail_validate.state.model import OpenFinding, State
 from tests.cli.helpers import Answer, call, spawn
 from tests.servers.aws_extra import DigestDelivery
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.model import ChainId, Kind, Locator, Status
 from cloudtrail_validate.core.plan import Edge
-from cloudtrail_validate.state.model import DAY, OpenFinding, RegionState, State, Stretch, decode, encode, fold, merge
+from cloudtrail_validate.state.codec import decode, encode
+from cloudtrail_validate.state.model import DAY, OpenFinding, RegionState, State, Stretch, fold, merge
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ACCOUNT, REGION = "111122223333", "us-east-1"

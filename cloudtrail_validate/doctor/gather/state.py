@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.doctor.facts import LastProof
 from cloudtrail_validate.report.references import CHANGE, OPEN
-from cloudtrail_validate.state.keeping import INDEX
-from cloudtrail_validate.state.model import decode
+from cloudtrail_validate.state.codec import INDEX, read
 from cloudtrail_validate.state.storage import storage_of
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def last_proof(aws: Aws, where: str) -> LastProof | None:
     got = storage_of(where, aws.own_client).get(INDEX)
     if got is None:
         return None
-    state = decode(got[0], where)
+    state = read(got[0], where).state
     statuses = {finding.status for finding in state.open}
     code = ExitCode.CHANGED if statuses & CHANGE else ExitCode.UNPROVEN if statuses & OPEN else ExitCode.VALID
     return LastProof(state.saved, int(code), where)

@@ -80,6 +80,7 @@ LOCAL: Final = frozenset(
         "policy",
         "merge",
         "diff",
+        "state show",
     }
 )
 """Subcommands that ask nothing of AWS, beside what their `s3://` arguments say."""
@@ -99,7 +100,8 @@ WITHOUT_NEEDS: Final = frozenset(
 WITH_NEEDS: Final = frozenset(
     {
         *("place", "trail_arn", "bucket", "also_buckets", "accounts", "regions", "source", "public_keys", "role_arn"),
-        *("versions", "lookup_events", "state", "notify", "metrics", "sign_with", "part", "checksum_report"),
+        *("versions", "lookup_events", "state", "notify", "metrics", "sign_with", "part"),
+        *("state_sign_with", "checksum_report"),
     }
 )
 """Options that bring needs with them, or take them away."""
@@ -200,7 +202,7 @@ def _of_targets(options: Mapping[str, Any]) -> Iterable[Need]:
         if target.startswith("cloudwatch:"):
             name = target.removeprefix("cloudwatch:")
             yield Need("cloudwatch:PutMetricData", ANY, True, (("StringEquals", "cloudwatch:namespace", name),), True)
-    for signer in _texts(options.get("sign_with")):
+    for signer in (*_texts(options.get("sign_with")), *_texts(options.get("state_sign_with"))):
         if signer.startswith(("kms:", "arn:")):
             key = signer.removeprefix("kms:")
             yield from (Need("kms:Sign", key, sender=True), Need("kms:GetPublicKey", key, sender=True))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from cloudtrail_validate.core.model import Status, isoformat
 from cloudtrail_validate.core.text import duration, share, size
-from cloudtrail_validate.report import Verdict
+from cloudtrail_validate.report import StateRecord, Verdict
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.formats import FEW
 from cloudtrail_validate.report.page import Page
@@ -27,6 +27,7 @@ from cloudtrail_validate.report.references import (
     nothing_found,
     places,
 )
+from cloudtrail_validate.report.remembered import memory_of, unchanged
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
 from cloudtrail_validate.report.table.queries import queries
 from cloudtrail_validate.report.table.story import STYLES, story
@@ -139,6 +140,7 @@ def _header(page: Page, report: Report) -> None:
         ("Places", places(report.summary)),
         ("Covered", f"{covered}{due_sentence(due(report))}" if report.chains else ""),
         ("Keys", key_sources(report)),
+        ("Memory", memory_of(report)),
         ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
         ("As", run.caller_arn or ""),
         *derivation(report),
@@ -184,12 +186,17 @@ def _totals(page: Page, report: Report) -> None:
     widths = [max(len(name), *(len(f"{row[name]:,}") for row in rows.values())) for name in OUTCOMES]
     page.line()
     heading = "".join(f"  {name:>{width}}" for name, width in zip(OUTCOMES, widths, strict=True))
-    page.line(" " * 8, (heading, "dim"))
+    kept = dict(zip(rows, unchanged(report), strict=True))
+    show_unchanged = isinstance(report.state, StateRecord)
+    column = max(len("unchanged"), *(len(f"{number:,}") for number in kept.values()))
+    page.line(" " * 8, (heading + (f"  {'unchanged':>{column}}" if show_unchanged else ""), "dim"))
     for name, row in rows.items():
         parts = [(f"{name:<8}", "bold")]
         for outcome, width in zip(OUTCOMES, widths, strict=True):
             style = "dim" if not row[outcome] else "" if outcome == "valid" else STYLES[Status(outcome)]
             parts.append((f"  {row[outcome]:>{width},}", style))
+        if show_unchanged:
+            parts.append((f"  {kept[name]:>{column},}", "" if kept[name] else "dim"))
         page.line(*parts)
     page.line(
         (f"{size(summary.log_bytes_hashed)} of {'results' if report.of_queries else 'log content'} hashed", "dim"),
