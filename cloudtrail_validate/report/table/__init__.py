@@ -26,6 +26,7 @@ from cloudtrail_validate.report.references import (
     narrowed,
     nothing_found,
     places,
+    witness_lines,
 )
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
 from cloudtrail_validate.report.table.queries import queries
@@ -141,6 +142,7 @@ def _header(page: Page, report: Report) -> None:
         ("Keys", key_sources(report)),
         ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
         ("As", run.caller_arn or ""),
+        *witness_lines(report),
         *derivation(report),
     )
     page.line()
