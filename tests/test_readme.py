@@ -162,7 +162,7 @@ def test_rules_are_listed_as_they_are() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_rules_and_options_named_anywhere_exist(path: Path) -> None:
-    named = set(re.findall(r"`((?:digest|log|gap|chain|lake)-[a-z-]+)`", text_of(path)))
+    named = set(re.findall(r"`((?:digest|log|gap|chain|lake|witness-event)-[a-z-]+)`", text_of(path)))
     if path.name != "stricter-than-aws-cli.md":  # has names of its own, which tests/test_oracle.py holds
         assert named <= set(RULES)
     known = set(re.findall(r"--[a-z][a-z0-9-]+", "".join(tool(name, "--help").stdout for name in _commands())))

@@ -50,6 +50,9 @@ CONTRACT = {
     "lake-key-unknown": "altered",
     "lake-algorithm-unsupported": "altered",
     "lake-moved": "altered",
+    # What independent sources say.
+    "witness-event-absent": "unverifiable",
+    "witness-event-differs": "altered",
 }
 EVERY = pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 
@@ -85,6 +88,7 @@ def test_tolerate_takes_what_is_uncovered_or_unverifiable_and_nothing_else() -> 
         "lake-key-unknown",
         "lake-result-unreadable",
         "lake-sign-unreadable",
+        "witness-event-absent",
     }
 
 
@@ -111,7 +115,7 @@ def test_a_responder_gets_two_to_five_different_steps(rule: Rule) -> None:
 @EVERY
 def test_rules_that_a_text_mentions_exist(rule: Rule) -> None:
     text = " ".join((rule.when, rule.means, rule.does_not_mean, *rule.next_steps))
-    mentioned = set(re.findall(r"(?<![-\w])(?:digest|log|gap|chain|lake)-[a-z-]+", text))
+    mentioned = set(re.findall(r"(?<![-\w])(?:digest|log|gap|chain|lake|witness)-[a-z-]+", text))
     assert mentioned <= set(RULES)
 
 

@@ -30,6 +30,7 @@ SUBCOMMANDS: Final = {
     "fetch-signatures": "Complete a local copy with the signatures of its digests.",
     "snapshot": "Validate, and keep what was validated, to prove it again later.",
     "verify-snapshot": "Prove a snapshot again, offline.",
+    "witness": "What event history and the log group say against the proven logs.",
     "lake": "Verify saved results of CloudTrail Lake queries.",
     "doctor": "Would tampering be noticed, could it be undone, is it prevented?",
     "policy": "The least privileges that a command line needs.",

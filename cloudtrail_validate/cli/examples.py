@@ -43,7 +43,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "recover": (
         ("into a new folder", "ctvalidate recover report.json --to originals"),
         ("as an auditor's role", f"ctvalidate recover report.json --to originals --role-arn {_ROLE}"),
-        ("over what lies there, where it differs", "ctvalidate recover report.json --to originals --force"),
+        ("what event history still holds of lost hours", "ctvalidate recover report.json --to told --from-history"),
     ),
     "fetch-signatures": (
         ("after aws s3 sync s3://DOC-EXAMPLE-BUCKET copy", "ctvalidate fetch-signatures DOC-EXAMPLE-BUCKET copy"),
@@ -91,6 +91,11 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("the parts of a run", "ctvalidate merge part-1 part-2 part-3"),
         ("out of S3, into two reports", "ctvalidate merge s3://DOC-EXAMPLE-BUCKET/part-1 part-2 -o run.json -o run.html"),
         ("only verdict and findings", "ctvalidate merge part-1 part-2 -q"),
+    ),
+    "witness": (
+        ("the last week of a trail, answers kept", f"ctvalidate witness --trail-arn {_TRAIL} --last 7d --keep told"),
+        ("only what is known of lost hours", "ctvalidate witness --s3-bucket DOC-EXAMPLE-BUCKET --last 30d --only-lost"),
+        ("a hundred requests a region at most", f"ctvalidate witness --trail-arn {_TRAIL} --last 24h --max-requests 100"),
     ),
     "lake": (
         ("one query's results", "ctvalidate lake s3://DOC-EXAMPLE-BUCKET/AWSLogs/111122223333/CloudTrail-Lake/Query/2026/05/10/QUERY-ID/"),

@@ -23,6 +23,8 @@ from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request, parse_span
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import boto3
 
     from cloudtrail_validate.api import Companion, Result
@@ -233,16 +235,25 @@ def execute(
     *,
     companion: Companion | None = None,
     progress: str = AUTO,
+    counters: Progress | None = None,
+    on_start: Callable[[Engine], None] | None = None,
 ) -> Result:
     """Run a request, showing progress as asked, and stopping cleanly at the first SIGINT or SIGTERM.
 
-    `progress` is one of `PROGRESS`; a bar is not drawn where a listener writes lines of its own.
+    `progress` is one of `PROGRESS`; a bar is not drawn where a listener writes lines of its own. `counters` are what is
+    shown, for who counts on when the run itself is done; `on_start` is given the engine, too.
     """
     from cloudtrail_validate.api import run
     from cloudtrail_validate.core.errors import AccessError, ConfigurationError, InternalError
     from cloudtrail_validate.core.findings import Progress
 
-    counters = Progress()
+    counters = counters or Progress()
+
+    def begin(engine: Engine) -> None:
+        _stop_on_signals(engine)
+        if on_start is not None:
+            on_start(engine)
+
     before = signal.getsignal(signal.SIGTERM)
     try:
         session = sign_in(request)
@@ -253,7 +264,7 @@ def execute(
                 progress=counters,
                 listener=debugging.LogListener(listener) if debugging.active() else listener,
                 now=now,
-                on_start=_stop_on_signals,
+                on_start=begin,
                 companion=companion,
             )
     except InternalError:

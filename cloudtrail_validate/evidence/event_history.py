@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
 from cloudtrail_validate.aws.errors import ANY_ERROR
+from cloudtrail_validate.aws.event_history import HISTORY_RATE, Pace, history_pages
 from cloudtrail_validate.aws.session import Aws
 from cloudtrail_validate.core.activity import Activity, near, read_event
 from cloudtrail_validate.core.errors import ConfigurationError, StoreError
@@ -27,6 +30,7 @@ def look_up(
     It holds management events only. A refusal is no finding: the answer is empty.
     """
     out: dict[Finding, tuple[Activity, ...]] = {}
+    paces: defaultdict[str, Pace] = defaultdict(lambda: Pace(HISTORY_RATE))
     for item in hours:
         if item.reach.end < now - _KEPT:
             continue
@@ -34,7 +38,7 @@ def look_up(
         found: dict[str, Activity] = {}
         for region in sorted(regions):
             for source in _SOURCES:
-                for activity in _events(aws, region, source, item, bucket):
+                for activity in _events(aws, region, source, item, bucket, paces[region]):
                     found[activity.event_id] = activity
         events = near(list(found.values()), item.hours, item.reach, most=EVENTS)
         if events:
@@ -42,20 +46,14 @@ def look_up(
     return out
 
 
-def _events(aws: Aws, region: str, source: str, item: Hours, bucket: str) -> Iterable[Activity]:
+def _events(aws: Aws, region: str, source: str, item: Hours, bucket: str, pace: Pace) -> Iterable[Activity]:
+    wanted = [{"AttributeKey": "EventSource", "AttributeValue": source}]
+    told: list[str] = []
     try:
-        pages = (
-            aws.client("cloudtrail", region)
-            .get_paginator("lookup_events")
-            .paginate(
-                LookupAttributes=[{"AttributeKey": "EventSource", "AttributeValue": source}],
-                StartTime=item.reach.start,
-                EndTime=item.reach.end,
-                PaginationConfig={"MaxItems": _PAGES * 50},
-            )
-        )
-        told = [str(event.get("CloudTrailEvent", "")) for page in pages for event in page.get("Events", ())]
-    except (*ANY_ERROR, ConfigurationError, StoreError):
+        pages = history_pages(aws.client("cloudtrail", region), *item.reach, pace, wanted)
+        for page in islice(pages, _PAGES):
+            told += page
+    except (ConfigurationError, StoreError):
         return []
     return [activity for text in told if (activity := read_event(text.encode("utf-8", "replace"), None, bucket))]
 

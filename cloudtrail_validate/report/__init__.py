@@ -35,6 +35,8 @@ __all__ = [
     "Tally",
     "Tool",
     "Verdict",
+    "WitnessRecord",
+    "WitnessSourceRecord",
     "decide",
     "from_json",
 ]
@@ -335,6 +337,49 @@ class QueryRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     statement_covered: bool
 
 
+class WitnessSourceRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One source as it was asked in one account and region: how much of which hours, and what kept it from telling more.
+
+    `slots` are the parts of the hours, of `seconds` together; `kept_slots` of them were kept from an earlier run. `problem`
+    is null where the source told all of it.
+    """
+
+    source: Literal["event-history", "log-group"]
+    account: str
+    region: str
+    seconds: Number
+    slots: Number
+    kept_slots: Number
+    events: Number
+    requests: Number
+    problem: str | None
+
+
+class WitnessRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What independent sources were asked, and how many of their events were held against the logs.
+
+    `compared` events are `agreeing` with a log, `differing` from it, `absent` (in no log of covered hours), `left_out` by
+    the trail's event selectors, `undue` (in no log, and of hours that no proven digest covers, whose logs are lost, or whose
+    delivery is not over), or `unreadable`. Event history of `skipped_accounts` is readable in these accounts only.
+    """
+
+    only_lost: bool
+    sources: tuple[WitnessSourceRecord, ...]
+    compared: Number
+    agreeing: Number
+    differing: Number
+    absent: Number
+    left_out: Number
+    undue: Number
+    unreadable: Number
+    skipped_accounts: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every source told all that it was asked."""
+        return all(source.problem is None for source in self.sources)
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole answer, as published (`ctvalidate schema`).
 
@@ -344,7 +389,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grouped by cause. `derived` is there where the report was made out of others: merged, or narrowed. `hints` say what to
     try where no digest was found, a sentence each without its full stop. `queries` is there where the report is about
     results of CloudTrail Lake queries: then `summary.digests` counts sign files, `summary.logs` result files, and
-    `request.start` and `request.end` are when the first and the last of the queries completed.
+    `request.start` and `request.end` are when the first and the last of the queries completed. `witness` is there where
+    independent sources were asked as well.
     """
 
     schema: Literal["ctvalidate.report/1"] = SCHEMA
@@ -367,6 +413,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     progress: ProgressRecord | msgspec.UnsetType = msgspec.UNSET
     hints: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     queries: tuple[QueryRecord, ...] | msgspec.UnsetType = msgspec.UNSET
+    witness: WitnessRecord | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def of_queries(self) -> bool:

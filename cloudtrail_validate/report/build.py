@@ -14,10 +14,11 @@ from msgspec.structs import asdict, replace
 
 from cloudtrail_validate.core.activity import Activity
 from cloudtrail_validate.core.coverage import seconds
-from cloudtrail_validate.core.model import ChainReport, Counts, Finding, Interval, Locator, isoformat
+from cloudtrail_validate.core.findings import Findings, FindingSet
+from cloudtrail_validate.core.model import ChainReport, Counts, Finding, Interval, Locator, Status, isoformat
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.signature import PublicKey
-from cloudtrail_validate.core.verdict import decide
+from cloudtrail_validate.core.verdict import ExitCode, Verdict, decide
 from cloudtrail_validate.core.versions import Versions
 from cloudtrail_validate.report import (
     ChainRecord,
@@ -33,6 +34,7 @@ from cloudtrail_validate.report import (
     StateRecord,
     Summary,
     Tool,
+    WitnessRecord,
 )
 from cloudtrail_validate.report.due import due_of
 from cloudtrail_validate.report.incidents import incidents
@@ -101,6 +103,35 @@ def build(
     report = replace(report, relied_on=relied_on(report))
     grouped = incidents(report)
     return replace(report, incidents=grouped) if grouped else report
+
+
+def amend(
+    report: Report, outcome: Outcome, found: Findings, witness: WitnessRecord, tolerate: Iterable[str] = ()
+) -> Report:
+    """The report of a run with what independent sources made of it. A source that did not tell all makes no pass."""
+    findings = FindingSet([outcome.findings, found]).freeze()
+    verdict, code = decide(findings.tally, digests=outcome.digests, tolerated=tolerate, interrupted=outcome.interrupted)
+    if verdict is Verdict.VALID and not witness.whole:
+        verdict, code = Verdict.UNPROVEN, ExitCode.UNPROVEN
+    joined = sorted((*report.findings, *map(record, found.kept)), key=_as_reported)
+    whole = replace(
+        report,
+        verdict=verdict,
+        exit_code=int(code),
+        findings=tuple(joined),
+        findings_truncated=findings.truncated,
+        witness=witness,
+        incidents=UNSET,
+    )
+    grouped = incidents(whole)
+    return replace(whole, incidents=grouped) if grouped else whole
+
+
+def _as_reported(finding: FindingRecord) -> int:
+    return _STATUSES.index(finding.status)
+
+
+_STATUSES = tuple(Status)
 
 
 def public_keys(used: Iterable[PublicKey]) -> tuple[PublicKeyRecord, ...]:

@@ -187,6 +187,29 @@ def nothing_found(report: Report) -> str:
     return f"Nothing validated: {what} at all for what was asked"
 
 
+def witness_lines(report: Report) -> list[tuple[str, str]]:
+    """What independent sources were asked and how much was compared, as names and values; empty without them."""
+    witness = report.witness
+    if isinstance(witness, msgspec.UnsetType):
+        return []
+    names = ("agreeing", "differing", "absent", "left_out", "undue", "unreadable")
+    told = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name in names if (number := getattr(witness, name)))
+    hours = "lost hours only, " if witness.only_lost else ""
+    lines = [
+        ("Witness", f"{hours}{plural(witness.compared, 'event')} of independent sources{f': {told}' if told else ''}")
+    ]
+    for source in sorted({one.source for one in witness.sources}):
+        mine = [one for one in witness.sources if one.source == source]
+        asked = f"{plural(len(mine), 'region')}, {plural(sum(one.events for one in mine), 'event')}"
+        lines.append(("", f"{source}: {asked}, {plural(sum(one.requests for one in mine), 'request')}"))
+    for problem in dict.fromkeys(one.problem for one in witness.sources if one.problem):
+        regions = [one.region for one in witness.sources if one.problem == problem]
+        lines.append(("", f"not all of it in {', '.join(regions[:4])}{' …' * (len(regions) > 4)}: {problem}"))
+    if witness.skipped_accounts:
+        lines.append(("", f"event history not read of {plural(len(witness.skipped_accounts), 'other account')}"))
+    return lines
+
+
 def by_query(report: Report) -> dict[tuple[str | None, str], list[FindingRecord]]:
     """Findings by the bucket and folder of the query that they are about; a file below a folder counts as the folder's."""
     found: dict[tuple[str | None, str], list[FindingRecord]] = {

@@ -58,8 +58,8 @@ def _remembered(report: Report) -> Iterable[str]:
         saved = f", saved {isoformat(report.state.saved)}" if report.state.saved else ""
         signed = ", signed with the user's key" if report.state.signed is True else ""
         yield printable(
-            f"The memory {report.state.target}{saved}{signed}, for hours whose files are listed as they were when an earlier "
-            "run proved them; the keys that proved them are in that run's report"
+            f"The memory {report.state.target}{saved}{signed}, for hours whose files are listed as they were when an "
+            "earlier run proved them; the keys that proved them are in that run's report"
         )
 
 

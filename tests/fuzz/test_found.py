@@ -20,7 +20,8 @@ from cloudtrail_validate.core.shards import Shard
 from cloudtrail_validate.distribute import parts
 from cloudtrail_validate.distribute.parts import Part
 from cloudtrail_validate.snapshot import manifest
-from cloudtrail_validate.state import model as state
+from cloudtrail_validate.state import codec as state
+from cloudtrail_validate.state.model import State
 from cloudtrail_validate.stores.s3_answers import Asked, parse_page, refusal
 from cloudtrail_validate.stores.transfer import Answer
 from tests.fuzz import material
@@ -142,7 +143,7 @@ def test_a_plan_with_shards_that_there_are_not_is_refused(line: dict[str, int]) 
     ],
 )
 def test_a_state_with_times_that_nobody_can_reckon_with_is_damaged(
-    change: Callable[[state.State], state.State],
+    change: Callable[[State], State],
 ) -> None:
     """They raised TypeError and OverflowError in the midst of a run."""
     with pytest.raises(ConfigurationError, match="cannot be"):
@@ -152,7 +153,7 @@ def test_a_state_with_times_that_nobody_can_reckon_with_is_damaged(
 def test_a_state_with_text_that_is_no_utf8_is_damaged() -> None:
     content = msgspec.msgpack.encode(a_state(stretch(1))).replace(b"s3://b/", b"s3://\x80/")
     body = zlib.compress(content)
-    data = f"{state.SCHEMA}\n{hashlib.sha256(body).hexdigest()}\n".encode() + body
+    data = f"{state.SCHEMA}\n{hashlib.sha256(body).hexdigest()}\nunsigned\n".encode() + body
     with pytest.raises(ConfigurationError, match=r"\A--state: x is damaged: .*utf-8"):
         state.decode(data, "x")
 

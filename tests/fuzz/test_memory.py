@@ -22,7 +22,7 @@ from cloudtrail_validate.report.examination import read_examination
 from cloudtrail_validate.report.kept import read
 from cloudtrail_validate.runtime.files import read_at_most
 from cloudtrail_validate.snapshot import manifest
-from cloudtrail_validate.state import model as state
+from cloudtrail_validate.state import codec as state
 from cloudtrail_validate.stores.s3_answers import Asked, parse_page, refusal
 from cloudtrail_validate.stores.transfer import Answer
 from tests.fuzz import material, ways

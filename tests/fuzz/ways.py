@@ -43,7 +43,7 @@ from cloudtrail_validate.report.kept import KeptError, read
 from cloudtrail_validate.report.merged import merge
 from cloudtrail_validate.report.table import render as table
 from cloudtrail_validate.snapshot import manifest
-from cloudtrail_validate.state import model as state
+from cloudtrail_validate.state import codec as state
 from cloudtrail_validate.stores import s3_answers
 from cloudtrail_validate.stores.key_file import read_key_file
 from cloudtrail_validate.stores.s3_answers import Asked, NotS3Error, Page
@@ -442,7 +442,7 @@ def a_state_file(mutator: Mutator) -> bytes:
     body = zlib.compress(content)
     if mutator.maybe(0.1):
         body = mutator.data(body)
-    return f"{state.SCHEMA}\n{hashlib.sha256(body).hexdigest()}\n".encode() + body
+    return f"{state.SCHEMA}\n{hashlib.sha256(body).hexdigest()}\nunsigned\n".encode() + body
 
 
 def _msgpackable(value: Any) -> Any:

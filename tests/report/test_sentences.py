@@ -45,6 +45,8 @@ def test_a_sentence_names_the_object_or_the_hours_and_the_place(rule: str) -> No
     if rule in GAPS:
         assert "2026-01-01T00:00:00Z to 2026-01-01T03:00:00Z (3 h)" in sentence
         assert "account 111122223333, region us-east-1, trail mgmt" in sentence
+    elif rule == "witness-event-absent":  # of no object: it is about an event that no log holds
+        assert "account 111122223333, region us-east-1" in sentence
     else:
         assert URL in sentence
 

@@ -96,23 +96,20 @@ class _Application:
             text = f"moto failed: {type(failure).__name__}: {failure}"
             return _response(error(call, 500, "InternalFailure", text))(environ, start_response)
 
-    def _answer(self, call: Call, body: bytes) -> Answer | None:  # noqa: PLR0911  # one an operation
+    def _answer(self, call: Call, body: bytes) -> Answer | None:  # one an operation
         """The answer to what moto is not asked."""
         if call.permission in self.state.denied:
             return denied(call)
         if call.service != "s3" and call.region not in self.state.enabled_regions:
             return region_disabled(call)
-        match call.permission:
-            case "cloudtrail:ListPublicKeys":
-                return aws_extra.list_public_keys(self.state, call, json.loads(body or b"{}"))
-            case "account:ListRegions":
-                return aws_extra.list_regions(self.state, call, json.loads(body or b"{}"))
-            case "ec2:DescribeRegions":
-                return aws_extra.describe_regions(self.state, call)
-            case "kms:Sign":
-                return aws_extra.kms_sign(call, json.loads(body or b"{}"))
-            case _:
-                return None
+        if call.permission == "ec2:DescribeRegions":
+            return aws_extra.describe_regions(self.state, call)
+        if call.permission == "cloudtrail:GetEventSelectors" and self.state.selectors is not None:
+            return aws_extra.json_answer(self.state.selectors)
+        if call.permission == "kms:Sign":
+            return aws_extra.kms_sign(call, json.loads(body or b"{}"))
+        answer = aws_extra.ANSWERS.get(call.permission)
+        return answer(self.state, call, json.loads(body or b"{}")) if answer else None
 
     def _amend(self, call: Call, body: bytes, environ: WSGIEnvironment) -> Response:
         """moto's answer with what it leaves out."""
@@ -124,7 +121,7 @@ class _Application:
             elif call.action == "ListTrails":
                 amended = aws_extra.listed_trails()
             else:
-                amended = aws_extra.described_trails(asked, answered)
+                amended = aws_extra.described_trails(asked, answered, self.state.event_log_group)
             response.set_data(json.dumps(amended))
         return response
 

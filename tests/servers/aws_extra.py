@@ -8,6 +8,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
@@ -23,7 +24,6 @@ from tests.servers.clients import session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
 JSON_TYPE: Final = "application/x-amz-json-1.1"
 REGIONS_PER_PAGE: Final = 20  # account:ListRegions, where the caller names no MaxResults
@@ -90,6 +90,18 @@ class AwsState:
     """Actions as a policy names them, `cloudtrail:DescribeTrails`, `s3:ListBucket`: they answer AccessDenied."""
     enabled_regions: set[str] = field(default_factory=lambda: set(DEFAULT_REGIONS))
     """In all others every service but S3 answers that it does not know the credentials."""
+    history: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """CloudTrail events by region, as LookupEvents tells them: those of the last 90 days before `history_now`."""
+    log_groups: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """CloudTrail events by log group name, as FilterLogEvents tells them."""
+    history_now: float | None = None
+    """The time (seconds since 1970) that event history goes back from; None for the clock's."""
+    throttled: Counter[str] = field(default_factory=Counter)
+    """By action: so many of the next requests are answered with ThrottlingException."""
+    event_log_group: str | None = None
+    """CloudWatchLogsLogGroupArn that DescribeTrails names of every trail."""
+    selectors: Mapping[str, Any] | None = None
+    """GetEventSelectors' answer, None for moto's own."""
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each (permission, region) was asked for, denied or not."""
 
@@ -125,6 +137,81 @@ def list_public_keys(state: AwsState, call: Call, request: Mapping[str, Any]) ->
     return _json({"PublicKeyList": listed, **token})
 
 
+HISTORY_SECONDS: Final = 90 * 86_400
+_EVENTS_A_PAGE: Final = 50  # LookupEvents' MaxResults, at the most
+
+
+def lookup_events(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:
+    """CloudTrail LookupEvents (API reference): newest first, 50 a page, two requests a second, 90 days.
+
+    Of lookup attributes one is taken, EventSource, EventName or EventId. InvalidTimeRangeException and
+    InvalidMaxResultsException as documented; InvalidNextTokenException for a token of another request.
+    """
+    if state.throttled["LookupEvents"] > 0:
+        state.throttled["LookupEvents"] -= 1
+        return error(call, 400, "ThrottlingException", "Rate exceeded")
+    now = state.history_now or time.time()
+    start, end = float(request.get("StartTime", now - HISTORY_SECONDS)), float(request.get("EndTime", now))
+    if start > end:
+        return error(call, 400, "InvalidTimeRangeException", "The start time is after the end time.")
+    most = int(request.get("MaxResults", _EVENTS_A_PAGE))
+    if not 1 <= most <= _EVENTS_A_PAGE:
+        return error(call, 400, "InvalidMaxResultsException", "MaxResults must be between 1 and 50.")
+    wanted = {one["AttributeKey"]: one["AttributeValue"] for one in request.get("LookupAttributes", ())}
+    names = {"EventSource": "eventSource", "EventName": "eventName", "EventId": "eventID"}
+    found = [
+        event
+        for event in state.history.get(call.region, ())
+        if max(start, now - HISTORY_SECONDS) <= _seconds_of(event) <= end
+        and all(event.get(names[key]) == value for key, value in wanted.items())
+    ]
+    found.sort(key=_seconds_of, reverse=True)
+    page = _page(found, most, request)
+    if page is None:
+        return error(call, 400, "InvalidNextTokenException", "The token is invalid.")
+    items, token = page
+    listed = [
+        {
+            "EventId": event.get("eventID"),
+            "EventName": event.get("eventName"),
+            "EventSource": event.get("eventSource"),
+            "EventTime": _seconds_of(event),
+            "CloudTrailEvent": json.dumps(event),
+        }
+        for event in items
+    ]
+    return _json({"Events": listed, **token})
+
+
+def filter_log_events(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:
+    """CloudWatch Logs FilterLogEvents: oldest first, pages that may be empty, times in milliseconds."""
+    if state.throttled["FilterLogEvents"] > 0:
+        state.throttled["FilterLogEvents"] -= 1
+        return error(call, 400, "ThrottlingException", "Rate exceeded")
+    name = str(request.get("logGroupName") or str(request.get("logGroupIdentifier", "")).rpartition("log-group:")[2])
+    if name not in state.log_groups:
+        return error(call, 400, "ResourceNotFoundException", "The specified log group does not exist.")
+    found = [
+        event
+        for event in state.log_groups[name]
+        if request.get("startTime", 0) <= _seconds_of(event) * 1_000 <= request.get("endTime", 1 << 60)
+    ]
+    asked = {"NextToken": request.get("nextToken")} if request.get("nextToken") else {}
+    page = _page(sorted(found, key=_seconds_of), state.page_size, asked)
+    if page is None:
+        return error(call, 400, "InvalidParameterException", "The specified nextToken is invalid.")
+    items, token = page
+    events = [
+        {"timestamp": int(_seconds_of(event) * 1_000), "message": json.dumps(event), "eventId": str(number)}
+        for number, event in enumerate(items)
+    ]
+    return _json({"events": events, "searchedLogStreams": [], **({"nextToken": token["NextToken"]} if token else {})})
+
+
+def _seconds_of(event: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(str(event["eventTime"])).timestamp()
+
+
 def trail_status(
     state: AwsState, call: Call, request: Mapping[str, Any], answer: Mapping[str, Any]
 ) -> Mapping[str, Any]:
@@ -139,8 +226,12 @@ def trail_status(
     return {**answer, **more}
 
 
-def described_trails(request: Mapping[str, Any], answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """moto's DescribeTrails cut down to the `trailNameList` (names or ARNs) that it leaves unread."""
+def described_trails(
+    request: Mapping[str, Any], answer: Mapping[str, Any], log_group: str | None = None
+) -> Mapping[str, Any]:
+    """moto's DescribeTrails cut down to the `trailNameList` (names or ARNs) that it leaves unread, with a log group."""
+    if log_group is not None:
+        answer = {"trailList": [{**trail, "CloudWatchLogsLogGroupArn": log_group} for trail in answer["trailList"]]}
     wanted = request.get("trailNameList")
     if not wanted:
         return answer
@@ -243,3 +334,15 @@ def _page(
 
 def _json(value: Mapping[str, Any]) -> Answer:
     return Answer(200, json.dumps(value).encode(), JSON_TYPE)
+
+
+json_answer = _json
+"""An answer in the JSON protocol, for what a test sets itself."""
+
+ANSWERS: Final = {
+    "cloudtrail:ListPublicKeys": list_public_keys,
+    "cloudtrail:LookupEvents": lookup_events,
+    "logs:FilterLogEvents": filter_log_events,
+    "account:ListRegions": list_regions,
+}
+"""What moto is not asked, by permission, answered from a state, a call and its JSON."""

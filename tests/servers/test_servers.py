@@ -174,7 +174,7 @@ def test_a_region_that_is_not_enabled_knows_no_credentials(
 
 def test_what_moto_does_not_know_is_an_error_at_once(aws: AwsServer) -> None:
     with pytest.raises(ClientError) as caught:
-        aws.client("cloudtrail").lookup_events()
+        aws.client("cloudtrail").list_imports()
     assert error_of(caught) == (501, "NotImplemented")
 
 

@@ -1,7 +1,8 @@
 """The rules: what can be found, what it means, what it does not mean, and what a responder does next.
 
 The ids are in `ids`; `digests`, `logs` and `coverage` hold the texts of `ctvalidate explain`
-for what a trail can show, `lake` those for results of CloudTrail Lake queries.
+for what a trail can show, `lake` those for results of CloudTrail Lake queries,
+`witness` those of what independent sources say.
 """
 
 from __future__ import annotations
@@ -51,10 +52,13 @@ from cloudtrail_validate.core.rules.ids import (
     LOG_TRAILING_DATA,
     LOG_UNDIGESTED,
     LOG_UNREADABLE,
+    WITNESS_EVENT_ABSENT,
+    WITNESS_EVENT_DIFFERS,
 )
 from cloudtrail_validate.core.rules.lake import LAKE
 from cloudtrail_validate.core.rules.logs import LOGS
 from cloudtrail_validate.core.rules.rule import Rule
+from cloudtrail_validate.core.rules.witness import WITNESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,11 +105,13 @@ __all__ = [
     "LOG_UNREADABLE",
     "RULES",
     "TRAIL_RULES",
+    "WITNESS_EVENT_ABSENT",
+    "WITNESS_EVENT_DIFFERS",
     "Rule",
 ]
 
 TRAIL_RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in (*DIGESTS, *LOGS, *COVERAGE)})
 """What the validation of a trail can find, by its id, in the order of the contract."""
 
-RULES: Mapping[str, Rule] = MappingProxyType({**TRAIL_RULES, **{rule.id: rule for rule in LAKE}})
-"""Every rule by its id: those of trails, then those of query results."""
+RULES: Mapping[str, Rule] = MappingProxyType({**TRAIL_RULES, **{rule.id: rule for rule in (*LAKE, *WITNESS)}})
+"""Every rule by its id: those of trails, of query results, and of independent sources."""

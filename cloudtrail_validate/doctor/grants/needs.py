@@ -43,6 +43,12 @@ VERSIONS: Final = (
     Need("s3:GetBucketVersioning", BUCKET),
     Need("s3:GetObjectVersion", OBJECTS),
 )
+WITNESS: Final = (
+    Need("cloudtrail:LookupEvents", ANY),
+    Need("cloudtrail:DescribeTrails", ANY, False),
+    Need("cloudtrail:GetEventSelectors", ANY, False),
+    Need("logs:FilterLogEvents", ANY, False),
+)
 _BY_RESOURCE: Final = {
     BUCKET: (
         *("s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:GetLifecycleConfiguration"),
@@ -92,7 +98,7 @@ WITHOUT_NEEDS: Final = frozenset(
         *("to", "folder", "retention_days", "chosen", "skipped", "functions", "last_report", "fix_plan", "output"),
         *("outputs", "rule", "require_state", "recheck", "relist", "max_duration", "notify_when", "heartbeat", "quiet"),
         *("config", "executor", "shard", "shards", "plan", "copy_of", "follow_links", "expect", "inventory", "memory"),
-        *("debug", "show", "help", "max_wait", "timestamp", "queries"),
+        *("debug", "show", "help", "max_wait", "timestamp", "queries", "only_lost", "keep", "budget"),
         *("timestamp_ca", "public_key"),
     }
 )
@@ -102,6 +108,7 @@ WITH_NEEDS: Final = frozenset(
         *("place", "trail_arn", "bucket", "also_buckets", "accounts", "regions", "source", "public_keys", "role_arn"),
         *("versions", "lookup_events", "state", "notify", "metrics", "sign_with", "part"),
         *("state_sign_with", "checksum_report"),
+        "from_history",
     }
 )
 """Options that bring needs with them, or take them away."""
@@ -119,7 +126,7 @@ def _of_command(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
     if command in LOCAL or command == "simulate":
         return _places(options.values(), "s3:PutObject" if command == "simulate" else "s3:GetObject")
     if command in _ALWAYS:
-        return _ALWAYS[command]
+        return WITNESS if options.get("from_history") else _ALWAYS[command]
     match command:
         case "doctor":
             return _of_doctor(options)
@@ -155,8 +162,10 @@ def _of_validation(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
         yield from (Need("s3:GetObject", f"s3://{name}/"), Need("s3:ListBucket", f"s3://{name}"))
     if options.get("versions"):
         yield from VERSIONS
-    if options.get("lookup_events") or command == "witness":
+    if options.get("lookup_events"):
         yield Need("cloudtrail:LookupEvents", ANY)
+    if command == "witness":
+        yield from WITNESS
 
 
 def _of_lake(options: Mapping[str, Any]) -> Iterable[Need]:

@@ -34,6 +34,7 @@ from cloudtrail_validate.report.references import (
     places,
     sentence,
     title,
+    witness_lines,
 )
 
 OUTCOMES: Final = ("valid", "altered", "missing", "extra", "unverifiable")
@@ -166,6 +167,7 @@ def _asked(report: Report) -> str:
         ("Took", duration((run.finished - run.started).total_seconds())),
         ("Keys", key_sources(report) or "none"),
         ("Exit code", str(report.exit_code)),
+        *((name or "Witness", value) for name, value in witness_lines(report)),
         *derivation(report),
     ]
     return (

@@ -26,6 +26,7 @@ from cloudtrail_validate.report.references import (
     narrowed,
     nothing_found,
     places,
+    witness_lines,
 )
 from cloudtrail_validate.report.remembered import memory_of, unchanged
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
@@ -143,6 +144,7 @@ def _header(page: Page, report: Report) -> None:
         ("Memory", memory_of(report)),
         ("Run", f"{report.tool.name} {report.tool.version}, {isoformat(run.started)}, took {took}"),
         ("As", run.caller_arn or ""),
+        *witness_lines(report),
         *derivation(report),
     )
     page.line()

@@ -1,0 +1,1 @@
+"""What independent sources say against the logs."""
