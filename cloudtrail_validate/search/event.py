@@ -6,6 +6,7 @@ of another type than CloudTrail writes counts as absent, and never raises. Pure.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -59,6 +60,12 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
         return tuple(dict.fromkeys(name for name in said if name))
 
     @property
+    def owner(self) -> str:
+        """The principal without its session: the role of temporary credentials, else as `principal`."""
+        issuer = self.session.issuer if self.session else None
+        return (issuer.arn if issuer else None) or self.principal
+
+    @property
     def principal(self) -> str:
         """The one name under which this principal is listed: its ARN, or what there is instead."""
         return self.arn or self.invoked_by or self.principal_id or self.user_name or self.account_id or ""
@@ -75,6 +82,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     address: str | None = msgspec.field(name="sourceIPAddress", default=None)
     agent: str | None = msgspec.field(name="userAgent", default=None)
     error: str | None = msgspec.field(name="errorCode", default=None)
+    error_message: str | None = msgspec.field(name="errorMessage", default=None)
     read_only: bool | None = msgspec.field(name="readOnly", default=None)
     type: str | None = msgspec.field(name="eventType", default=None)
     account: str | None = msgspec.field(name="recipientAccountId", default=None)
@@ -83,6 +91,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     response: msgspec.Raw = msgspec.field(name="responseElements", default=_NOTHING)
     resources: msgspec.Raw = msgspec.field(default=_NOTHING)
     additional: msgspec.Raw = msgspec.field(name="additionalEventData", default=_NOTHING)
+
+    @property
+    def who(self) -> Identity:
+        """Who called; an identity of which nothing is known where the event names none."""
+        return self.identity or Identity()
 
     @property
     def reads(self) -> bool:
@@ -104,15 +117,33 @@ def read_event(raw: bytes) -> Event | None:
     except msgspec.ValidationError:
         return _read_oddly(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        mended = mend(raw)
+        return _read_oddly(mended) if mended is not None else None
 
 
 def value_of(raw: bytes | msgspec.Raw) -> Any:
     """Return a JSON value as Python's own types, None where it cannot be read."""
-    try:
-        return _VALUE.decode(raw) if bytes(raw) else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    if not bytes(raw):
         return None
+    try:
+        return _VALUE.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        mended = mend(bytes(raw))
+        return _VALUE.decode(mended) if mended is not None else None
+
+
+def mend(raw: bytes) -> bytes | None:
+    """Return JSON that not every reader takes as JSON that all do, None where it cannot be read at all.
+
+    Lone surrogates, which a service that cuts a text may write, become U+FFFD; so does what is no UTF-8.
+    """
+    try:
+        text = json.dumps(json.loads(raw.decode("utf-8", "replace")), ensure_ascii=False, allow_nan=False)
+        mended = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        _VALUE.decode(mended)
+    except (ValueError, RecursionError):  # what msgspec raises is a ValueError as well
+        return None
+    return mended
 
 
 def _read_oddly(raw: bytes) -> Event | None:

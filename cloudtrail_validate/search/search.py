@@ -18,9 +18,10 @@ from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.findings import LogRead
 from cloudtrail_validate.core.gzip import Content, Inflater
 from cloudtrail_validate.core.model import Finding, Locator, Status
-from cloudtrail_validate.core.outcome import Outcome
+from cloudtrail_validate.core.outcome import Outcome as Validated
 from cloudtrail_validate.search.event import Event, read_event
 from cloudtrail_validate.search.hits import Hit, Proof, proof_of
+from cloudtrail_validate.search.outcome import Outcome
 from cloudtrail_validate.search.prefilter import Needle
 from cloudtrail_validate.search.query import Matcher, Query
 from cloudtrail_validate.search.scanner import Scanner, Searched
@@ -93,7 +94,7 @@ class Searcher:
     def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
         """Nothing to do: it was looked at as it was read."""
 
-    async def conclude(self, outcome: Outcome) -> None:  # noqa: ARG002  # a companion's
+    async def conclude(self, outcome: Validated) -> None:  # noqa: ARG002  # a companion's
         """Read what no digest names."""
         waiting = sorted(self._unnamed)
         await asyncio.gather(*(self._read(waiting) for _ in range(min(_AT_ONCE, len(waiting)))))
@@ -105,6 +106,11 @@ class Searcher:
         for hit, event in self._firsts.values():
             self._give(hit, event)
         self._firsts = {}
+
+    def outcome(self) -> Outcome:
+        """What the search came to, beside its hits."""
+        proven, unproven = self.hits["proven"], self.hits["unproven"]
+        return Outcome(proven, unproven, self.rules, self.logs, self.withheld, self.unsearched, self.left_out)
 
     async def _read(self, waiting: list[Locator]) -> None:
         session = self._session

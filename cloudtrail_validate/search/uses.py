@@ -130,7 +130,7 @@ USES: Final[Mapping[str, Use]] = MappingProxyType(
             ),
             "4.5",
         ),
-        "log-bucket": Use(
+        "trail-bucket": Use(
             "changes of the bucket that holds the logs, and of what lies in it",
             tuple(("eventName", name) for name in _ON_BUCKET),
             _on_log_bucket,

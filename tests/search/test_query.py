@@ -108,7 +108,7 @@ CASES: list[tuple[Query, dict[str, Any], bool]] = [
         False,
     ),
     (
-        Query(uses=("log-bucket",)),
+        Query(uses=("trail-bucket",)),
         {
             "eventName": "DeleteObjects",
             "eventSource": "s3.amazonaws.com",
@@ -117,7 +117,7 @@ CASES: list[tuple[Query, dict[str, Any], bool]] = [
         True,
     ),
     (
-        Query(uses=("log-bucket",)),
+        Query(uses=("trail-bucket",)),
         {
             "eventName": "DeleteObjects",
             "eventSource": "s3.amazonaws.com",

@@ -92,6 +92,8 @@ WITHOUT_NEEDS: Final = frozenset(
         *("outputs", "rule", "require_state", "recheck", "relist", "max_duration", "notify_when", "heartbeat", "quiet"),
         *("config", "executor", "shard", "shards", "plan", "copy_of", "follow_links", "expect", "inventory", "memory"),
         *("debug", "show", "help", "max_wait", "timestamp"),
+        *("events", "event_sources", "users", "access_keys", "addresses", "resources", "errors", "event_ids", "where"),
+        *("uses", "read_only", "write_only", "proven_only", "summary", "timeline"),
     }
 )
 """Options that change nothing about what is asked of AWS, or only narrow it."""
