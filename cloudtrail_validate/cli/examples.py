@@ -40,6 +40,17 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("on disk, digests in the bucket", f"ctvalidate file NAME.json.gz --key {_KEY} --s3-bucket DOC-EXAMPLE-BUCKET"),
         ("on disk, digests in a local copy", f"ctvalidate file NAME.json.gz --key {_KEY} --source copy"),
     ),
+    "search": (
+        ("who used the root user last week", f"ctvalidate search --trail-arn {_TRAIL} --last 7d --use root-use"),
+        (
+            "what one access key did, as CSV and as a page",
+            "ctvalidate search --source copy --last 7d --access-key AKIAIOSFODNN7EXAMPLE -o key.csv --timeline key.html",
+        ),
+        (
+            "who was denied what in a local copy, principal by principal",
+            "ctvalidate search --source copy --public-keys keys.json --last 7d --error 'AccessDenied*' --summary",
+        ),
+    ),
     "recover": (
         ("into a new folder", "ctvalidate recover report.json --to originals"),
         ("as an auditor's role", f"ctvalidate recover report.json --to originals --role-arn {_ROLE}"),

@@ -11,7 +11,17 @@ from cloudtrail_validate.cli.validate import command as validate
 
 SCOPE: Final = frozenset(
     {"trail_arn", "start_time", "end_time", "last", "bucket", "prefix", "also_buckets", "accounts", "regions", "expect"}
-    | {"source", "public_keys", "profile", "endpoint_url", "role_arn", "external_id", "tolerate"}
+    | {
+        "source",
+        "copy_of",
+        "follow_links",
+        "public_keys",
+        "profile",
+        "endpoint_url",
+        "role_arn",
+        "external_id",
+        "tolerate",
+    }
 )
 F = TypeVar("F", bound=Callable[..., Any])
 

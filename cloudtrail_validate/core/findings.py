@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater
 from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.core.verdict import Tally
 
@@ -105,6 +106,35 @@ class Listener(Protocol):
         ...
 
 
+class LogRead(msgspec.Struct, frozen=True, gc=False):
+    """A log that was read and judged: where it lies, the proven digest that names it, the rule it breaks (None: proven).
+
+    `content` is what the inflater said that the listener made for it.
+    """
+
+    where: Locator
+    digest: Locator
+    rule: str | None
+    content: Content
+
+
+@runtime_checkable
+class LogListener(Protocol):
+    """Looks at what logs hold while they are hashed, so that nothing is read twice.
+
+    `inflater` is called for each attempt to read a log, and fed on threads as well as on the event loop; `judged` is
+    called on the loop once what it said is known to be what a digest names, or not to be.
+    """
+
+    def inflater(self, *, accept_plain: bool) -> Inflater:
+        """The inflater of one log, of a kind of the listener's own."""
+        ...
+
+    def judged(self, log: LogRead) -> None:
+        """A log was read and judged."""
+        ...
+
+
 @dataclass(slots=True)
 class Progress:
     """Counters of a run. Written by the engine, polled by whoever shows them; no locks, since ints are swapped whole."""
@@ -130,10 +160,17 @@ class Progress:
 
 
 class Watch:
-    """Counts what happens, and passes it on to who listens. `every_object`: whether that is wanted of each object."""
+    """Counts what happens, and passes it on to who listens. `every_object`: whether that is wanted of each object.
 
-    def __init__(self, progress: Progress | None = None, listener: Listener | None = None) -> None:
+    `inflater` makes the inflaters of logs; `logs` is who wants to look at what logs hold.
+    """
+
+    def __init__(
+        self, progress: Progress | None = None, listener: Listener | None = None, logs: LogListener | None = None
+    ) -> None:
         self.progress = progress or Progress()
+        self.inflater: MakeInflater = Inflater if logs is None else logs.inflater
+        self._logs = logs
         self.every_object = getattr(listener, "every_object", listener is not None)
         self._listener = listener
 
@@ -149,3 +186,8 @@ class Watch:
         """Take note of an object that was looked at."""
         if self._listener is not None:
             self._listener.checked(where, status, digest=digest)
+
+    def judged(self, log: LogRead) -> None:
+        """Take note of a log that was read and judged."""
+        if self._logs is not None:
+            self._logs.judged(log)

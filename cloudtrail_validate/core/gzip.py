@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import msgspec
 from isal import igzip_lib, isal_zlib
@@ -170,6 +170,14 @@ class Inflater:
             self._keep.append(piece)
 
 
+class MakeInflater(Protocol):
+    """Makes the inflater that takes one log: `Inflater` itself, or a kind that looks at what passes through."""
+
+    def __call__(self, *, accept_plain: bool) -> Inflater:
+        """A new inflater, called for each attempt to read; `accept_plain` as `Inflater` has it."""
+        ...
+
+
 def _header_is_whole(head: bytes) -> bool:
     """Whether an object's first bytes hold all of a gzip header, or cannot become one.
 
@@ -197,9 +205,9 @@ def _has_header(head: bytes) -> bool:
     return len(head) >= at + (2 if flags & _FHCRC else 0)
 
 
-def digest_of(data: bytes, *, accept_plain: bool = False) -> Content:
+def digest_of(data: bytes, *, accept_plain: bool = False, make: MakeInflater = Inflater) -> Content:
     """The content of a whole object held in memory."""
-    inflater = Inflater(accept_plain=accept_plain)
+    inflater = make(accept_plain=accept_plain)
     inflater.feed(data)
     return inflater.finish()
 

@@ -69,6 +69,7 @@ class LogChecker:
     def __init__(self, store: Store, watch: Watch, limiter: RateLimiter) -> None:
         self._store = store
         self._progress = watch.progress
+        self._make = watch.inflater
         self._limiter = limiter
         self._queue: deque[Job] = deque()
         self._room = asyncio.Event()
@@ -127,7 +128,7 @@ class LogChecker:
             async with self._limiter:
                 info = job.info
                 answer = await self._store.content(
-                    job.log.where, info.size if info else None, info.etag if info else ""
+                    job.log.where, info.size if info else None, info.etag if info else "", self._make
                 )
         except (AbsentError, StoreError) as error:
             answer = error
@@ -145,7 +146,7 @@ class LogChecker:
         jobs = [first, *(self._queue.popleft() for _ in range(min(number - 1, len(self._queue))))]
         answers: Sequence[Answer]
         try:
-            answers = await self._store.contents([job.log.where for job in jobs])
+            answers = await self._store.contents([job.log.where for job in jobs], self._make)
         except Exception as error:
             _log.exception("%d logs from %s", len(jobs), first.log.where)
             answers = [error] * len(jobs)

@@ -14,7 +14,7 @@ from typing import Final
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.digest import LogReference
 from cloudtrail_validate.core.errors import AbsentError, CustomerKeyError, StoreError
-from cloudtrail_validate.core.findings import FindingSet, Watch
+from cloudtrail_validate.core.findings import FindingSet, LogRead, Watch
 from cloudtrail_validate.core.gzip import Content
 from cloudtrail_validate.core.model import Cause, ChainId, Counts, Finding, Locator, ObjectInfo, Status
 from cloudtrail_validate.engine.digest_reader import DigestReader, says_both
@@ -86,6 +86,7 @@ class Outcomes:
         rule = judge_content(job.log.hash_value, content)
         self.bytes_hashed += content.size
         modified = self._rewritten(job)
+        self._watch.judged(LogRead(job.log.where, job.digest.entry.where, rule, content))
         if rule is not None:
             actual = content.sha256 if rule == rules.LOG_ALTERED else None
             detail = content.flaw.value if content.flaw else None

@@ -14,6 +14,7 @@ import secrets
 import stat
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -179,13 +180,19 @@ def write_whole(path: Path, data: str | bytes, *, drafts: Path | None = None, sy
     `drafts` is where it is made, if not beside the file. What is no file but takes bytes (`/dev/stdout`, a pipe) is
     written to as it is.
     """
-    content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    write_pieces(
+        path, [data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data], drafts=drafts, sync=sync
+    )
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], *, drafts: Path | None = None, sync: bool = True) -> None:
+    """Write a file as `write_whole` does, without holding its content. Raises OSError, and what `pieces` raises."""
     if takes_bytes(path):
         with _open_stream(path) as stream:
-            stream.write(content)
+            stream.writelines(pieces)
         return
     with Draft(drafts or path.parent) as draft:
-        draft.file.write(content)
+        draft.file.writelines(pieces)
         draft.finish(sync=sync)
         draft.place(path, replace=True)
     if sync:

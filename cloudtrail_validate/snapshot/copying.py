@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.gzip import Content, Flaw, Inflater
+from cloudtrail_validate.core.gzip import Content, Flaw, Inflater, MakeInflater
 from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import Cause, ChainId, Locator, ObjectInfo
 from cloudtrail_validate.core.sidecar import SIDECAR, read_sidecar, write_sidecar
@@ -138,11 +138,21 @@ class Tee:
         stored = await self._take(where, size, etag, digests=True)
         return stored.inflater, stored.metadata
 
-    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
+    async def content(
+        self,
+        where: Locator,
+        size: int | None,
+        etag: str = "",
+        make: MakeInflater = Inflater,  # noqa: ARG002  # the protocol's: what copies makes its own
+    ) -> Content:
         """A log's content, kept."""
         return (await self._take(where, size, etag, digests=False)).inflater.finish()
 
-    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+    async def contents(
+        self,
+        places: Sequence[Locator],
+        make: MakeInflater = Inflater,  # noqa: ARG002  # as above
+    ) -> Sequence[Content | AbsentError | StoreError]:
         """Several logs."""
         return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
 

@@ -16,7 +16,7 @@ from typing import Final
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.findings import Watch
-from cloudtrail_validate.core.gzip import Content, Flaw, Inflater
+from cloudtrail_validate.core.gzip import Content, Flaw, Inflater, MakeInflater
 from cloudtrail_validate.core.model import Cause, Interval, Locator, ObjectInfo
 from cloudtrail_validate.core.sidecar import SIDECAR, read_sidecar
 from cloudtrail_validate.core.signature import RegionKeys
@@ -91,13 +91,21 @@ class ReplayStore:
         stored = await self.stored(where, make)
         return stored.inflater, stored.metadata
 
-    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:  # noqa: ARG002  # the protocol's arguments
+    async def content(
+        self,
+        where: Locator,
+        size: int | None,  # noqa: ARG002  # the protocol's arguments
+        etag: str = "",  # noqa: ARG002  # the protocol's arguments
+        make: MakeInflater = Inflater,
+    ) -> Content:
         """A log's content."""
-        return (await self.stored(where, lambda _: Inflater(accept_plain=self._local))).inflater.finish()
+        return (await self.stored(where, lambda _: make(accept_plain=self._local))).inflater.finish()
 
-    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+    async def contents(
+        self, places: Sequence[Locator], make: MakeInflater = Inflater
+    ) -> Sequence[Content | AbsentError | StoreError]:
         """Several logs."""
-        return [await outcome(self.content(where, None)) for where in places]
+        return [await outcome(self.content(where, None, make=make)) for where in places]
 
     async def stored(
         self,

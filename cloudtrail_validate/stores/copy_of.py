@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core.copies import Displacement
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater
 from cloudtrail_validate.core.model import Cause, Locator, ObjectInfo
 from cloudtrail_validate.stores.protocol import Children, Store, Stored
 
@@ -76,14 +76,16 @@ class CopyStore:
         """The copy of a digest."""
         return await self._source.digest(self._here(where), size, etag)
 
-    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
+    async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
         """What the copy of a log holds."""
-        return await self._source.content(self._here(where), size, etag)
+        return await self._source.content(self._here(where), size, etag, make)
 
-    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+    async def contents(
+        self, places: Sequence[Locator], make: MakeInflater = Inflater
+    ) -> Sequence[Content | AbsentError | StoreError]:
         """What the copies of several logs hold."""
         found = [self._here_or_error(where) for where in places]
-        answers = iter(await self._source.contents([where for where in found if isinstance(where, Locator)]))
+        answers = iter(await self._source.contents([where for where in found if isinstance(where, Locator)], make))
         return [next(answers) if isinstance(where, Locator) else where for where in found]
 
     async def stored(

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.gzip import Content, Flaw, Inflater
+from cloudtrail_validate.core.gzip import Content, Flaw, Inflater, MakeInflater
 from cloudtrail_validate.core.model import Cause
 from cloudtrail_validate.runtime.files import SpecialFileError, open_regular
 from cloudtrail_validate.runtime.tree import Tree
@@ -36,9 +36,9 @@ def hash_file(path: str) -> Hashed:
     return _hashed(lambda: open_regular(path, follow=True))
 
 
-def hash_in(tree: Tree, path: str) -> Hashed:
+def hash_in(tree: Tree, path: str, make: MakeInflater = Inflater) -> Hashed:
     """What the content of a log in a local copy is, gzip or inflated, or why it could not be read."""
-    return _hashed(lambda: tree.open(path))
+    return _hashed(lambda: tree.open(path), make)
 
 
 def feed(opening: Callable[[], BinaryIO], inflater: Inflater) -> None:
@@ -64,8 +64,8 @@ def cause_of(error: OSError) -> Cause:
     return Cause.ACCESS_DENIED if error.errno in _REFUSED else Cause.NETWORK
 
 
-def _hashed(opening: Callable[[], BinaryIO]) -> Hashed:
-    inflater = Inflater(accept_plain=True)
+def _hashed(opening: Callable[[], BinaryIO], make: MakeInflater = Inflater) -> Hashed:
+    inflater = make(accept_plain=True)
     try:
         feed(opening, inflater)
     except (AbsentError, StoreError) as error:

@@ -23,7 +23,7 @@ from typing import Final, TypeVar
 
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, StoreError
-from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater
 from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import EPOCH, Locator, ObjectInfo
 from cloudtrail_validate.core.sidecar import MAX_BYTES, SIDECAR, read_sidecar
@@ -99,21 +99,23 @@ class Local:
 
         return await self._call(read)
 
-    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
+    async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
         """A log, gzip or inflated."""
-        (hashed,) = await self.contents([where])
+        (hashed,) = await self.contents([where], make)
         if not isinstance(hashed, Content):
             raise hashed
         return hashed
 
-    async def contents(self, places: Sequence[Locator]) -> Sequence[Hashed]:
+    async def contents(self, places: Sequence[Locator], make: MakeInflater = Inflater) -> Sequence[Hashed]:
         """Several logs, one after the other in one process or on one thread."""
         paths = [_path_or_error(where) for where in places]
         wanted = [path for path in paths if isinstance(path, str)]
-        hashed = iter(await self._hash(wanted))
+        hashed = iter(await self._hash(wanted, make))
         return [path if isinstance(path, AbsentError) else next(hashed) for path in paths]
 
-    async def _hash(self, paths: Sequence[str]) -> list[Hashed]:
+    async def _hash(self, paths: Sequence[str], make: MakeInflater) -> list[Hashed]:
+        if make is not Inflater:  # what it looks at stays in this process
+            return await self._call(lambda: [hash_in(self._tree, path, make) for path in paths])
         self._hashed += len(paths)
         if self._starting is None and self._hashed > _MANY and self._cores > 1:
             self._starting = asyncio.create_task(Hashers.start(self._cores, self._tree))

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater
 from cloudtrail_validate.core.model import Locator, ObjectInfo
 
 
@@ -68,11 +68,13 @@ class Reader(Protocol):
         """A digest's content in the inflater that took it, and its metadata (None: this store cannot know it)."""
         ...
 
-    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
-        """What a log's content is."""
+    async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
+        """What a log's content is, as the inflater that `make` makes says."""
         ...
 
-    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+    async def contents(
+        self, places: Sequence[Locator], make: MakeInflater = Inflater
+    ) -> Sequence[Content | AbsentError | StoreError]:
         """What several logs' contents are, or why they could not be read, in their order."""
         ...
 

@@ -15,6 +15,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ import msgspec
 
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, CustomerKeyError, StoreError
-from cloudtrail_validate.core.gzip import Content, Inflater, digest_of
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater, digest_of
 from cloudtrail_validate.core.model import Cause, Locator, ObjectInfo
 from cloudtrail_validate.core.trouble import OF_IDENTITY, diagnose
 from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
@@ -136,23 +137,25 @@ class S3:
         inflater, answer = await self._read(where, size, etag, attempt)
         return inflater, answers.metadata(answer)
 
-    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
+    async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
         """A log's content: small ones whole, large ones as a stream, inflated where it does not hold up the loop."""
 
         async def attempt(listed: Listed | None) -> tuple[Content, Answer]:
             if listed is None or listed.size > _WHOLE_BYTES:
-                inflater, answer = await self._inflated(where, listed, lambda _: Inflater())
+                inflater, answer = await self._inflated(where, listed, lambda _: make(accept_plain=False))
                 return inflater.finish(), answer
             answer = await self._whole(where, listed)
             if answer.size <= _INLINE_BYTES:
-                return digest_of(answer.body), answer
-            return await self._inflate(digest_of, answer.body), answer
+                return digest_of(answer.body, make=make), answer
+            return await self._inflate(partial(digest_of, make=make), answer.body), answer
 
         return (await self._read(where, size, etag, attempt))[0]
 
-    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
+    async def contents(
+        self, places: Sequence[Locator], make: MakeInflater = Inflater
+    ) -> Sequence[Content | AbsentError | StoreError]:
         """Several logs at once."""
-        return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
+        return await asyncio.gather(*(outcome(self.content(where, None, make=make)) for where in places))
 
     async def stored(
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""

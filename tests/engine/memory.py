@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.gzip import Content, Inflater, digest_of
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater, digest_of
 from cloudtrail_validate.core.model import Cause, Locator, ObjectInfo
 from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.core.signature import PublicKey, RegionKeys, index_keys
@@ -59,11 +59,13 @@ class MemoryStore:
         inflater.feed(delivery.body)
         return inflater, delivery.metadata
 
-    async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
-        return digest_of(self._read(where).body)
+    async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
+        return digest_of(self._read(where).body, make=make)
 
-    async def contents(self, places: Sequence[Locator]) -> Sequence[Content | AbsentError | StoreError]:
-        return [await outcome(self.content(where, None)) for where in places]
+    async def contents(
+        self, places: Sequence[Locator], make: MakeInflater = Inflater
+    ) -> Sequence[Content | AbsentError | StoreError]:
+        return [await outcome(self.content(where, None, make=make)) for where in places]
 
     async def stored(
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""

@@ -44,6 +44,7 @@ from cloudtrail_validate.report.merged import merge
 from cloudtrail_validate.report.table import render as table
 from cloudtrail_validate.snapshot import manifest
 from cloudtrail_validate.state import codec as state
+from cloudtrail_validate.state.model import fold, merge
 from cloudtrail_validate.stores import s3_answers
 from cloudtrail_validate.stores.key_file import read_key_file
 from cloudtrail_validate.stores.s3_answers import Asked, NotS3Error, Page
@@ -461,8 +462,8 @@ def use_state(data: bytes) -> Any:
     for region in held.regions:
         for item in region.stretches:
             item.interval.overlaps(Interval(NOW, NOW))
-        state.fold({item.start: item for item in region.stretches})
-    again = state.merge(held, a_state(stretch(5)))
+        fold({item.start: item for item in region.stretches})
+    again = merge(held, a_state(stretch(5)))
     assert state.decode(state.encode(again), "x") == again
     return held
 

@@ -12,7 +12,7 @@ import pytest
 
 from cloudtrail_validate.core.digest import LogReference
 from cloudtrail_validate.core.findings import Watch
-from cloudtrail_validate.core.gzip import Content, digest_of
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater, digest_of
 from cloudtrail_validate.core.model import EPOCH, Counts, Interval, Locator
 from cloudtrail_validate.engine.listing import Entry
 from cloudtrail_validate.engine.log_checker import Job, LogChecker
@@ -200,8 +200,10 @@ def test_work_that_waits_is_taken_up_when_more_may_be_in_flight(clock: Clock) ->
         dated, batch, workers = True, 1, None
         under_way = most = 0
 
-        async def content(self, where: Locator, size: int | None, etag: str = "") -> Content:
-            assert (where.bucket, size, etag) == ("", None, "")
+        async def content(
+            self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater
+        ) -> Content:
+            assert (where.bucket, size, etag, make) == ("", None, "", Inflater)
             self.under_way += 1
             self.most = max(self.most, self.under_way)
             for _ in range(20):

@@ -100,6 +100,8 @@ WITHOUT_NEEDS: Final = frozenset(
         *("config", "executor", "shard", "shards", "plan", "copy_of", "follow_links", "expect", "inventory", "memory"),
         *("debug", "show", "help", "max_wait", "timestamp", "queries", "only_lost", "keep", "budget"),
         *("timestamp_ca", "public_key"),
+        *("events", "event_sources", "users", "access_keys", "addresses", "resources", "errors", "event_ids", "where"),
+        *("uses", "read_only", "write_only", "proven_only", "summary", "timeline"),
     }
 )
 """Options that change nothing about what is asked of AWS, or only narrow it."""

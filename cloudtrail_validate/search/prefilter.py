@@ -1,0 +1,88 @@
+"""Literals that a log's bytes must hold to hold a hit at all: most logs are never parsed.
+
+Sound for every JSON text: a string may be written with escapes, so that content with an escape of a letter, digit, dot,
+slash or the like is never passed over. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+_SAFE: Final = re.compile(r"[A-Za-z0-9_.:@\-]+")  # what JSON writers leave as it is; `_ESCAPED` finds those that do not
+_SHORTEST: Final = 3  # characters; shorter literals are everywhere
+_ESCAPED: Final = re.compile(rb"\\u00(?:2[d-fD-F]|3[0-9aA]|[4-7])")  # of `-` to `:` and `@` to `z`, and what lies there
+Test = Callable[[bytes], bool]
+
+
+class Needle:
+    """Literals of which one must be there, each with the JSON name that stands before it (empty: it may lie anywhere).
+
+    A literal with a name begins a value of that name, which must be a string.
+    """
+
+    def __init__(self, literals: Iterable[tuple[str, str]]) -> None:
+        self.literals = tuple(dict.fromkeys(literals))
+        texts = {text for _, text in self.literals}
+        self._one = texts.pop().encode() if len(texts) == 1 else b""
+        by_name: dict[str, list[bytes]] = {}
+        for name, text in self.literals:
+            by_name.setdefault(name, []).append(re.escape(text.encode()))
+        # An expression that begins with a literal is searched for as fast as that literal.
+        parts = [_named(name) % b"|".join(choices) for name, choices in by_name.items()]
+        self._any = re.compile(b"|".join(parts))
+
+    def in_(self, content: bytes) -> bool:
+        """Whether the content may hold one of them, escapes aside."""
+        return self._one in content if self._one else self._any.search(content) is not None
+
+
+def _named(name: str) -> bytes:
+    return b'"%b"\\s*+:\\s*+"(?:%%b)' % re.escape(name.encode()) if name else b"(?:%b)"
+
+
+def beginnings(name: str, texts: Iterable[str]) -> Needle | None:
+    """Return the needle of values (or globs) of a field of which one must be there; None where there is no literal.
+
+    A glob that begins with a wildcard still has a literal in it, which may then lie anywhere.
+    """
+    return _needle([_SAFE.match(text) for text in texts], texts, name)
+
+
+def anywhere(texts: Iterable[str]) -> Needle | None:
+    """Return the needle of texts of which one must be part of some value; None where there is no literal."""
+    held = tuple(texts)
+    return _needle([None] * len(held), held, "")
+
+
+def _needle(begins: Sequence[re.Match[str] | None], texts: Iterable[str], name: str) -> Needle | None:
+    literals = []
+    for begin, text in zip(begins, texts, strict=True):
+        if begin is not None and len(begin[0]) >= _SHORTEST:
+            literals.append((name, begin[0]))
+            continue
+        longest = max(_SAFE.findall(text), key=len, default="")
+        if len(longest) < _SHORTEST:
+            return None
+        literals.append(("", longest))
+    return Needle(literals) if literals else None
+
+
+class Prefilter:
+    """Decides from the bytes of a log, or of one event, whether they may hold a hit."""
+
+    def __init__(self, needles: Iterable[Needle | None]) -> None:
+        self._needles = sorted((item for item in needles if item is not None), key=lambda item: len(item.literals))
+
+    @property
+    def idle(self) -> bool:
+        """Whether it passes everything."""
+        return not self._needles
+
+    def passes(self, content: bytes) -> bool:
+        """Whether a hit may be in there."""
+        for item in self._needles:
+            if not item.in_(content):
+                return b"\\u00" in content and _ESCAPED.search(content) is not None
+        return True

@@ -1,0 +1,220 @@
+"""The inflater of a search: hashes a log as validation does, and looks at what passes through.
+
+A log up to `WHOLE_BYTES` is looked at when it is whole, a larger one while it is inflated; either way hits are found once,
+before anybody knows what the log's hash is worth. Whatever lies in a log's place is looked at: content that is no gzip, what
+could be inflated of a damaged member, and what follows the member.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Final
+
+import msgspec
+
+from cloudtrail_validate.core.gzip import Content, Flaw, Inflater
+from cloudtrail_validate.search.event import read_event
+from cloudtrail_validate.search.hits import Found
+from cloudtrail_validate.search.query import GivenUpError, Matcher
+from cloudtrail_validate.search.records import Splitter, whole
+
+WHOLE_BYTES: Final = 8 * 1024 * 1024  # inflated; the bytes of a log that are held, and of its hits
+_MOST_MEMBERS: Final = 100  # gzip members after a log's own that are inflated; a log has none
+_HEAD: Final = 4
+
+
+class Unsearched(msgspec.Struct, frozen=True, gc=False):
+    """Events of one log that could not be searched, by reason."""
+
+    unreadable: int = 0
+    too_large: int = 0
+    given_up: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.unreadable or self.too_large or self.given_up)
+
+
+class Searched(Content, frozen=True):
+    """A log's content, and what was found in it. `found` may be iterated once."""
+
+    found: Iterable[Found] = ()
+    unsearched: Unsearched = Unsearched()
+
+
+class FoundList:
+    """What was found in one log: in memory, or on disk where it is more than `WHOLE_BYTES`."""
+
+    def __init__(self) -> None:
+        self._held: list[Found] = []
+        self._bytes = 0
+        self._file: IO[bytes] | None = None
+
+    def add(self, found: Found) -> None:
+        """Take one in."""
+        self._held.append(found)
+        self._bytes += len(found.raw) + 100
+        if self._bytes > WHOLE_BYTES:
+            self._spill()
+
+    def __bool__(self) -> bool:
+        return bool(self._held or self._file)
+
+    def __iter__(self) -> Iterator[Found]:
+        if self._file is not None:
+            with self._file as file:
+                file.seek(0)
+                while head := file.read(_HEAD):
+                    yield msgspec.msgpack.decode(file.read(int.from_bytes(head)), type=Found)
+        yield from self._held
+
+    def _spill(self) -> None:
+        if self._file is None:
+            # closed once it was read, or with this object
+            self._file = tempfile.TemporaryFile(prefix="ctvalidate-log-")  # noqa: SIM115
+        for found in self._held:
+            data = msgspec.msgpack.encode(found)
+            self._file.write(len(data).to_bytes(_HEAD) + data)
+        self._held, self._bytes = [], 0
+
+
+class Scanner(Inflater):
+    """Inflates and hashes as its base does; `finish` answers with `Searched`."""
+
+    __slots__ = (
+        "_behind",
+        "_found",
+        "_given_up",
+        "_matcher",
+        "_members",
+        "_odd",
+        "_passed",
+        "_pieces",
+        "_splitter",
+        "_unreadable",
+    )
+
+    def __init__(self, matcher: Matcher, *, accept_plain: bool) -> None:
+        super().__init__(accept_plain=accept_plain)
+        self._matcher = matcher
+        self._pieces: list[bytes] = []
+        self._passed = self._members = 0
+        self._splitter: Splitter | None = None
+        self._behind: _Behind | None = None
+        self._odd = False
+        self._found: FoundList | None = None
+        self._unreadable = self._given_up = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the object."""
+        if self._odd:
+            self._pass(data)
+            return
+        if self._behind is not None:
+            self._feed_behind(data)
+            return
+        super().feed(data)
+        if self._flaw is Flaw.TRAILING:
+            self._behind = _Behind(self._pass)
+            self._feed_behind(self._inflate.unused_data or data)
+
+    def finish(self) -> Content:
+        """Say what the object was, and what was found in it."""
+        content = super().finish()
+        if self._behind is not None:
+            self._behind.finish()
+        if self._splitter is None:
+            self._search(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
+            self._pieces = []
+        too_large = self._splitter.too_large if self._splitter else 0
+        unreadable = self._unreadable
+        if self._splitter and not self._splitter.events and not too_large:
+            unreadable += 1  # no event at all: the log itself cannot be read
+        unsearched = Unsearched(unreadable, too_large, self._given_up)
+        return Searched(content.sha256, content.size, content.flaw, self._found or (), unsearched)
+
+    def _begin(self, data: bytes) -> None:
+        super()._begin(data)
+        if self._flaw is Flaw.NOT_GZIP:  # whoever put it there left no gzip, and may have left events
+            self._odd = True
+            self._pass(data)
+
+    def _take(self, piece: bytes) -> None:
+        super()._take(piece)
+        self._pass(piece)
+
+    def _pass(self, piece: bytes) -> None:
+        """Look at the next piece of content, or hold it until there is more."""
+        if not piece:
+            return
+        if self._splitter is not None:
+            self._look(self._splitter.feed(piece))
+            return
+        self._pieces.append(piece)
+        self._passed += len(piece)
+        if self._passed > WHOLE_BYTES:
+            self._splitter = Splitter()
+            for held in self._pieces:
+                self._look(self._splitter.feed(held))
+            self._pieces = []
+
+    def _feed_behind(self, data: bytes) -> None:
+        """Look at what follows the member, and at what follows that."""
+        while data and self._behind is not None:
+            self._behind.feed(data)
+            data = self._behind.rest(data)
+            if not data:
+                return
+            self._members += 1
+            if self._members > _MOST_MEMBERS:
+                self._odd = True
+                self._pass(data)
+                return
+            self._behind = _Behind(self._pass)
+
+    def _search(self, content: bytes) -> None:
+        if not content or not self._matcher.prefilter.passes(content):
+            return
+        records = whole(content)
+        if records is not None:
+            self._look(map(bytes, records))
+            return
+        self._splitter = Splitter()
+        self._look(self._splitter.feed(content))
+
+    def _look(self, events: Iterable[bytes]) -> None:
+        matcher = self._matcher
+        passes = matcher.prefilter.passes
+        for raw in events:
+            if not passes(raw):
+                continue
+            event = read_event(raw)
+            if event is None:
+                self._unreadable += 1
+                continue
+            try:
+                uses = matcher.matches(event, raw)
+            except GivenUpError:
+                self._given_up += 1
+                continue
+            if uses is not None:
+                if self._found is None:
+                    self._found = FoundList()
+                self._found.add(Found(raw, uses))
+
+
+class _Behind(Inflater):
+    """What follows a log's member: the next member, or plain content."""
+
+    __slots__ = ("_give",)
+
+    def __init__(self, give: Callable[[bytes], None]) -> None:
+        super().__init__(accept_plain=True)
+        self._give = give
+
+    def rest(self, data: bytes) -> bytes:
+        """What in the last bytes fed is not this member's any more."""
+        return (self._inflate.unused_data or data) if self._flaw is Flaw.TRAILING else b""
+
+    def _take(self, piece: bytes) -> None:
+        self._give(piece)

@@ -1,0 +1,165 @@
+"""Goes along with a validation: looks at logs while they are hashed, and joins what it finds with what they turn out to be.
+
+searcher = Searcher(query, sink)
+result = run(request, now=now, companion=searcher)
+
+Logs that no digest names are judged by their listing alone, so they are read at the end, and their events are unproven.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from cloudtrail_validate.core import rules
+from cloudtrail_validate.core.errors import AbsentError, StoreError
+from cloudtrail_validate.core.findings import LogRead
+from cloudtrail_validate.core.gzip import Content, Inflater
+from cloudtrail_validate.core.model import Finding, Locator, Status
+from cloudtrail_validate.core.outcome import Outcome as Validated
+from cloudtrail_validate.search.event import Event, read_event
+from cloudtrail_validate.search.hits import Hit, Proof, proof_of
+from cloudtrail_validate.search.outcome import Outcome
+from cloudtrail_validate.search.prefilter import Needle
+from cloudtrail_validate.search.query import Matcher, Query
+from cloudtrail_validate.search.scanner import Scanner, Searched
+from cloudtrail_validate.search.uses import NEW_REGION
+from cloudtrail_validate.session import Session
+
+_UNNAMED: Final = frozenset({rules.LOG_EXTRA, rules.LOG_PENDING, rules.LOG_UNDIGESTED})  # judged by their listing alone
+_UNREAD: Final = frozenset({rules.LOG_MISSING, rules.LOG_UNREADABLE})
+_AT_ONCE: Final = 64  # unnamed logs read at a time
+_KEPT: Final = 1_000  # logs that are named as not searched; more are only counted
+
+
+class Sink(Protocol):
+    """Takes hits, in no order."""
+
+    def add(self, hit: Hit, event: Event) -> None:
+        """Take one."""
+        ...
+
+
+class Searcher:
+    """A run's companion that searches. Hits go to `sink` once their proof is known.
+
+    `unsearched` are the logs that could not be searched, or not whole, each with the reasons; `left_out` how many there
+    are beyond those. `hits` counts by `proven` and `unproven`, `rules` the unproven ones by rule. `further` are literals of
+    which each hit has one, beside those of the query. With `proven_only` unproven events are only counted, in `withheld`.
+    """
+
+    def __init__(
+        self, query: Query, sink: Sink, *, proven_only: bool = False, further: Sequence[Needle | None] = ()
+    ) -> None:
+        self._query = query
+        self._sink = sink
+        self._proven_only = proven_only
+        self._further = further
+        self._matcher = Matcher(query, further=further)  # refuses now what cannot be meant
+        self._session: Session | None = None
+        self._unnamed: dict[Locator, str] = {}
+        self._firsts: dict[tuple[str, str], tuple[Hit, Event]] = {}
+        self.hits: Counter[str] = Counter()
+        self.rules: Counter[str] = Counter()
+        self.withheld = 0
+        self.logs = 0
+        self.unsearched: dict[str, str] = {}
+        self.left_out = 0
+
+    def adapt(self, session: Session) -> Session:
+        """Learn where the trail writes."""
+        self._session = session
+        self._matcher = Matcher(self._query, session.target.bucket, further=self._further)
+        return session
+
+    def inflater(self, *, accept_plain: bool) -> Inflater:
+        """The inflater of one log."""
+        return Scanner(self._matcher, accept_plain=accept_plain)
+
+    def judged(self, log: LogRead) -> None:
+        """Take what was found in a log that a digest names."""
+        self._take(log.where, log.content, proof_of(log.where.key, log.where.bucket, log.digest.key, log.rule))
+
+    def finding(self, finding: Finding) -> None:
+        """Note logs that no digest names, and those that nobody can read."""
+        if finding.where is None:
+            return
+        if finding.rule in _UNNAMED:
+            self._unnamed[finding.where] = finding.rule
+        elif finding.rule in _UNREAD:
+            self._not_searched(finding.where, finding.rule)
+
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+        """Nothing to do: it was looked at as it was read."""
+
+    async def conclude(self, outcome: Validated) -> None:  # noqa: ARG002  # a companion's
+        """Read what no digest names."""
+        waiting = sorted(self._unnamed)
+        await asyncio.gather(*(self._read(waiting) for _ in range(min(_AT_ONCE, len(waiting)))))
+
+    def finish(self) -> None:
+        """Give the sink what could only be told at the end. Also after an interruption."""
+        for where in self._unnamed:
+            self._not_searched(where, f"{self._unnamed[where]}, and the run was interrupted before it was read")
+        for hit, event in self._firsts.values():
+            self._give(hit, event)
+        self._firsts = {}
+
+    def outcome(self) -> Outcome:
+        """What the search came to, beside its hits."""
+        proven, unproven = self.hits["proven"], self.hits["unproven"]
+        return Outcome(proven, unproven, self.rules, self.logs, self.withheld, self.unsearched, self.left_out)
+
+    async def _read(self, waiting: list[Locator]) -> None:
+        session = self._session
+        while waiting and session is not None:
+            where = waiting.pop()
+            try:
+                async with session.limiter:
+                    content = await session.store.content(where, None, make=self.inflater)
+            except (AbsentError, StoreError) as error:
+                self._not_searched(where, f"{self._unnamed.pop(where)}, cannot be read: {error}")
+                continue
+            self._take(where, content, proof_of(where.key, where.bucket, "", self._unnamed.pop(where)))
+
+    def _take(self, where: Locator, content: Content, proof: Proof) -> None:
+        self.logs += 1
+        if not isinstance(content, Searched):
+            return
+        unsearched = content.unsearched
+        if unsearched:
+            parts = (
+                (unsearched.unreadable, "cannot be read as JSON"),
+                (unsearched.too_large, "too large to be an event"),
+                (unsearched.given_up, "--where was given up"),
+            )
+            self._not_searched(where, ", ".join(f"{number:,} × {what}" for number, what in parts if number))
+        for found in content.found:
+            event = read_event(found.raw) or Event()
+            self._hit(Hit(found.raw, proof, found.uses), event)
+
+    def _hit(self, hit: Hit, event: Event) -> None:
+        if self._proven_only and not hit.proof.proven:
+            self.withheld += 1
+            return
+        if hit.uses == (NEW_REGION,):
+            place = (event.account or "", event.region)
+            first = self._firsts.get(place)
+            if first is None or (event.time, event.id) < (first[1].time, first[1].id):
+                self._firsts[place] = (hit, event)
+            return
+        self._give(hit, event)
+
+    def _give(self, hit: Hit, event: Event) -> None:
+        self.hits[hit.proof.status] += 1
+        if hit.proof.rule:
+            self.rules[hit.proof.rule] += 1
+        self._sink.add(hit, event)
+
+    def _not_searched(self, where: Locator, reason: str) -> None:
+        if len(self.unsearched) >= _KEPT and where.key not in self.unsearched:
+            self.left_out += 1
+        else:
+            self.unsearched[where.key] = reason
