@@ -44,7 +44,8 @@ from cloudtrail_validate.report.merged import merge
 from cloudtrail_validate.report.table import render as table
 from cloudtrail_validate.snapshot import manifest
 from cloudtrail_validate.state import codec as state
-from cloudtrail_validate.state.model import fold, merge
+from cloudtrail_validate.state.model import fold
+from cloudtrail_validate.state.model import merge as merge_states
 from cloudtrail_validate.stores import s3_answers
 from cloudtrail_validate.stores.key_file import read_key_file
 from cloudtrail_validate.stores.s3_answers import Asked, NotS3Error, Page
@@ -463,7 +464,7 @@ def use_state(data: bytes) -> Any:
         for item in region.stretches:
             item.interval.overlaps(Interval(NOW, NOW))
         fold({item.start: item for item in region.stretches})
-    again = merge(held, a_state(stretch(5)))
+    again = merge_states(held, a_state(stretch(5)))
     assert state.decode(state.encode(again), "x") == again
     return held
 

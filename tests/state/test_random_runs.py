@@ -15,7 +15,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -172,8 +172,8 @@ def unreadable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
             raise StoreError(Cause.NETWORK, "no answer")
         return await digest(store, where, size, etag)
 
-    async def many(store: Local, places: list[Locator]) -> object:
-        answers = list(await contents(store, places))
+    async def many(store: Local, places: list[Locator], *make: Callable[..., Inflater]) -> object:
+        answers = list(await contents(store, places, *make))
         return [
             StoreError(Cause.NETWORK, "no answer") if where.key in refused else answer
             for where, answer in zip(places, answers, strict=True)

@@ -82,9 +82,9 @@ def trail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trail:
         made.read["digests"] += 1
         return await digest(store, where, size, etag)
 
-    async def many(store: Local, places: list[Locator]) -> object:
+    async def many(store: Local, places: list[Locator], *make: Callable[..., Inflater]) -> object:
         made.read["logs"] += len(places)
-        return await contents(store, places)
+        return await contents(store, places, *make)
 
     monkeypatch.setattr(Local, "digest", one)
     monkeypatch.setattr(Local, "contents", many)
