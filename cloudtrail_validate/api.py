@@ -25,7 +25,7 @@ from cloudtrail_validate.core.errors import (
     StoreError,
 )
 from cloudtrail_validate.core.executor import parse_executor
-from cloudtrail_validate.core.findings import Listener, LogListener, Progress, Watch
+from cloudtrail_validate.core.findings import Listener, Progress, Watch, looks_at_logs
 from cloudtrail_validate.core.layout import base_of
 from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome
@@ -128,8 +128,8 @@ def run(
     asked = now or now_utc()
     request.check(asked)
     heard = [item for item in (listener, companion) if item is not None]
-    logs = companion if isinstance(companion, LogListener) else None
-    watch = Watch(progress, heard[0] if len(heard) == 1 else _All(heard) if heard else None, logs)
+    hears = heard[0] if len(heard) == 1 else _All(heard) if heard else None
+    watch = Watch(progress, hears, looks_at_logs(companion))
     return run_loop(
         _validate(request, watch, asked, session, timeouts=timeouts, on_start=on_start, companion=companion)
     )

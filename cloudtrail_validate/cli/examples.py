@@ -37,8 +37,11 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "file": (
         ("a log in the bucket", f"ctvalidate file s3://DOC-EXAMPLE-BUCKET/{_KEY}"),
-        ("on disk, digests in the bucket", f"ctvalidate file NAME.json.gz --key {_KEY} --s3-bucket DOC-EXAMPLE-BUCKET"),
         ("on disk, digests in a local copy", f"ctvalidate file NAME.json.gz --key {_KEY} --source copy"),
+        (
+            "one event, as a page to print",
+            "ctvalidate file --event-id 6a7d5a79-388e-431d-afe4-bb07d39b3b1a --day 2026-01-01 --source copy --format html",
+        ),
     ),
     "search": (
         ("who used the root user last week", f"ctvalidate search --trail-arn {_TRAIL} --last 7d --use root-use"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.evidence.prove_file import FileProof
 
 _URI: Final = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)", re.DOTALL)
+_OF_EVENTS: Final = frozenset({"prefix", "accounts", "regions"})
 _WORDS: Final = {
     ExitCode.VALID: "proven: CloudTrail delivered this file, and it is unchanged",
     ExitCode.CHANGED: "changed: this is not what CloudTrail delivered",
@@ -44,13 +45,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     region: str | None
     steps: tuple[str, ...]
     problems: tuple[str, ...]
+    event: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 @click.command("file", short_help="Was this one log file delivered by CloudTrail?")
-@click.argument("file", metavar="s3://BUCKET/KEY|PATH")
+@click.argument("file", metavar="[s3://BUCKET/KEY|PATH]", required=False)
+@click.option("--event-id", metavar="ID", help="Find the log of this event on --day, and prove the event by it.")
+@click.option("--day", metavar="YYYY-MM-DD", help="The day of the event, UTC.")
 @click.option("--key", metavar="KEY", help="The S3 key that a file on disk has or had.")
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="A local copy.")
 @click.option("--s3-bucket", "bucket", metavar="NAME", help="Bucket in which the digests are.")
+@click.option("--s3-prefix", "prefix", metavar="PREFIX", help="Prefix there, to look for an event in.")
+@click.option("--account-id", "accounts", multiple=True, metavar="ID", help="Look for an event here only (repeatable).")
+@click.option("--region", "regions", multiple=True, metavar="REGION", help="Look for an event here only (repeatable).")
 @click.option("--copy-of", metavar="s3://BUCKET[/PREFIX]", help="The place that the bucket or --source is a copy of.")
 @click.option("--follow-links", is_flag=True, help="Take links in a local copy that lead out of it as files.")
 @click.option("--trail-arn", metavar="ARN", help="Only this trail's digests count.")
@@ -59,17 +66,30 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--endpoint-url", metavar="URL", help="Endpoint for AWS requests.")
 @click.option("--role-arn", metavar="ARN", help="Role to assume first.")
 @click.option("--external-id", metavar="ID", help="External id for that role.")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", help="[default: text]")
-def command(file: str, key: str | None, format_: str, **options: Any) -> int:
-    """Prove one log file, or show why it cannot be.
+@click.option(
+    "--format", "format_", type=click.Choice(["text", "json", "html"]), default="text", help="[default: text]"
+)
+def command(
+    file: str | None, key: str | None, event_id: str | None, day: str | None, format_: str, **options: Any
+) -> int:
+    """Prove one log file, or one event, or show why it cannot be.
 
-    Finds the digest that names it, checks that digest's signature and the file's hash. Exits 0 if proven, 1 if altered,
-    missing or extra, 3 if nobody can vouch for it, 4 if there is no digest there at all.
+    Finds the digest that names the file, checks that digest's signature and the file's hash. With --event-id the logs of
+    --day are searched for the event first; --format html is a page to print. Exits 0 if proven, 1 if altered, missing or
+    extra, 3 if nobody can vouch for it, 4 if there is no digest there at all; as a validation of that day where no log holds
+    the event, and 4 in place of 0.
     """
     from cloudtrail_validate.core.errors import AccessError, ConfigurationError
     from cloudtrail_validate.evidence.prove_file import prove_file, window_of
 
     now = now_utc()
+    if event_id is not None:
+        from cloudtrail_validate.cli.file_event import prove
+
+        return prove(event_id, day, format_, {"file": file, "--key": key}, options)
+    options = {name: value for name, value in options.items() if name not in _OF_EVENTS}
+    if file is None or day is not None or format_ == "html":
+        raise click.UsageError("expected a log file, or --event-id and --day; --day and html are for events")
     try:
         where, path, bucket = _place(file, key, options.pop("bucket"), options["source"])
         window = window_of(where.key)
@@ -81,7 +101,7 @@ def command(file: str, key: str | None, format_: str, **options: Any) -> int:
     except AccessError as error:
         click.echo(f"ctvalidate: {printable(str(error))}", err=True)
         return int(ExitCode.UNPROVEN)
-    answer = _answer(proof)
+    answer = answer_of(proof)
     if format_ == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
         return answer.exit_code
@@ -115,7 +135,8 @@ def _place(
     return Locator(bucket or "", key), Path(file), bucket
 
 
-def _answer(proof: FileProof) -> Answer:
+def answer_of(proof: FileProof) -> Answer:
+    """The proof as JSON has it."""
     from cloudtrail_validate.report.sentences import describe
 
     return Answer(

@@ -135,6 +135,11 @@ class LogListener(Protocol):
         ...
 
 
+def looks_at_logs(listener: object) -> LogListener | None:
+    """Return a listener that looks at what logs hold as one, None where it does not."""
+    return listener if isinstance(listener, LogListener) else None
+
+
 @dataclass(slots=True)
 class Progress:
     """Counters of a run. Written by the engine, polled by whoever shows them; no locks, since ints are swapped whole."""

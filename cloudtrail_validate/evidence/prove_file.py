@@ -30,7 +30,7 @@ from cloudtrail_validate.core.errors import (
     StoreError,
 )
 from cloudtrail_validate.core.findings import order_of
-from cloudtrail_validate.core.gzip import Content
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater
 from cloudtrail_validate.core.layout import (
     DIGEST_KIND,
     LOG_KIND,
@@ -88,12 +88,15 @@ class FileProof:
     problems: tuple[Finding, ...] = ()
 
 
-def prove_file(request: Request, where: Locator, *, path: Path | None = None, now: datetime) -> FileProof:
+def prove_file(
+    request: Request, where: Locator, *, path: Path | None = None, now: datetime, make: MakeInflater = Inflater
+) -> FileProof:
     """Prove one log file.
 
     `request` says where the digests are (`bucket` or `source`), whose they are (`trail_arn`, or any trail's) and by
-    which keys; its window does not matter. `path` is the file itself where it lies beside that place. Raises
-    `RequestError` for a key that is no log file's, `ConfigurationError` and `AccessError` as `validate` does.
+    which keys; its window does not matter. `path` is the file itself where it lies beside that place; else `make` makes
+    the inflaters that read it, for who wants to look at the very content that is proven. Raises `RequestError` for a
+    key that is no log file's, `ConfigurationError` and `AccessError` as `validate` does.
     """
     window = window_of(where.key)
     asked = replace(request, start=window.start, end=window.end)
@@ -102,7 +105,7 @@ def prove_file(request: Request, where: Locator, *, path: Path | None = None, no
     elif request.bucket is not None:
         asked = replace(asked, prefix=where.key.rpartition("AWSLogs/")[0].rstrip("/") or None)
     asked.check(now)
-    return run_loop(_prove(asked, where, path, window, now))
+    return run_loop(_prove(asked, where, path, window, now, make))
 
 
 def window_of(key: str) -> Interval:
@@ -113,7 +116,9 @@ def window_of(key: str) -> Interval:
     return Interval(minute - _BEFORE, minute + _AFTER)
 
 
-async def _prove(request: Request, where: Locator, path: Path | None, window: Interval, now: datetime) -> FileProof:
+async def _prove(
+    request: Request, where: Locator, path: Path | None, window: Interval, now: datetime, make: MakeInflater
+) -> FileProof:
     arn = parse_trail_arn(request.trail_arn or "")
     # The trail is not looked up; it still says in which region AWS is asked.
     asked = replace(request, trail_arn=None, regions=(arn.region,) if arn else request.regions)
@@ -127,7 +132,7 @@ async def _prove(request: Request, where: Locator, path: Path | None, window: In
         search = _Search(where, window, now, request.trail_arn)
         if session.aws is not None and session.copy is None:
             session.aws.limit_to(replace_struct(session.target, owner=search.owner))
-        content = await _content(session, search.where, path)
+        content = await _content(session, search.where, path, make)
         keys = await asyncio.to_thread(session.keys.region, search.folder.region)
         return await search.run(session, keys, content)
     except BucketAbsentError as error:
@@ -144,7 +149,9 @@ async def _prove(request: Request, where: Locator, path: Path | None, window: In
         await session.store.close()
 
 
-async def _content(session: Session, where: Locator, path: Path | None) -> Content | AbsentError | StoreError:
+async def _content(
+    session: Session, where: Locator, path: Path | None, make: MakeInflater
+) -> Content | AbsentError | StoreError:
     """The file's content, or why there is none."""
     if path is not None:
         hashed = await asyncio.to_thread(hash_file, str(path))
@@ -152,7 +159,7 @@ async def _content(session: Session, where: Locator, path: Path | None) -> Conte
             return hashed
         raise RequestError(f"cannot read {path}: {hashed.detail if isinstance(hashed, StoreError) else hashed}")
     try:
-        return await session.store.content(where, None)
+        return await session.store.content(where, None, make=make)
     except BucketAbsentError:
         raise
     except (AbsentError, StoreError) as error:

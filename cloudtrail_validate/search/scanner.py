@@ -118,7 +118,7 @@ class Scanner(Inflater):
             self._behind = _Behind(self._pass)
             self._feed_behind(self._inflate.unused_data or data)
 
-    def finish(self) -> Content:
+    def finish(self) -> Searched:
         """Say what the object was, and what was found in it."""
         content = super().finish()
         if self._behind is not None:
