@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.search.hits import SortedHits
     from cloudtrail_validate.search.query import Query
     from cloudtrail_validate.search.search import Searcher
+    from cloudtrail_validate.search.sigma import Rules
     from cloudtrail_validate.search.summary import Summary
 
 _FILTERS: Final = (
@@ -38,6 +39,7 @@ _FILTERS: Final = (
     "uses",
 )
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,6 +82,9 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("search", short_help="Find events, and what proves them.")
 @filter_options
+@click.option(
+    "--rules", type=_FOLDER, metavar="DIR", help="That meet a Sigma rule in this folder; needs the sigma extra."
+)
 @click.option("--proven-only", is_flag=True, help="Leave out events that no proven digest vouches for.")
 @click.option("--summary", is_flag=True, help="Who did what: a principal each instead of an event.")
 @click.option(
@@ -115,11 +120,12 @@ def command(**options: Any) -> int:
     from cloudtrail_validate.search.search import Searcher
     from cloudtrail_validate.search.summary import Summary
 
-    now, quiet, proven_only = now_utc(), options.pop("quiet"), options.pop("proven_only")
+    now, quiet, proven_only, folder = now_utc(), options.pop("quiet"), options.pop("proven_only"), options.pop("rules")
     wanted = take_wanted(options, quiet=quiet)
     try:
         sink: SortedHits | Summary = Summary() if wanted.summary else SortedHits()
-        searcher = Searcher(take_query(options), sink, proven_only=proven_only)
+        sigma = load_rules(folder) if folder is not None else None
+        searcher = Searcher(take_query(options), sink, proven_only=proven_only, sigma=sigma)
         request = build_request(options, now)
     except RequestError as error:
         raise click.UsageError(printable(str(error))) from error
@@ -128,6 +134,17 @@ def command(**options: Any) -> int:
     searcher.finish()
     told = wanted.write(sink, searcher.outcome(), result.report)
     return code_of(result, searcher, told=told)
+
+
+def load_rules(folder: Path) -> Rules:
+    """The Sigma rules of a folder. Raises `RequestError`, and a usage error where the extra is not installed."""
+    from cloudtrail_validate.core.errors import ConfigurationError
+    from cloudtrail_validate.search.sigma import load
+
+    try:
+        return load(folder)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def take_query(options: dict[str, Any]) -> Query:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from cloudtrail_validate.search import glob
+
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.:@\-]+")  # what JSON writers leave as it is; `_ESCAPED` finds those that do not
 _SHORTEST: Final = 3  # characters; shorter literals are everywhere
 _ESCAPED: Final = re.compile(rb"\\u00(?:2[d-fD-F]|3[0-9aA]|[4-7])")  # of `-` to `:` and `@` to `z`, and what lies there
@@ -42,6 +44,37 @@ def _named(name: str) -> bytes:
     return b'"%b"\\s*+:\\s*+"(?:%%b)' % re.escape(name.encode()) if name else b"(?:%b)"
 
 
+class Values:
+    """Values of string fields of which one must be there, in any letter case; globs as well. For many values at once.
+
+    `wanted` are pairs of a JSON name (of a member at any depth) and a value or glob.
+    """
+
+    def __init__(self, wanted: Iterable[tuple[str, str]]) -> None:
+        self.literals = tuple(dict.fromkeys((name, text.lower()) for name, text in wanted))
+        by_name: dict[str, list[str]] = {}
+        for name, text in self.literals:
+            by_name.setdefault(name, []).append(text)
+        self._tests = [
+            (
+                re.compile(b'"%b"\\s*+:\\s*+"([^"\\\\]*+)"' % re.escape(name.encode())),
+                frozenset(text.encode() for text in texts if not glob.is_glob(text)),
+                glob.matcher([text for text in texts if glob.is_glob(text)]) if any(map(glob.is_glob, texts)) else None,
+            )
+            for name, texts in by_name.items()
+        ]
+
+    def in_(self, content: bytes) -> bool:
+        """Whether the content may hold one of them, escapes aside."""
+        for expression, plain, globs in self._tests:
+            found = {value.lower() for value in set(expression.findall(content))}
+            if not plain.isdisjoint(found):
+                return True
+            if globs is not None and any(globs(value.decode("utf-8", "replace")) for value in found):
+                return True
+        return False
+
+
 def beginnings(name: str, texts: Iterable[str]) -> Needle | None:
     """Return the needle of values (or globs) of a field of which one must be there; None where there is no literal.
 
@@ -72,7 +105,7 @@ def _needle(begins: Sequence[re.Match[str] | None], texts: Iterable[str], name: 
 class Prefilter:
     """Decides from the bytes of a log, or of one event, whether they may hold a hit."""
 
-    def __init__(self, needles: Iterable[Needle | None]) -> None:
+    def __init__(self, needles: Iterable[Needle | Values | None]) -> None:
         self._needles = sorted((item for item in needles if item is not None), key=lambda item: len(item.literals))
 
     @property

@@ -17,7 +17,7 @@ from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.search import glob
 from cloudtrail_validate.search.event import Event, value_of
 from cloudtrail_validate.search.expression import TooLongError, compile_expression
-from cloudtrail_validate.search.prefilter import Needle, Prefilter, anywhere, beginnings
+from cloudtrail_validate.search.prefilter import Needle, Prefilter, Values, anywhere, beginnings
 from cloudtrail_validate.search.uses import USES, needle_of
 
 _MOST_VALUES: Final = 1_000  # of one filter; lists of indicators have some hundred
@@ -55,7 +55,7 @@ class Matcher:
     Raises `RequestError` for values that cannot be meant.
     """
 
-    def __init__(self, query: Query, bucket: str = "", *, further: Iterable[Needle | None] = ()) -> None:
+    def __init__(self, query: Query, bucket: str = "", *, further: Iterable[Needle | Values | None] = ()) -> None:
         _check(query)
         self._tests, needles = _compiled(query)
         self._uses = query.uses

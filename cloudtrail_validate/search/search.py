@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from typing import Final, Protocol
 
 from cloudtrail_validate.core import rules
@@ -22,9 +21,9 @@ from cloudtrail_validate.core.outcome import Outcome as Validated
 from cloudtrail_validate.search.event import Event, read_event
 from cloudtrail_validate.search.hits import Hit, Proof, proof_of
 from cloudtrail_validate.search.outcome import Outcome
-from cloudtrail_validate.search.prefilter import Needle
 from cloudtrail_validate.search.query import Matcher, Query
 from cloudtrail_validate.search.scanner import Scanner, Searched
+from cloudtrail_validate.search.sigma import Rules, RuleStage
 from cloudtrail_validate.search.uses import NEW_REGION
 from cloudtrail_validate.session import Session
 
@@ -46,18 +45,17 @@ class Searcher:
     """A run's companion that searches. Hits go to `sink` once their proof is known.
 
     `unsearched` are the logs that could not be searched, or not whole, each with the reasons; `left_out` how many there
-    are beyond those. `hits` counts by `proven` and `unproven`, `rules` the unproven ones by rule. `further` are literals of
-    which each hit has one, beside those of the query. With `proven_only` unproven events are only counted, in `withheld`.
+    are beyond those. `hits` counts by `proven` and `unproven`, `rules` the unproven ones by rule. With `proven_only`
+    unproven events are only counted, in `withheld`. With `sigma` hits are events that meet one of its rules besides.
     """
 
-    def __init__(
-        self, query: Query, sink: Sink, *, proven_only: bool = False, further: Sequence[Needle | None] = ()
-    ) -> None:
+    def __init__(self, query: Query, sink: Sink, *, proven_only: bool = False, sigma: Rules | None = None) -> None:
         self._query = query
         self._sink = sink
         self._proven_only = proven_only
-        self._further = further
-        self._matcher = Matcher(query, further=further)  # refuses now what cannot be meant
+        self._further = (sigma.needle,) if sigma else ()
+        self._stage = RuleStage(sigma) if sigma else None
+        self._matcher = Matcher(query, further=self._further)  # refuses now what cannot be meant
         self._session: Session | None = None
         self._unnamed: dict[Locator, str] = {}
         self._firsts: dict[tuple[str, str], tuple[Hit, Event]] = {}
@@ -65,7 +63,7 @@ class Searcher:
         self.rules: Counter[str] = Counter()
         self.withheld = 0
         self.logs = 0
-        self.unsearched: dict[str, str] = {}
+        self.unsearched: dict[str, str] = {f"rule {name}": why for name, why in (sigma.failed if sigma else {}).items()}
         self.left_out = 0
 
     def adapt(self, session: Session) -> Session:
@@ -104,8 +102,10 @@ class Searcher:
         for where in self._unnamed:
             self._not_searched(where, f"{self._unnamed[where]}, and the run was interrupted before it was read")
         for hit, event in self._firsts.values():
-            self._give(hit, event)
+            self._pass(hit, event)
         self._firsts = {}
+        for hit, event in self._stage.rest() if self._stage else ():
+            self._give(hit, event)
 
     def outcome(self) -> Outcome:
         """What the search came to, beside its hits."""
@@ -150,7 +150,12 @@ class Searcher:
             if first is None or (event.time, event.id) < (first[1].time, first[1].id):
                 self._firsts[place] = (hit, event)
             return
-        self._give(hit, event)
+        self._pass(hit, event)
+
+    def _pass(self, hit: Hit, event: Event) -> None:
+        """By way of the rules, where there are any."""
+        for ready in self._stage.take(hit, event) if self._stage else [(hit, event)]:
+            self._give(*ready)
 
     def _give(self, hit: Hit, event: Event) -> None:
         self.hits[hit.proof.status] += 1

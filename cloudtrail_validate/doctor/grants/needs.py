@@ -101,7 +101,7 @@ WITHOUT_NEEDS: Final = frozenset(
         *("debug", "show", "help", "max_wait", "timestamp", "queries", "only_lost", "keep", "budget"),
         *("timestamp_ca", "public_key"),
         *("events", "event_sources", "users", "access_keys", "addresses", "resources", "errors", "event_ids", "where"),
-        *("uses", "read_only", "write_only", "proven_only", "summary", "timeline", "event_id", "day"),
+        *("uses", "read_only", "write_only", "proven_only", "summary", "timeline", "event_id", "day", "rules"),
     }
 )
 """Options that change nothing about what is asked of AWS, or only narrow it."""

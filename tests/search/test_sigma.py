@@ -1,0 +1,135 @@
+"""Sigma rules: what they match, in any letter case, and what becomes of rules that cannot be run."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.search.event import read_event
+from cloudtrail_validate.search.hits import Hit, Proof
+from cloudtrail_validate.search.sigma import RuleStage, load
+from tests.search.events import ROOT, raw
+from tests.search.kit import Trail, make_trail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULE = """\
+title: {title}
+id: 00000000-0000-4000-8000-{number:012d}
+author: A. Author
+level: high
+logsource: {{product: aws, service: cloudtrail}}
+detection:
+{detection}
+"""
+
+
+def write(folder: Path, detection: str, number: int = 1, title: str = "Rule") -> Path:
+    folder.mkdir(exist_ok=True)
+    indented = "\n".join(f"    {line}" for line in detection.strip().splitlines())
+    (folder / f"{number}.yml").write_text(RULE.format(title=title, number=number, detection=indented))
+    return folder
+
+
+CASES: list[tuple[str, dict[str, Any], bool]] = [
+    ("selection: {eventName: StopInstances}\ncondition: selection", {}, True),
+    ("selection: {eventName: stopinstances}\ncondition: selection", {}, True),
+    ("selection: {eventName: StartInstances}\ncondition: selection", {}, False),
+    ("selection: {eventName|startswith: stop}\ncondition: selection", {}, True),
+    ("selection: {eventName|contains: ['x', 'inst']}\ncondition: selection", {}, True),
+    ("selection: {userIdentity.type: Root}\ncondition: selection", {}, False),
+    ("selection: {userIdentity.type: Root}\ncondition: selection", {"userIdentity": ROOT}, True),
+    (
+        "selection: {userIdentity.type: Root}\nfilter: {eventType: AwsServiceEvent}\ncondition: selection and not filter",
+        {"userIdentity": ROOT, "eventType": "AwsServiceEvent"},
+        False,
+    ),
+    ("selection: {eventName: StopInstances, errorCode: null}\ncondition: selection", {}, True),
+    ("selection: {eventName: StopInstances, errorCode: null}\ncondition: selection", {"errorCode": "X"}, False),
+    ("selection: {readOnly: false}\ncondition: selection", {}, True),
+    ("selection: {readOnly: true}\ncondition: selection", {}, False),
+    ("selection: {requestParameters.n: 3}\ncondition: selection", {"requestParameters": {"n": 3}}, True),
+    ("selection: {requestParameters.n|gte: 4}\ncondition: selection", {"requestParameters": {"n": 3}}, False),
+    ("selection: {requestParameters|contains: i-0123}\ncondition: selection", {}, True),
+    ("selection: {sourceIPAddress|cidr: 203.0.113.0/24}\ncondition: selection", {}, True),
+    ("selection: {userAgent|re: '^aws-cli/[0-9.]+$'}\ncondition: selection", {}, True),
+    ("selection: {userAgent|re: '^(a+)+$'}\ncondition: selection", {"userAgent": "a" * 5_000 + "!"}, False),
+    ("s1: {eventName: X}\ns2: {eventSource: ec2.amazonaws.com}\ncondition: 1 of s*", {}, True),
+    ("s1: {eventName: X}\ns2: {eventSource: ec2.amazonaws.com}\ncondition: all of s*", {}, False),
+    ("selection: {awsRegion|fieldref: awsRegion}\ncondition: selection", {}, True),
+    ('selection: {eventName: "a\'; DROP TABLE logs; --"}\ncondition: selection', {}, False),
+    ("selection: {'odd \" field`': x}\ncondition: selection", {'odd " field`': "x"}, True),
+]
+
+
+@pytest.mark.parametrize(("detection", "fields", "expected"), CASES)
+def test_rules_match_what_they_say(detection: str, fields: dict[str, Any], expected: bool, tmp_path: Path) -> None:
+    rules = load(write(tmp_path / "rules", detection))
+    assert rules.failed == {}
+    data = raw(**fields)
+    event = read_event(data)
+    assert event is not None
+    stage = RuleStage(rules)
+    assert stage.take(Hit(data, Proof("log")), event) == []
+    found = stage.rest()
+    assert bool(found) is expected
+    assert stage.rest() == []
+    if expected:
+        assert rules.needle is None or rules.needle.in_(data)
+        (match,) = found[0][0].sigma
+        assert (match.title, match.level, match.author, match.id[-3:]) == ("Rule", "high", "A. Author", "001")
+
+
+def test_most_events_need_no_rule(tmp_path: Path) -> None:
+    rules = load(write(tmp_path / "rules", "s: {eventName: ConsoleLogin}\nt: {eventSource: x}\ncondition: s and t"))
+    assert rules.needle is not None
+    assert not rules.needle.in_(raw())
+
+
+def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "rules", CASES[0][0])
+    (folder / "broken.yml").write_text("title: [")
+    (folder / "other.yml").write_text("title: T\nlogsource: {product: windows}\ndetection: {s: {a: b}, condition: s}\n")
+    write(folder, "keywords: ['x']\ncondition: keywords", 2, "Words")
+    rules = load(folder)
+    assert len(rules.compiled) + len(rules.failed) >= 2
+    assert any("broken.yml" in name for name in rules.failed)
+    assert rules.skipped == 1
+
+
+def test_a_folder_without_rules_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no Sigma rule"):
+        load(tmp_path)
+    with pytest.raises(RequestError, match="expected a folder"):
+        load(tmp_path / "none")
+
+
+@pytest.fixture
+def trail(tmp_path: Path) -> Trail:
+    return make_trail(tmp_path)
+
+
+def test_matches_are_findings_with_author_and_id(
+    trail: Trail, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "rules", "s: {eventName: startinstances}\ncondition: s", 1, "Started")
+    write(folder, "s: {errorCode: AccessDenied}\ncondition: s", 2, "Denied")
+    every = [event for path in trail.logs for event in trail.events(path)]
+    code, found = trail.lines(capsys, "--rules", str(folder))
+    assert code == 0
+    expected = {e["eventID"]: "Started" for e in every if e["eventName"] == "StartInstances"}
+    expected |= {e["eventID"]: "Denied" for e in every if "errorCode" in e}
+    assert {line["eventID"]: line["matched"]["sigma"][0]["title"] for line in found} == expected
+    sarif = json.loads(trail.search(capsys, "--rules", str(folder), "--format", "sarif").out)["runs"][0]
+    assert {rule["shortDescription"]["text"] for rule in sarif["tool"]["driver"]["rules"]} == {"Started", "Denied"}
+    assert {rule["properties"]["author"] for rule in sarif["tool"]["driver"]["rules"]} == {"A. Author"}
+    assert {result["level"] for result in sarif["results"]} == {"error"}
+    ocsf = json.loads(trail.search(capsys, "--rules", str(folder), "--format", "ocsf").out)
+    assert len(ocsf) == len(sarif["results"]) == len(found)
+    assert {finding["finding_info"]["analytic"]["desc"] for finding in ocsf} == {"by A. Author"}
+    (folder / "3.yml").write_text("title: [")
+    assert trail.search(capsys, "--rules", str(folder)).code == 3
