@@ -13,6 +13,8 @@ from typing import Final
 from cloudtrail_validate.search import glob
 
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.:@\-]+")  # what JSON writers leave as it is; `_ESCAPED` finds those that do not
+_FEW: Final = 2  # literals that are looked for one by one
+_MANY: Final = 8  # values of one field from which on all values of that field are taken out and looked up
 _SHORTEST: Final = 3  # characters; shorter literals are everywhere
 _ESCAPED: Final = re.compile(rb"\\u00(?:2[d-fD-F]|3[0-9aA]|[4-7])")  # of `-` to `:` and `@` to `z`, and what lies there
 Test = Callable[[bytes], bool]
@@ -26,22 +28,25 @@ class Needle:
 
     def __init__(self, literals: Iterable[tuple[str, str]]) -> None:
         self.literals = tuple(dict.fromkeys(literals))
-        texts = {text for _, text in self.literals}
-        self._one = texts.pop().encode() if len(texts) == 1 else b""
         by_name: dict[str, list[bytes]] = {}
         for name, text in self.literals:
-            by_name.setdefault(name, []).append(re.escape(text.encode()))
-        # An expression that begins with a literal is searched for as fast as that literal.
-        parts = [_named(name) % b"|".join(choices) for name, choices in by_name.items()]
-        self._any = re.compile(b"|".join(parts))
+            by_name.setdefault(name, []).append(text.encode())
+        self._plain: list[bytes] = []
+        self._expressions: list[re.Pattern[bytes]] = []
+        for name, texts in by_name.items():
+            if len(texts) <= _FEW:  # one pass each is quicker than one over alternatives
+                self._plain += [b'"' + text if name else text for text in texts]
+                continue
+            choice = b"|".join(map(re.escape, texts))
+            # An expression that begins with a literal is searched for as fast as that literal.
+            named = b'"%b"\\s*+:\\s*+"(?:%b)' % (re.escape(name.encode()), choice)
+            self._expressions.append(re.compile(named if name else choice))
 
     def in_(self, content: bytes) -> bool:
         """Whether the content may hold one of them, escapes aside."""
-        return self._one in content if self._one else self._any.search(content) is not None
-
-
-def _named(name: str) -> bytes:
-    return b'"%b"\\s*+:\\s*+"(?:%%b)' % re.escape(name.encode()) if name else b"(?:%b)"
+        return any(text in content for text in self._plain) or any(
+            expression.search(content) for expression in self._expressions
+        )
 
 
 class Values:
@@ -75,11 +80,13 @@ class Values:
         return False
 
 
-def beginnings(name: str, texts: Iterable[str]) -> Needle | None:
+def beginnings(name: str, texts: Sequence[str]) -> Needle | Values | None:
     """Return the needle of values (or globs) of a field of which one must be there; None where there is no literal.
 
     A glob that begins with a wildcard still has a literal in it, which may then lie anywhere.
     """
+    if len(texts) > _MANY:
+        return Values((name, text) for text in texts)
     return _needle([_SAFE.match(text) for text in texts], texts, name)
 
 
@@ -117,5 +124,5 @@ class Prefilter:
         """Whether a hit may be in there."""
         for item in self._needles:
             if not item.in_(content):
-                return b"\\u00" in content and _ESCAPED.search(content) is not None
+                return b"\\" in content and _ESCAPED.search(content) is not None
         return True

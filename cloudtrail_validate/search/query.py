@@ -21,6 +21,7 @@ from cloudtrail_validate.search.prefilter import Needle, Prefilter, Values, anyw
 from cloudtrail_validate.search.uses import USES, needle_of
 
 _MOST_VALUES: Final = 1_000  # of one filter; lists of indicators have some hundred
+_FEW: Final = 2  # addresses that are looked for one by one
 _GIVEN_UP: Final = 100  # events from which on an expression is not tried any more: each took ~10 ms or more
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Test = Callable[[Event], bool]
@@ -102,12 +103,12 @@ def _check(query: Query) -> None:
             raise RequestError(f"--use: no such question {use!r}: {known}")
 
 
-def _compiled(query: Query) -> tuple[list[Test], list[Needle | None]]:
+def _compiled(query: Query) -> tuple[list[Test], list[Needle | Values | None]]:
     """The tests, cheap ones first, and what each of them must find in a log's bytes."""
     tests: list[Test] = []
-    needles: list[Needle | None] = []
+    needles: list[Needle | Values | None] = []
 
-    def ask(values: tuple[str, ...], test: Test, needle: Needle | None) -> None:
+    def ask(values: tuple[str, ...], test: Test, needle: Needle | Values | None) -> None:
         if values:
             tests.append(test)
             needles.append(needle)
@@ -164,7 +165,7 @@ def _network(text: str) -> Network:
         raise RequestError(f"--ip: expected an address or a network such as 203.0.113.0/24, got {text!r}") from None
 
 
-def _address_needle(texts: tuple[str, ...]) -> Needle | None:
+def _address_needle(texts: tuple[str, ...]) -> Needle | Values | None:
     """Whole octets of IPv4 networks; addresses of IPv6 have more than one spelling."""
     literals = []
     for text in texts:
@@ -173,6 +174,9 @@ def _address_needle(texts: tuple[str, ...]) -> Needle | None:
         if network.version != 4 or not octets:
             return None
         literals.append(".".join(octets) + ("" if network.prefixlen == network.max_prefixlen else "."))
+    if len(literals) > _FEW:  # all addresses of a log are looked up
+        values = [literal + "*" * literal.endswith(".") for literal in literals]
+        return Values(("sourceIPAddress", begin + value) for value in values for begin in ("", "::ffff:"))
     return Needle(("", literal) for literal in literals) if literals else None
 
 
