@@ -47,6 +47,11 @@ def listed(*names: str, failing: str | None = None) -> list[str]:
         "9999/01/01/x.json.gz",
         "2026 /03/31/x.json.gz",
         "٢٠٢٦/03/31/x.json.gz",  # digits, and none of ASCII
+        "2026/ 3/31/x.json.gz",  # a blank, a sign: `int` takes them
+        "2026/+3/31/x.json.gz",
+        "2026/03/3\n/x.json.gz",
+        "2026/04/09/x.json.gz",  # to come
+        "2026//03/31/x.json.gz",
         "/2026/03/31/x.json.gz",
         "junk/2026/03/31/x.json.gz",
     ],

@@ -62,7 +62,7 @@ def test_windows_are_joined_to_what_one_window_would_have_said() -> None:
 
 def test_nothing_joined_is_nothing_found() -> None:
     async def run() -> RegionResult:
-        return join_results(await Region(clean()).region(), [])
+        return join_results(await Region(clean()).region(), [], (), Interval(clean().start, clean().end))
 
     result = asyncio.run(run())
     assert (result.chains, result.findings.kept, result.unfinished) == ((), (), False)

@@ -33,8 +33,9 @@ def placed(key: str, bucket: str = "b", region: AccountRegion = REGION) -> tuple
         (f"{LOGS}2026/13/01/x.json.gz", LOGS, True),
         (f"{LOGS}x.json.gz", LOGS, True),
         (f"{LOGS}2012/01/01/x.json.gz", LOGS, True),  # before CloudTrail
-        (f"{LOGS}2027/01/01/x.json.gz", LOGS, False),  # clocks differ around new year
-        (f"{LOGS}2028/01/01/x.json.gz", LOGS, True),
+        (f"{LOGS}2026/03/01/x.json.gz", LOGS, False),  # today
+        (f"{LOGS}2026/03/03/x.json.gz", LOGS, True),  # to come
+        (f"{LOGS}2027/01/01/x.json.gz", LOGS, True),
         (FOLDER.path("CloudTrail-Insight") + "2026/01/01/x.json.gz", FOLDER.path("CloudTrail-Insight"), False),
     ],
 )
