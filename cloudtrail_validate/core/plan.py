@@ -7,9 +7,8 @@ from datetime import datetime
 
 import msgspec
 
-from cloudtrail_validate.core.errors import StoreError
 from cloudtrail_validate.core.layout import Folder
-from cloudtrail_validate.core.model import ChainId, Interval, Kind, Locator, ObjectInfo
+from cloudtrail_validate.core.model import Cause, ChainId, Interval, Kind, Locator, ObjectInfo
 
 
 class Unvalidated(msgspec.Struct, frozen=True):
@@ -142,7 +141,8 @@ class Unlisted(msgspec.Struct, frozen=True):
 
     prefix: str
     account: str | None
-    error: StoreError
+    cause: Cause
+    detail: str
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -72,7 +72,7 @@ async def _level(store: Store, bucket: str, prefix: str, account: str | None, un
     except AbsentError:
         pass
     except StoreError as error:
-        unlisted.append(Unlisted(prefix, account, error))
+        unlisted.append(Unlisted(prefix, account, error.cause, error.detail))
     return Children((), ())
 
 

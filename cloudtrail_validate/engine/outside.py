@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,6 +13,7 @@ from cloudtrail_validate.core.model import Interval, ObjectInfo
 from cloudtrail_validate.stores.protocol import Lister
 
 _DAY: Final = timedelta(days=1)
+_STAMP: Final = re.compile(r"[0-9]{4}/(?:[0-9]{2}/){0,2}")
 
 
 def is_marker(info: ObjectInfo) -> bool:
@@ -47,11 +49,11 @@ async def list_outside(
 def _is_date(stamp: str, now: datetime) -> bool:
     """Whether `YYYY/`, `YYYY/MM/` or `YYYY/MM/DD/` is a time that CloudTrail can have written to: none to come.
 
-    An empty segment (`2026//`) is no date.
+    An empty segment (`2026//`) is no date, nor are digits of other scripts, signs and blanks, all of which `int` takes.
     """
-    year, month, day = (*stamp.removesuffix("/").split("/"), "01", "01")[:3]
-    if not (len(year) == 4 and len(month) == len(day) == 2):
+    if _STAMP.fullmatch(stamp) is None:
         return False
+    year, month, day = (*stamp.removesuffix("/").split("/"), "01", "01")[:3]
     try:
         return deliverable(datetime(int(year), int(month), int(day), tzinfo=UTC), now)
     except ValueError:

@@ -227,8 +227,8 @@ def _cannot_look(target: Target, unlisted: Unlisted, window: Interval) -> Findin
         target.trail or None,
         Locator(target.bucket, unlisted.prefix),
         window,
-        unlisted.error.cause,
-        detail=unlisted.error.detail,
+        unlisted.cause,
+        detail=unlisted.detail,
     )
 
 

@@ -48,6 +48,9 @@ class SpecialFileError(OSError):
     def __init__(self) -> None:
         super().__init__(errno.EINVAL, "not a regular file")
 
+    def __reduce__(self) -> tuple[object, ...]:  # OSError's own calls it with number and text
+        return SpecialFileError, ()
+
 
 def open_regular(path: str | Path, *, follow: bool = False, dir_fd: int | None = None) -> BinaryIO:
     """Open a regular file for reading, unbuffered. What is none is not opened, and a pipe is not waited for.

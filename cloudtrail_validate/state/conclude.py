@@ -26,6 +26,7 @@ from cloudtrail_validate.state.model import (
     join_edges,
     join_hours,
     moment_of,
+    owed_in,
 )
 
 _UNREAD: Final = frozenset({rules.DIGEST_UNREADABLE, rules.LOG_UNREADABLE})
@@ -98,7 +99,7 @@ class RegionEnd:
             stretches,
             join_edges((*known.edges, *self._result.edges), accused),
             self._unproven(known, stretches),
-            _owed(stretches, (item.start for item in self._skipped)),
+            owed_in(stretches, (item.start for item in self._skipped)),
             _late(known.late, self._result.digests, stretches),
         )
 
@@ -220,12 +221,6 @@ def _inside_day(hour: int, held: dict[int, Stretch], proven: Collection[int]) ->
     """Whether an hour lies in a day that is remembered as a whole, and of which not every hour is proven anew."""
     day = held.get(hour - hour % DAY)
     return day is not None and day.length == DAY and not all(item in proven for item in _hours_of(day))
-
-
-def _owed(stretches: Iterable[Stretch], starts: Iterable[int]) -> tuple[int, ...]:
-    """The starts, in what is remembered now, of what was not read again: an hour may have become part of a day."""
-    holders = {hour: stretch.start for stretch in stretches for hour in _hours_of(stretch)}
-    return tuple(sorted({holders[start] for start in starts if start in holders}))
 
 
 def _history(

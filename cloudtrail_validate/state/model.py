@@ -179,16 +179,23 @@ def _merge_region(one: RegionState, other: RegionState) -> RegionState:
             held[stretch.start] = stretch
     days = {start // DAY for start, stretch in held.items() if stretch.length == DAY}
     kept = {start: item for start, item in held.items() if item.length == DAY or start // DAY not in days}
+    folded = fold(kept)
     return RegionState(
         one.account,
         one.region,
         one.organization_id,
-        fold(kept),
+        folded,
         join_edges((*other.edges, *one.edges), {edge.where for edge in (*old_edges(one), *old_edges(other))}),
         join_hours((*one.unproven, *other.unproven)),
-        tuple(sorted({*one.owed, *other.owed} & held.keys())),
+        owed_in(folded, (*one.owed, *other.owed)),
         tuple(sorted({*one.late, *other.late})),
     )
+
+
+def owed_in(stretches: Iterable[Stretch], starts: Iterable[int]) -> tuple[int, ...]:
+    """The starts, in what is remembered now, of what was not read again: an hour may have become part of a day."""
+    holders = {hour: item.start for item in stretches for hour in range(item.start, item.start + item.length)}
+    return tuple(sorted({holders[start] for start in starts if start in holders}))
 
 
 def join_edges(edges: Sequence[Edge], accused: Collection[Locator] = ()) -> tuple[Edge, ...]:

@@ -41,6 +41,9 @@ class DisplacedError(BaseException):
         super().__init__(seen.place)
         self.seen = seen
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return DisplacedError, (self.seen,)
+
 
 class _Claim(msgspec.Struct, frozen=True):
     """A digest as it lies, and where it says it lies."""

@@ -58,7 +58,7 @@ class NotS3Error(StoreError):
         super().__init__(cause, detail)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return NotS3Error, (self.detail, self.cause)
+        return type(self), (self.detail, self.cause)
 
 
 class ElsewhereError(StoreError):

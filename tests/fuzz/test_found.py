@@ -21,7 +21,7 @@ from cloudtrail_validate.distribute import parts
 from cloudtrail_validate.distribute.parts import Part
 from cloudtrail_validate.snapshot import manifest
 from cloudtrail_validate.state import codec as state
-from cloudtrail_validate.state.model import State
+from cloudtrail_validate.state.model import State, merge
 from cloudtrail_validate.stores.s3_answers import Asked, parse_page, refusal
 from cloudtrail_validate.stores.transfer import Answer
 from tests.fuzz import material
@@ -164,3 +164,19 @@ def test_what_is_wrong_with_a_manifest_is_said_in_one_line_that_no_terminal_obey
     with pytest.raises(manifest.NotASnapshotError) as raised:
         manifest.decode(msgspec.json.encode({**GOOD, "\x1b[2J\n": 1}))
     assert not {"\x1b", "\n"} & set(str(raised.value))
+
+
+def test_hours_that_are_owed_stay_owed_where_two_runs_together_know_the_whole_day() -> None:
+    """What both saved was refused as damaged by every run after: hours were owed that had become part of a day."""
+
+    def half(hours: range, owed: tuple[int, ...]) -> State:
+        held = a_state(*(stretch(hour) for hour in hours))
+        return replace(held, regions=(replace(held.regions[0], owed=owed),))
+
+    merged = merge(half(range(12), (5,)), half(range(12, 24), (12, 13)))
+    assert state.decode(state.encode(merged), "x") == merged
+    (region,) = merged.regions
+    assert [(item.start, item.length) for item in region.stretches] == [(0, 24)]
+    assert region.owed == (0,)
+    apart = merge(half(range(5), (3,)), half(range(7, 9), (8, 40)))
+    assert apart.regions[0].owed == (3, 8)

@@ -432,6 +432,10 @@ def check_plan(_: bytes, found: Any) -> None:
 
 def a_state_file(mutator: Mutator) -> bytes:
     true = a_state(*(stretch(hour, mark=hour % 251) for hour in range(30)), edges=(edge(1),))
+    (region,) = true.regions
+    region = msgspec.structs.replace(region, unproven=((40, 44), (50, 51)), owed=(5, 6), late=((3, 1, 2),))
+    true = msgspec.structs.replace(true, regions=(region,))
+    assert state.decode(state.encode(true), "x") == true
     if mutator.maybe(0.2):
         return mutator.data(state.encode(true))
     tree = msgspec.to_builtins(true, builtin_types=(bytes,))
