@@ -126,6 +126,8 @@ class Dispatcher:
             progress.objects_known += reply.objects
             progress.bytes_done += reply.bytes
             progress.bytes_known += reply.bytes
+            for one in reply.checked:
+                self._watch.checked(one.where, one.status, digest=one.digest)
             return reply.answers
         return [None] * len(tasks)
 

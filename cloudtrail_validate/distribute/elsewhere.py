@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from cloudtrail_validate.core.executor import Auto, DaskCluster, LocalProcesses, Place
 from cloudtrail_validate.core.findings import Watch
 from cloudtrail_validate.core.layout import DIGEST_KIND
@@ -139,7 +141,8 @@ def elsewhere_of(
         return None
 
     def context(scope: Scope, workers: int) -> Context:
-        return context_of(request, session, session.target, timeouts or Timeouts(), scope, workers)
+        made = context_of(request, session, session.target, timeouts or Timeouts(), scope, workers)
+        return replace(made, every_object=True) if watch.every_object else made
 
     return Elsewhere(place, context, watch, look)
 
