@@ -6,6 +6,7 @@ did the whole work, and prints medians and ratios. Ratios carry from one compute
     trail            aws-cli and ctvalidate on one trail, and a bare loop that only fetches, inflates and hashes
     cost             what a log, a digest and a start cost, beside aws-cli and other checkouts
     local            a local copy on all cores, against bare inflating and hashing
+    scaling          the rate with 1 to N processes, and what `auto` decides
     large            large logs from S3, against what one core inflates and hashes
     memory           peak memory and time as the number of logs grows
     organization     many accounts and regions with hardly anything in them

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
-from benchmarks.harness import Page, command_line, cpu_of, interleave, options, seconds_of
+from benchmarks.harness import ROOT, Page, Sample, command_line, cpu_of, interleave, options, seconds_of
 from benchmarks.plan import FOUR_KILOBYTES, MAX_HOURS, Plan
 from benchmarks.server import serving
 from benchmarks.validation import validate
@@ -24,22 +25,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__, runs=1)
     parser.add_argument("--logs", type=int, nargs="+", default=[20_000, 100_000, 1_000_000], help="sizes, ascending")
     parser.add_argument("--logs-per-hour", type=int, default=5000)
+    parser.add_argument("--against", type=Path, nargs="*", default=[], help="other checkouts, each with its .venv")
     given = parser.parse_args(arguments)
-    rows: list[list[str]] = []
-    least = 0
-    before: tuple[int, float] | None = None
+    checkouts = {"": ROOT, **{f"{path.name}: ": path.resolve() for path in given.against}}
+    taken: dict[str, list[tuple[Plan, list[Sample]]]] = {name: [] for name in checkouts}
     for logs in given.logs:
         plan = plan_of(logs, given.logs_per_hour)
         with serving(plan) as served:
-            name = f"{plan.logs:,} logs"
-            taken = interleave(given.runs, {name: partial(validate, served)})[name]
+            contenders = {
+                name or "ctvalidate": partial(validate, served, checkout=path, options={"executor": "local:1"})
+                for name, path in checkouts.items()
+            }
+            samples = interleave(given.runs, contenders)
+        for name in checkouts:
+            taken[name].append((plan, samples[name or "ctvalidate"]))
+    page = Page("Memory and time as a trail grows", command_line("memory", arguments))
+    page.note(
+        f"{given.logs_per_hour:,} logs of about 4 kB an hour, of one region; whole commands of one process, start-up "
+        "included."
+    )
+    head = ["logs", "peak memory", "to the first", "time", "to the one before", "logs/s", "CPU per object"]
+    rows = [row for name in checkouts for row in rows_of(name, taken[name])]
+    page.table(head, rows).publish(given.append)
+
+
+def rows_of(name: str, sizes: Sequence[tuple[Plan, Sequence[Sample]]]) -> list[list[str]]:
+    """The table's lines of one version."""
+    rows: list[list[str]] = []
+    least = 0
+    before: tuple[int, float] | None = None
+    for plan, taken in sizes:
         seconds, peak = seconds_of(taken), max(sample.peak for sample in taken)
         least = least or peak
         growth = f"{seconds / before[1]:.1f} x for {plan.logs / before[0]:.1f} x" if before else ""
         before = (plan.logs, seconds)
         rows.append(
             [
-                f"{plan.logs:,}",
+                f"{name}{plan.logs:,}",
                 f"{peak / 1e6:,.0f} MB",
                 f"{peak / least:.2f} x",
                 f"{seconds:,.1f} s",
@@ -48,10 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{cpu_of(taken) / (plan.logs + plan.hours) * 1e6:,.0f} µs",
             ]
         )
-    page = Page("Memory and time as a trail grows", command_line("memory", arguments))
-    page.note(f"{given.logs_per_hour:,} logs of about 4 kB an hour, of one region; whole commands, start-up included.")
-    head = ["logs", "peak memory", "to the first", "time", "to the one before", "logs/s", "CPU per object"]
-    page.table(head, rows).publish(given.append)
+    return rows
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from benchmarks.plan import Plan
 from benchmarks.server import serving
 from benchmarks.validation import validate
 
+ONE = {"executor": "local:1"}  # CPU an object is asked for, and memory is that of one process
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and publish."""
@@ -36,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     busy = Plan(hours=given.hours, logs_per_hour=given.busy_logs)
     plans = {"organization": wide, "busy trail": busy}
     with serving(wide) as organization, serving(busy) as trail:
-        contenders = {"organization": partial(validate, organization), "busy trail": partial(validate, trail)}
+        contenders = {
+            "organization": partial(validate, organization, options=ONE),
+            "busy trail": partial(validate, trail, options=ONE),
+        }
         samples = interleave(given.runs, contenders)
     objects = {name: plan.hourly_digests() + plan.logs for name, plan in plans.items()}
     rows = []

@@ -317,9 +317,7 @@ async def _state(request: Request, session: Session, source: str, now: datetime)
 def _elsewhere(
     request: Request, session: Session, timeouts: Timeouts | None, watch: Watch, store: Watched
 ) -> Elsewhere | None:
-    """Who else may do the work: nobody where each object is listened for, since others tell of findings alone."""
-    if watch.every_object:
-        return None
+    """Who else may do the work."""
     from cloudtrail_validate.distribute.elsewhere import elsewhere_of
 
     return elsewhere_of(parse_executor(request.executor), request, session, timeouts, watch, look=store.look)

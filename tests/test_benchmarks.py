@@ -15,11 +15,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from benchmarks import cost, first_finding, large, local, memory, organization, startup, trail
+from benchmarks import cost, first_finding, large, local, memory, organization, scaling, startup, trail
 from benchmarks.harness import Sample, WorkError, environment, run
 from benchmarks.plan import BUCKET, OWNER, Plan, Served
 from benchmarks.server import serving
 from benchmarks.validation import percent, steady, validate
+from cloudtrail_validate.runtime.limits import cores
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -223,6 +224,15 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
             "--hours 2 --logs 2 --events 900 2000",
             ["ctvalidate", "one core", "ratio", "ratio once started"],
         ),
+        (
+            scaling.main,
+            "--hours 2 --logs-per-hour 20 --copied 10 --events 5 --sizes 8 40",
+            [
+                *(f"local:{number}" for number in scaling.steps(cores())),
+                *(f"{number} cores" if number > 1 else "1 core" for number in scaling.steps(cores())),
+                *("8", "40"),
+            ],
+        ),
         (memory.main, "--logs 10 30 --logs-per-hour 10", ["10", "30"]),
         (
             organization.main,
@@ -240,7 +250,7 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
             ["altered log of the newest hour named", "altered log of the oldest hour named", "end of the command"],
         ),
     ],
-    ids=["trail", "cost", "local", "large", "memory", "organization", "startup", "first_finding"],
+    ids=["trail", "cost", "local", "large", "scaling", "memory", "organization", "startup", "first_finding"],
 )
 def test_it_measures_and_appends_a_page(
     main: Callable[[list[str]], None],
@@ -255,7 +265,8 @@ def test_it_measures_and_appends_a_page(
     page = capsys.readouterr().out
     assert results.read_text(encoding="utf-8") == f"before\n{page}"
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
-    body = table[2:]
+    rules = {index for index, row in enumerate(table) if set("".join(row)) <= set("-:")}
+    body = [row for index, row in enumerate(table) if not {index, index + 1} & rules]
     names = [row[0].rpartition(" ms: ")[2] for row in body]
     assert names == rows
     assert all(re.search("[0-9]", "".join(row[1:])) for row in body if "once started" not in row[0])

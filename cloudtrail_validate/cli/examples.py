@@ -102,7 +102,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("of two accounts", "ctvalidate plan --shards 2 --source copy --account-id 111122223333 --last 7d > plan.jsonl"),
     ),
     "merge": (
-        ("the parts of a run", "ctvalidate merge part-1 part-2 part-3"),
+        ("all parts in a folder", "ctvalidate merge s3://DOC-EXAMPLE-BUCKET/parts/"),
         ("out of S3, into two reports", "ctvalidate merge s3://DOC-EXAMPLE-BUCKET/part-1 part-2 -o run.json -o run.html"),
         ("only verdict and findings", "ctvalidate merge part-1 part-2 -q"),
     ),

@@ -30,6 +30,8 @@ def command(
 ) -> int:
     """Merge what `--shard I/N --part PART` wrote, files or s3://BUCKET/KEY, into one report.
 
+    A folder (DIR or s3://BUCKET/PREFIX/) stands for all parts that lie in it.
+
     A part that is missing, there twice or of another run makes the verdict unproven, and is named. Exits as a run does.
     """
     from msgspec.structs import replace
@@ -39,7 +41,8 @@ def command(
 
     try:
         check_outputs(format_, outputs)
-        held = [(name, decode(shards.read(name, profile, endpoint_url), printable(name))) for name in parts]
+        names = [name for where in parts for name in shards.find(where, profile, endpoint_url)]
+        held = [(name, decode(shards.read(name, profile, endpoint_url), printable(name))) for name in names]
         outcome, first = merge(held)
     except (RequestError, ConfigurationError) as error:
         raise click.UsageError(printable(str(error))) from error

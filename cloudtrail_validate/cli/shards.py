@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.distribute.parts import Part
     from cloudtrail_validate.request import Request
 
+ENDING: Final = ".part"  # of a part's name in a folder
 ARRAY_INDEX: Final = "AWS_BATCH_JOB_ARRAY_INDEX"
 """The environment variable in which AWS Batch tells each child of an array job its number, from 0."""
 
@@ -32,21 +33,55 @@ def check(part: str | None, shard: str | None) -> str | None:
     return f"{int(index) + 1}{shard}"
 
 
+def name_in(where: str, part: Part) -> str:
+    """Where a part goes: to what is named, or under a name of its own into what ends in a slash or is a folder."""
+    own = f"{part.shard.number}-of-{part.shard.total}{ENDING}"
+    if where.endswith("/"):
+        return where + own
+    return str(Path(where, own)) if not where.startswith("s3://") and Path(where).is_dir() else where
+
+
 def write(where: str, part: Part, request: Request) -> bool:
     """Write a part to a file or to S3. False where that failed, which was said."""
     from cloudtrail_validate.distribute.parts import encode
 
     data = encode(part)
+    where = name_in(where, part)
     try:
         if where.startswith("s3://"):
             bucket, _, key = where.removeprefix("s3://").partition("/")
             client(request.profile, request.endpoint_url).put_object(Bucket=bucket, Key=key, Body=data)
         else:
+            Path(where).parent.mkdir(parents=True, exist_ok=True)
             write_whole(Path(where), data)
     except Exception as error:  # botocore has many; whatever it is, the part is not there
         click.echo(f"ctvalidate: --part: cannot write {printable(where)}: {printable(str(error))}", err=True)
         return False
     return True
+
+
+def find(where: str, profile: str | None, endpoint_url: str | None) -> list[str]:
+    """The parts that an argument names: itself, or all that lie in a folder (`DIR`, `s3://BUCKET/PREFIX/`).
+
+    Raises `ConfigurationError` where there are none.
+    """
+    if where.startswith("s3://") and where.endswith("/"):
+        bucket, _, prefix = where.removeprefix("s3://").partition("/")
+        try:
+            pages = client(profile, endpoint_url).get_paginator("list_objects_v2")
+            listed = [
+                item for page in pages.paginate(Bucket=bucket, Prefix=prefix) for item in page.get("Contents", ())
+            ]
+        except Exception as error:  # as below
+            raise ConfigurationError(f"cannot list {printable(where)}: {printable(str(error))}") from error
+        found = [f"s3://{bucket}/{item['Key']}" for item in listed if item["Key"].endswith(ENDING)]
+    elif not where.startswith("s3://") and Path(where).is_dir():
+        found = sorted(str(path) for path in Path(where).glob(f"*{ENDING}"))
+    else:
+        return [where]
+    if not found:
+        raise ConfigurationError(f"there are no parts (*{ENDING}) in {printable(where)}")
+    return found
 
 
 def read(where: str, profile: str | None, endpoint_url: str | None) -> bytes:

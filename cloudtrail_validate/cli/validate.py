@@ -81,7 +81,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--shard", metavar="I/N", help="Only this part of the run, for `ctvalidate merge`.")
 @click.option("--plan", type=_FILE, metavar="FILE", help="Parts as `ctvalidate plan` dealt them out.")
-@click.option("--part", metavar="FILE", help="Where this part goes: a file or s3://BUCKET/KEY.")
+@click.option(
+    "--part",
+    metavar="FILE",
+    help="Where this part goes: a file, s3://BUCKET/KEY, or what ends in / and holds all parts.",
+)
 @click.option("--state", metavar="WHERE", help="Memory of earlier runs: FILE, DIR/ or s3://BUCKET/KEY.")
 @click.option("--require-state", is_flag=True, help="Refuse to begin a new state: it must be there.")
 @click.option(

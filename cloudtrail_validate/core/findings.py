@@ -94,7 +94,8 @@ def order_of(finding: Finding) -> tuple[object, ...]:
 class Listener(Protocol):
     """Hears of things as they happen. Called on the event loop: must return at once and not raise.
 
-    A class attribute `every_object = False` says that it does not care for `checked`: then others may do the work.
+    A class attribute `every_object = False` says that it does not care for `checked`: then other processes, which tell of
+    their objects batch by batch, need not.
     """
 
     def finding(self, finding: Finding) -> None:

@@ -5,15 +5,78 @@ The extra `ctvalidate[dask]` brings `distributed`. Workers need ctvalidate of th
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, InvalidStateError
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.text import printable
 
-_PATIENCE: Final = "10s"  # until a scheduler answers
+_PATIENCE: Final = "10s"  # until a scheduler answers, at first and when its connection is lost
+_LOOK: Final = 0.5  # seconds between two looks whether the scheduler is still there
+_GONE: Final = frozenset({"closed", "closing"})  # what a client of Dask calls itself when it has given up
+T = TypeVar("T")
+
+
+class SchedulerLostError(Exception):
+    """The scheduler has ended, or cannot be reached any more."""
+
+
+class Guarded(Executor):
+    """Fails the calls that are under way when the scheduler is gone: Dask cancels some of them, and forgets the others.
+
+    `status` is what the client calls itself at present.
+    """
+
+    def __init__(self, inner: Executor, status: Callable[[], str]) -> None:
+        self._inner = inner
+        self._status = status
+        self._pending: set[Future[Any]] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="ctvalidate-dask", daemon=True).start()
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Have a call made. Raises `SchedulerLostError`."""
+        answer: Future[T] = Future()
+        with self._lock:
+            if self._status() in _GONE:
+                raise SchedulerLostError
+            asked = self._inner.submit(fn, *args, **kwargs)
+            self._pending.add(answer)
+        asked.add_done_callback(partial(self._take, answer))
+        answer.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
+        return answer
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # Executor's own
+        """Take no more calls."""
+        self._closed.set()
+        self._inner.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def _take(self, answer: Future[Any], asked: Future[Any]) -> None:
+        """Pass an answer on. What was cancelled there, and not here, is lost."""
+        error = SchedulerLostError("given up there") if asked.cancelled() else asked.exception()
+        self._settle(answer, lambda: answer.set_exception(error) if error else answer.set_result(asked.result()))
+
+    def _settle(self, answer: Future[Any], settle: Callable[[], None]) -> None:
+        with self._lock:
+            mine = answer in self._pending
+            self._pending.discard(answer)
+        if mine:
+            with suppress(InvalidStateError):  # given up here meanwhile
+                settle()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_LOOK):
+            if self._status() in _GONE:
+                for answer in tuple(self._pending):
+                    self._settle(answer, partial(answer.set_exception, SchedulerLostError("the scheduler is gone")))
 
 
 class DaskExecutor:
@@ -22,7 +85,7 @@ class DaskExecutor:
     def __init__(self, client: Any, workers: int) -> None:
         self.workers = workers
         # pure=False: equal calls are asked for again on purpose, and must be done again. retries are ours.
-        self.executor: Executor = client.get_executor(pure=False, retries=0)
+        self.executor: Executor = Guarded(client.get_executor(pure=False, retries=0), lambda: str(client.status))
         self._client = client
 
     def kill(self) -> None:
@@ -44,6 +107,9 @@ def connect(address: str) -> DaskExecutor:
         import distributed
     except ImportError as error:
         raise ConfigurationError("--executor: dask needs the extra: pip install 'ctvalidate[dask]'") from error
+    for name in tuple(logging.root.manager.loggerDict):  # they print tracebacks where a connection is lost
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     make: Any = distributed.Client
     try:
         if address.endswith(".json"):

@@ -111,8 +111,12 @@ class Dispatcher:
                 call = msgspec.msgpack.encode(Call(self._context(scope), dict(keys), tuple(tasks)))
                 try:
                     answer = await asyncio.wrap_future(self._executor.submit(work, call))
-                except asyncio.CancelledError:
-                    raise
+                except asyncio.CancelledError as error:
+                    task = asyncio.current_task()
+                    if task is None or task.cancelling():
+                        raise
+                    _log.warning("attempt %d of %d units of work: given up there: %r", attempt, len(tasks), error)
+                    continue  # Dask cancels what it had taken when its scheduler is gone
                 except Exception as error:  # a killed worker, a lost connection, a bug over there
                     _log.warning("attempt %d of %d units of work: %s", attempt, len(tasks), error)
                     continue
@@ -122,6 +126,8 @@ class Dispatcher:
             progress.objects_known += reply.objects
             progress.bytes_done += reply.bytes
             progress.bytes_known += reply.bytes
+            for one in reply.checked:
+                self._watch.checked(one.where, one.status, digest=one.digest)
             return reply.answers
         return [None] * len(tasks)
 

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final, Protocol
 
+from msgspec.structs import replace
+
 from cloudtrail_validate.core.executor import Auto, DaskCluster, LocalProcesses, Place
 from cloudtrail_validate.core.findings import Watch
 from cloudtrail_validate.core.layout import DIGEST_KIND
@@ -16,7 +18,7 @@ from cloudtrail_validate.distribute.work import Context, Credentials
 from cloudtrail_validate.engine.stages import LogBatch, LogResult, RegionResult, Scope
 from cloudtrail_validate.engine.tools import Tools
 from cloudtrail_validate.request import Request
-from cloudtrail_validate.runtime.limits import Timeouts
+from cloudtrail_validate.runtime.limits import Timeouts, cores
 from cloudtrail_validate.runtime.processes import PipeExecutor
 from cloudtrail_validate.session import Session
 
@@ -83,11 +85,11 @@ class Elsewhere:
         """Whether account-regions are validated elsewhere: as asked, or because there are many digests to expect."""
         if not isinstance(self._place, Auto):
             return True
-        return _cores() > 1 and len(regions) * scope.window.seconds / 3600 >= WORTH_DIGESTS
+        return cores() > 1 and len(regions) * scope.window.seconds / 3600 >= WORTH_DIGESTS
 
     def takes_logs(self, number: int) -> bool:
         """Whether so many logs of one account-region are read elsewhere."""
-        return not isinstance(self._place, Auto) or (_cores() > 1 and number >= WORTH_LOGS)
+        return not isinstance(self._place, Auto) or (cores() > 1 and number >= WORTH_LOGS)
 
     async def audit(
         self, regions: Sequence[AccountRegion], scope: Scope, tools: Tools, take: Callable[[RegionResult], None]
@@ -116,7 +118,7 @@ class Elsewhere:
     def _opened(self) -> Dispatcher:
         if self._dispatcher is None:
             wanted = self._place.number if isinstance(self._place, LocalProcesses) else None
-            cluster = self._cluster or LocalCluster(wanted or _cores())
+            cluster = self._cluster or LocalCluster(wanted or cores())
             self._cluster = cluster
             self._dispatcher = Dispatcher(
                 cluster.executor, cluster.workers, lambda scope: self._context(scope, cluster.workers), self._watch
@@ -135,11 +137,12 @@ def elsewhere_of(
     """Make what `--executor` asks for; None where everything is to be done in this process."""
     if isinstance(place, LocalProcesses) and place.number == 1:
         return None
-    if isinstance(place, Auto) and _cores() == 1:
+    if isinstance(place, Auto) and cores() == 1:
         return None
 
     def context(scope: Scope, workers: int) -> Context:
-        return context_of(request, session, session.target, timeouts or Timeouts(), scope, workers)
+        made = context_of(request, session, session.target, timeouts or Timeouts(), scope, workers)
+        return replace(made, every_object=True) if watch.every_object else made
 
     return Elsewhere(place, context, watch, look)
 
@@ -168,14 +171,6 @@ def context_of(
         trail_arn=request.trail_arn,
         credentials=Credentials(*secret) if secret else None,
     )
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        return os.cpu_count() or 1
 
 
 def _connect(place: DaskCluster) -> Cluster:

@@ -15,6 +15,7 @@ import msgspec
 
 from cloudtrail_validate.core.copies import Displacement
 from cloudtrail_validate.core.findings import Watch
+from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.stages import LogResult, ProvenChains, RegionResult, Scope
@@ -40,7 +41,8 @@ class Context(msgspec.Struct, frozen=True):
     """What every call of one run shares: where to read, who asks, and this worker's part of the run's limits.
 
     `source` is the folder of a local copy, None for S3; `follow_links` is of that. `copy` is how
-    what is read there is displaced. The other fields are as in `Request`.
+    what is read there is displaced. With `every_object` each object that is looked at is told of. The other fields are as in
+    `Request`.
     """
 
     scope: Scope
@@ -59,6 +61,7 @@ class Context(msgspec.Struct, frozen=True):
     region: str | None = None
     trail_arn: str | None = None
     credentials: Credentials | None = None
+    every_object: bool = False
 
     @property
     def timeouts(self) -> Timeouts:
@@ -74,12 +77,35 @@ class Call(msgspec.Struct, frozen=True):
     tasks: tuple[Task, ...]
 
 
+class Checked(msgspec.Struct, frozen=True, array_like=True):
+    """An object that was looked at, as `Listener.checked` is told of it."""
+
+    where: Locator
+    status: Status | None
+    digest: bool
+
+
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to each unit, in order; objects and bytes read."""
+    """The answer to each unit, in order; objects and bytes read; and each object, where that was asked for."""
 
     answers: tuple[ProvenChains | LogResult | RegionResult, ...]
     objects: int
     bytes: int
+    checked: tuple[Checked, ...] = ()
+
+
+class _Heard:
+    """Keeps what a listener would hear of objects. Findings come with the results."""
+
+    def __init__(self) -> None:
+        self.objects: list[Checked] = []
+
+    def finding(self, finding: Finding) -> None:
+        """Findings are in the results."""
+
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+        """Keep one object."""
+        self.objects.append(Checked(where, status, digest))
 
 
 def work(call: bytes) -> bytes:
@@ -146,7 +172,9 @@ async def _answer(call: Call) -> Reply:
     async def keys(region: str) -> RegionKeys:
         return call.keys[region]
 
-    tools: Tools = make_tools(store, limiter, keys, Watch())
+    heard = _Heard() if call.context.every_object else None
+    tools: Tools = make_tools(store, limiter, keys, Watch(listener=heard))
     answers = await together(perform(task, call.context.scope, tools) for task in call.tasks)
     progress = tools.watch.progress
-    return Reply(tuple(answers), progress.objects_done, progress.bytes_done)
+    objects = tuple(heard.objects) if heard is not None else ()
+    return Reply(tuple(answers), progress.objects_done, progress.bytes_done, objects)

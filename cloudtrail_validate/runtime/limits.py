@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -22,6 +23,14 @@ _FIRST: Final = 16  # requests that tell how long an answer takes
 _MEANWHILE: Final = 32  # in flight until then
 _ENOUGH: Final = 64  # in flight, however fast the answers
 _A_SECOND: Final = 16_000  # requests: over twice what two cores get through
+
+
+def cores() -> int:
+    """The cores that this process may use: fewer than the computer has in a container or a cpuset."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest
 from cloudtrail_validate.core.model import EPOCH, Locator, ObjectInfo
 from cloudtrail_validate.core.sidecar import MAX_BYTES, SIDECAR, read_sidecar
 from cloudtrail_validate.runtime.files import SpecialFileError
+from cloudtrail_validate.runtime.limits import cores
 from cloudtrail_validate.runtime.tree import Entry, Tree
 from cloudtrail_validate.stores.file_hash import Hashed, cause_of, failure, feed, hash_in
 from cloudtrail_validate.stores.hash_workers import HasherError, Hashers
@@ -48,11 +49,11 @@ class Local:
     batch = 64  # logs a hand-over: each costs the event loop ~50 µs, half of what a log of 60 kB does
 
     def __init__(self, root: Path, *, follow_links: bool = False, processes: bool = True) -> None:
-        cores = os.cpu_count() or 1
-        self.workers: int | None = 2 * cores
+        number = cores()
+        self.workers: int | None = 2 * number
         self._tree = Tree(str(root), follow_links=follow_links)
-        self._threads = ThreadPoolExecutor(max_workers=cores, thread_name_prefix="ctvalidate-local")
-        self._cores = cores if processes else 1
+        self._threads = ThreadPoolExecutor(max_workers=number, thread_name_prefix="ctvalidate-local")
+        self._cores = number if processes else 1
         self._hashed = 0
         self._starting: asyncio.Task[Hashers] | None = None
 

@@ -12,7 +12,6 @@ What is believed, and what it takes (CONTRACT, "Whose fault it is"):
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -26,7 +25,7 @@ from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, Cust
 from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater, digest_of
 from cloudtrail_validate.core.model import Cause, Locator, ObjectInfo
 from cloudtrail_validate.core.trouble import OF_IDENTITY, diagnose
-from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
+from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts, cores
 from cloudtrail_validate.runtime.loop import fit_descriptor_limit
 from cloudtrail_validate.stores import s3_answers as answers
 from cloudtrail_validate.stores.curl import Curl
@@ -78,7 +77,7 @@ class S3:
         self._limiter = limiter
         self._timeouts = timeouts or Timeouts()
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="ctvalidate-s3")
-        self._inflating = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="ctvalidate-inflate")
+        self._inflating = ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="ctvalidate-inflate")
         self._ways = Ways(aws, self._threads)
         self._curl = Curl(self._timeouts, fit_descriptor_limit(limiter.ceiling + _LISTINGS))
 

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from cloudtrail_validate import ConfigurationError, Report, Request, RequestError, api, run
 from cloudtrail_validate.cli import group
 from cloudtrail_validate.core.executor import Auto, DaskCluster, LocalProcesses, parse_executor
+from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.core.shards import deal, parse_shard
 from cloudtrail_validate.distribute import dispatch, elsewhere
 from cloudtrail_validate.distribute.parts import decode, encode, merge
@@ -94,6 +95,30 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_processes_say_what_one_says(trail: Trail) -> None:
     assert text_of(trail.ask(executor="local:2")) == text_of(trail.ask(executor="local:1"))
+
+
+class Heard:
+    """Hears of every object."""
+
+    def __init__(self) -> None:
+        self.objects: list[tuple[Locator, Status | None, bool]] = []
+        self.findings: list[Finding] = []
+
+    def finding(self, finding: Finding) -> None:
+        self.findings.append(finding)
+
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+        self.objects.append((where, status, digest))
+
+
+def test_two_processes_tell_of_each_object_once_as_one_does(trail: Trail) -> None:
+    told = []
+    for executor in ("local:1", "local:2"):
+        heard = Heard()
+        run(trail.request(executor=executor), now=trail.now, listener=heard)
+        assert len(heard.objects) > SPEC.hours
+        told.append((sorted(map(repr, heard.objects)), sorted(map(repr, heard.findings))))
+    assert told[0] == told[1]
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
