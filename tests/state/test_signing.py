@@ -48,7 +48,7 @@ def signer(request: pytest.FixtureRequest, tmp_path: Path) -> FileSigner | KmsSi
     if request.param == "file":
         return open_signer(str(key_file(tmp_path)), no_kms)
     aws: AwsServer = request.getfixturevalue("aws")
-    kms = make_client("kms", aws.endpoint)  # type: ignore[call-overload]
+    kms = make_client("kms", aws.endpoint)
     made = kms.create_key(KeySpec=request.param, KeyUsage="SIGN_VERIFY")
     return open_signer(f"kms:{made['KeyMetadata']['Arn']}", lambda _: kms)
 
