@@ -9,8 +9,8 @@ Settings, from the environment: `CTVALIDATE_S3_BUCKET` (needed), `CTVALIDATE_S3_
 `CTVALIDATE_NOTIFY` (targets, separated by blanks), `CTVALIDATE_NOTIFY_WHEN`, `CTVALIDATE_TOLERATE` (rules, likewise),
 `CTVALIDATE_ROLE_ARN` and `CTVALIDATE_EXTERNAL_ID`; `CTVALIDATE_STATE`, `CTVALIDATE_REQUIRE_STATE` (`1`) and
 `CTVALIDATE_STATE_SIGN_WITH` (`kms:ARN`). With a state, which scheduled runs of the same trail may share, the digest is
-proven against what was proven before: an edge that is not there as it was is found, what is open is no news, and what is healed is
-closed. Functions that save at once merge what they have.
+proven against what was proven before: an edge that is not there as it was is found, what is open is no news, and what is
+healed is closed. Functions that save at once merge what they have.
 
 An invocation fails, so that Lambda repeats it and keeps it for later, where nothing could be validated, where an alert did
 not go out, and where there was no time left. A verdict is no failure: it is in the answer, in the log, and told.

@@ -302,7 +302,7 @@ def test_what_is_healed_is_closed(trail: Trail, aws: AwsServer, receiver: Receiv
 def test_several_that_save_at_once_lose_nothing(trail: Trail, aws: AwsServer, state: str) -> None:
     answers: list[dict[str, Any]] = []
     keys = trail.digests[2:]
-    threads = [threading.Thread(target=lambda key=key: answers.append(handler(events.s3(BUCKET, key)))) for key in keys]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda key=key: answers.append(handler(events.s3(BUCKET, key)))) for key in keys]
     for thread in threads:
         thread.start()
     for thread in threads:
