@@ -289,14 +289,17 @@ def test_the_functions_settings_are_those_that_the_handler_reads() -> None:
         "TrailArn": samples.TRAIL_ARN,
         "TrailBucket": samples.BUCKET,
         "TrailPrefix": "",
+        "${StatePlace}": "DOC-EXAMPLE-STATE-BUCKET/ctvalidate/state",
         "${Alerts}": "arn:aws:sns:us-east-1:111122223333:alerts",
     }
     environment = {}
-    for name, value in function["Environment"]["Variables"].items():
+    for name, given in function["Environment"]["Variables"].items():
+        value = given["If"][1] if "If" in given else given
         text = values[value["Ref"]] if "Ref" in value else value["Sub"]
         environment[name] = re.sub(r"\$\{\w+\}", lambda match: values[match[0]], text)
     settings = read_settings(environment)
     assert (settings.bucket, settings.prefix, settings.trail_arn) == (samples.BUCKET, None, samples.TRAIL_ARN)
+    assert settings.state == "s3://DOC-EXAMPLE-STATE-BUCKET/ctvalidate/state"
     assert [target.name for target in settings.targets] == ["sns:arn:aws:sns:us-east-1:111122223333:alerts"]
     module, _, name = function["Handler"].rpartition(".")
     assert callable(getattr(sys.modules[module], name))

@@ -7,7 +7,10 @@ can do no more than have an hour of the configured trail validated.
 
 Settings, from the environment: `CTVALIDATE_S3_BUCKET` (needed), `CTVALIDATE_S3_PREFIX`, `CTVALIDATE_TRAIL_ARN`,
 `CTVALIDATE_NOTIFY` (targets, separated by blanks), `CTVALIDATE_NOTIFY_WHEN`, `CTVALIDATE_TOLERATE` (rules, likewise),
-`CTVALIDATE_ROLE_ARN` and `CTVALIDATE_EXTERNAL_ID`.
+`CTVALIDATE_ROLE_ARN` and `CTVALIDATE_EXTERNAL_ID`; `CTVALIDATE_STATE`, `CTVALIDATE_REQUIRE_STATE` (`1`) and
+`CTVALIDATE_STATE_SIGN_WITH` (`kms:ARN`). With a state, which scheduled runs of the same trail may share, the digest is
+proven against what was proven before: an edge that is not there as it was is found, what is open is no news, and what is
+healed is closed. Functions that save at once merge what they have.
 
 An invocation fails, so that Lambda repeats it and keeps it for later, where nothing could be validated, where an alert did
 not go out, and where there was no time left. A verdict is no failure: it is in the answer, in the log, and told.
@@ -30,6 +33,7 @@ from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.notify.deliver import OwnSurroundings, When, notify, tell
 from cloudtrail_validate.notify.event import Memory, refused_event
+from cloudtrail_validate.notify.remembered import open_findings
 from cloudtrail_validate.notify.target import Target, parse_target
 from cloudtrail_validate.report import NotificationRecord, RequestEcho
 from cloudtrail_validate.report.build import this_tool
@@ -38,6 +42,7 @@ from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
 
 TIME_LEFT: Final = 20_000  # milliseconds that an invocation keeps for alerts: what is not begun by then is repeated
+RELIST: Final = "2d"  # listed again at each delivery; all that is remembered is a scheduled run's to list
 CONCURRENCY: Final = 128  # requests in flight: an hour of a region, on a share of one core
 
 
@@ -68,6 +73,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tolerate: frozenset[str]
     role_arn: str | None
     external_id: str | None
+    state: str | None = None
+    require_state: bool = False
+    state_sign_with: str | None = None
 
     @property
     def watched(self) -> Watched:
@@ -88,6 +96,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             external_id=self.external_id,
             tolerate=self.tolerate,
             concurrency=CONCURRENCY,
+            state=self.state,
+            require_state=self.require_state,
+            state_sign_with=self.state_sign_with,
+            relist=RELIST if self.state is not None else "all",
         )
 
 
@@ -115,6 +127,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     bucket, arn, when = value("S3_BUCKET"), value("TRAIL_ARN"), value("NOTIFY_WHEN") or When.PROBLEM
     if bucket is None:
         raise ConfigurationError("CTVALIDATE_S3_BUCKET: expected the trail's bucket")
+    if value("STATE") is None and (value("REQUIRE_STATE") or value("STATE_SIGN_WITH")):
+        raise ConfigurationError(
+            "CTVALIDATE_REQUIRE_STATE, CTVALIDATE_STATE_SIGN_WITH: expected CTVALIDATE_STATE with them"
+        )
     if arn is not None and parse_trail_arn(arn) is None:
         raise ConfigurationError(
             f"CTVALIDATE_TRAIL_ARN: expected arn:aws:cloudtrail:…:trail/NAME, got {printable(arn)!r}"
@@ -134,6 +150,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         tolerate=frozenset((value("TOLERATE") or "").split()),
         role_arn=value("ROLE_ARN"),
         external_id=value("EXTERNAL_ID"),
+        state=value("STATE"),
+        require_state=value("REQUIRE_STATE") is not None,
+        state_sign_with=value("STATE_SIGN_WITH"),
     )
 
 
@@ -196,7 +215,10 @@ def _prove(task: Task, settings: Settings, memory: Memory | None, now: datetime)
         tell(refused, settings.targets, when=settings.when, surroundings=around)
         raise
     report, tally = result.report, result.outcome.findings.tally
-    told = notify(report, previous, settings.targets, when=settings.when, tally=tally, surroundings=around)
+    kept = None
+    if result.open_before is not None:  # the state decides what is healed, since it has asked about further hours
+        previous, kept = open_findings(result.open_before), open_findings(result.open_after)
+    told = notify(report, previous, settings.targets, when=settings.when, tally=tally, kept=kept, surroundings=around)
     return Proof(
         account=task.account,
         region=task.region,

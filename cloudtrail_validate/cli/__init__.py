@@ -38,6 +38,7 @@ SUBCOMMANDS: Final = {
     "keys": "Export CloudTrail's public keys for work without AWS.",
     "plan": "Deal the account-regions of a run out to parts.",
     "merge": "Merge the parts of a run into one report.",
+    "recheck": "Prove archived objects again by checksums that S3 computes.",
     "state": "What a state (--state) remembers.",
     "schema": "The report's JSON Schema.",
     "simulate": "Write a trail as AWS would, whole or tampered with on purpose.",

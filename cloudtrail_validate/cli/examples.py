@@ -126,6 +126,17 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("for the doctor", f"ctvalidate policy --bucket DOC-EXAMPLE-BUCKET doctor --trail-arn {_TRAIL}"),
         ("what the bucket's owner must add", f"ctvalidate policy --kind bucket --trail-arn {_TRAIL} --last 24h"),
     ),
+    "recheck": (
+        (
+            "what S3 computed of a year in Glacier",
+            "ctvalidate recheck --inventory proven.parquet --checksum-report s3://DOC-EXAMPLE-REPORTS/job-ID/manifest.json",
+        ),
+        ("a report that was downloaded", "ctvalidate recheck --inventory proven.jsonl --checksum-report job/manifest.json"),
+        (
+            "for programs",
+            "ctvalidate recheck --inventory proven.jsonl --checksum-report job/manifest.json --format json",
+        ),
+    ),
     "state show": (
         ("a file", "ctvalidate state show trail.state"),
         ("in S3, all of it, for programs", "ctvalidate state show s3://DOC-EXAMPLE-STATE-BUCKET/trail/ --format json"),

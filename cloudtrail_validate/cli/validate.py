@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cloudtrail_validate.cli import Interrupted, debugging, shards, telling
-from cloudtrail_validate.cli.files import check_apart, telling_of_older
+from cloudtrail_validate.cli.files import check_apart, check_writable, telling_of_older
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.model import Locator, Status
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.core.findings import Listener, Progress
     from cloudtrail_validate.core.model import Finding
     from cloudtrail_validate.engine.run import Engine
+    from cloudtrail_validate.inventory.collecting import Collector
 
 AUTO: Final = "auto"
 PROGRESS: Final = (AUTO, "bar", "json", "none")  # a bar is drawn on a terminal only
@@ -96,6 +97,12 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--relist", default="all", metavar="SPAN", help="How far back to list again: all, or 90d.  [default: all]"
 )
+@click.option(
+    "--inventory",
+    type=_FILE,
+    metavar="FILE",
+    help="Keep the stored bytes' SHA-256 of what is proven: .jsonl or .parquet.",
+)
 @click.option("--max-rate", type=float, metavar="N", help="Most requests a second.  [default: no bound]")
 @click.option(
     "--versions", is_flag=True, help="Look for the originals of altered or missing files among their versions."
@@ -118,7 +125,7 @@ def command(**options: Any) -> int:
     progress = take_progress(options, quiet=options["quiet"])
     format_, outputs, show, quiet = (options.pop(name) for name in ("format_", "outputs", "show", "quiet"))
     wanted = Wanted(format_, outputs, show, quiet, progress)
-    verbose, part = options.pop("verbose"), options.pop("part")
+    verbose, part, inventory = options.pop("verbose"), options.pop("part"), options.pop("inventory")
     now = now_utc()
     try:
         check_outputs(wanted.format, wanted.outputs)
@@ -130,9 +137,10 @@ def command(**options: Any) -> int:
         raise click.UsageError(str(error)) from error
     for path in wanted.outputs:
         check_apart("--output", path, request.source)
+    collector = _collector(inventory, request, now)
     objects = Objects(to_error=wanted.format != formats.TABLE) if verbose else None
     try:
-        code, result = _validate(request, now, wanted, plan, objects)
+        code, result = _validate(request, now, wanted, plan, objects, collector)
     except _Refusal as refusal:
         telling.tell_refusal(plan, request, now, refusal)
         raise
@@ -154,18 +162,25 @@ class Wanted:
 
 
 def _validate(
-    request: Request, now: datetime, wanted: Wanted, plan: telling.Telling, objects: Objects | None
+    request: Request,
+    now: datetime,
+    wanted: Wanted,
+    plan: telling.Telling,
+    objects: Objects | None,
+    collector: Collector | None,
 ) -> tuple[int, Result]:
     """Run, write the files, tell who is to be told, and write what belongs on standard output."""
     if wanted.format == formats.STREAM:
         from cloudtrail_validate.cli.stream import JsonLines
 
         lines = JsonLines(request, now)
-        result, written = _run_and_tell(request, now, objects, wanted, plan, companion=lines)
+        if collector is not None:
+            collector.beside = lines
+        result, written = _run_and_tell(request, now, objects, wanted, plan, companion=collector or lines)
         lines.finish(result)
         told = lines.whole
     else:
-        result, written = _run_and_tell(request, now, objects, wanted, plan)
+        result, written = _run_and_tell(request, now, objects, wanted, plan, companion=collector)
         told = render(result, wanted.format, show=wanted.show, quiet=wanted.quiet, kept=kept_as(wanted.outputs))
     code = result.report.exit_code
     if result.interrupted:
@@ -199,6 +214,23 @@ def _run_and_tell(
     if result.interrupted and not wanted.quiet:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
     return result, written
+
+
+def _collector(inventory: Path | None, request: Request, now: datetime) -> Collector | None:
+    """What keeps an inventory, where one is wanted. Raises `click.UsageError`."""
+    if inventory is None:
+        return None
+    from cloudtrail_validate.core.errors import ConfigurationError
+    from cloudtrail_validate.inventory.collecting import Collector
+    from cloudtrail_validate.inventory.files import check
+
+    check_apart("--inventory", inventory, request.source)
+    check_writable("--inventory", inventory)
+    try:
+        check(inventory)
+        return Collector(inventory, now)
+    except ConfigurationError as error:
+        raise click.UsageError(printable(str(error))) from error
 
 
 def take_progress(options: dict[str, Any], *, quiet: bool = False) -> str:

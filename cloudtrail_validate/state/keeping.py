@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -16,7 +18,8 @@ from cloudtrail_validate.state.signing import Signature, Verifier
 from cloudtrail_validate.state.storage import ConflictError, Storage, Tag
 from cloudtrail_validate.state.view import StateView, view_of
 
-ATTEMPTS: Final = 4  # to save, each with what others have saved meanwhile taken in
+ATTEMPTS: Final = 8  # to save, each with what others have saved meanwhile taken in
+_WAIT: Final = 0.05  # seconds before the second attempt at most, doubled with each: two that collided must not again
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -98,12 +101,13 @@ def _checked(state: State, held: State, name: str, file: str) -> tuple[RegionSta
 
 def save(storage: Storage, name: str, loaded: Loaded, state: State, signer: Signature | None = None) -> None:
     """Save a state; where another run has saved meanwhile, both are merged. Raises `ConfigurationError`."""
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         try:
             _put(storage, loaded.tags, state, signer)
         except ConflictError:
             loaded = load(storage, name, state.source, state.trail_arn, state.saved, required=False, signer=signer)
             state = merge(state, loaded.state)
+            time.sleep(random.uniform(0, _WAIT * 2**attempt))  # noqa: S311  # no secret
         else:
             return
     raise ConfigurationError(f"--state: {name} is being saved by other runs all the time: this run's part is not in it")

@@ -140,24 +140,19 @@ class StateMemory:
     def _with_windows(
         self, region: AccountRegion, known: RegionState, compared: Compared, scope: Scope
     ) -> AccountRegion:
-        """The account-region, with only the hours to validate that are new, have changed or were never proven."""
+        """The account-region, with only the hours to validate that are new, have changed or were never proven.
+
+        With each goes what was asked for an hour beside: so the link between what is new and what was proven is checked, and
+        logs that bear the name of another hour than their digest's are read.
+        """
         window, unproven = scope.window, [Interval(moment_of(start), moment_of(end)) for start, end in known.unproven]
-        asked = union((window, *unproven, *intervals(known.stretches)))
+        gone = union(intervals(compared.gone))
+        asked = difference(union((window, *unproven, *intervals(known.stretches))), gone)
         same = union(intervals((*compared.kept, *compared.gone, *compared.again)))
         opened = list(ask_again(self._state.open, region, window))
-        beside = [
-            Interval(span.start - HOUR, span.end + HOUR) for span in (*opened, *unproven, *intervals(compared.changed))
-        ]
-        windows = union(
-            (
-                *subtract(window, same),
-                *unproven,
-                *opened,
-                *intervals(compared.changed),
-                *named_elsewhere(known, compared.changed),
-                *intersection(union(beside), asked),
-            )
-        )
+        asking = (*subtract(window, same), *unproven, *opened, *intervals(compared.changed))
+        beside = union(Interval(span.start - HOUR, span.end + HOUR) for span in asking)
+        windows = union((*asking, *named_elsewhere(known, compared.changed), *intersection(beside, asked)))
         self._compared[known.place] = replace(compared, windows=windows)
         unchanged = difference(union(item.within(window) for item in intervals(compared.kept)), windows)
         there = compared.there(unchanged)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cloudtrail_validate.aws.identity import make_session
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.plan import ExpectedPlace, Target
@@ -100,10 +101,11 @@ async def open_state(request: Request, session: Session, source: str, now: datet
             )
         return aws.own_client(bucket)
 
-    def kms(region: str) -> Any:
-        if aws is None:
-            raise ConfigurationError("--state-sign-with: KMS needs AWS, and --source works without it: expected a file")
-        return aws.client("kms", region)
+    def kms(region: str) -> Any:  # as whoever runs the command, never as the role that reads
+        if aws is not None and request.role_arn is None:
+            return aws.client("kms", region)
+        session = make_session(request.profile, trail_arn=request.trail_arn, regions=(region,), role_arn=None)
+        return session.client("kms", region_name=region, endpoint_url=request.endpoint_url)
 
     def opened() -> StateRun:
         signer = open_signer(request.state_sign_with, kms) if request.state_sign_with is not None else None

@@ -18,6 +18,8 @@ from cloudtrail_validate.core.errors import AccessError, ConfigurationError
 from cloudtrail_validate.core.layout import folder_of, parse_digest_key
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.simulate import TrailSpec
+from cloudtrail_validate.state.codec import decode
+from cloudtrail_validate.state.model import State
 from tests.aws_lambda import events
 from tests.faults.helpers import ACCOUNT, BUCKET, Trail, deliver
 from tests.servers.receiver import Reply
@@ -224,6 +226,7 @@ def test_no_time_left_fails_the_invocation(trail: Trail) -> None:
         ({"TRAIL_ARN": "mgmt"}, "CTVALIDATE_TRAIL_ARN"),
         ({"NOTIFY": "pigeon:coop"}, "CTVALIDATE_NOTIFY"),
         ({"NOTIFY_WHEN": "now"}, "CTVALIDATE_NOTIFY_WHEN"),
+        ({"REQUIRE_STATE": "1"}, "CTVALIDATE_STATE"),
     ],
 )
 def test_settings_that_cannot_be_meant(settings: dict[str, str], words: str) -> None:
@@ -240,3 +243,103 @@ def test_a_cold_start_loads_no_command_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+STATE = "amzn-s3-demo-destination-bucket"
+
+
+@pytest.fixture
+def state(trail: Trail, aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A state beside the trail."""
+    aws.client("s3").create_bucket(Bucket=STATE)
+    monkeypatch.setenv("CTVALIDATE_STATE", f"s3://{STATE}/ctvalidate/state")
+    return f"s3://{STATE}/ctvalidate/state"
+
+
+def remembered(aws: AwsServer) -> State:
+    answer = aws.client("s3").get_object(Bucket=STATE, Key="ctvalidate/state")
+    return decode(answer["Body"].read(), "state")
+
+
+def proven_hours(aws: AwsServer) -> int:
+    return sum(item.length for region in remembered(aws).regions for item in region.stretches)
+
+
+def test_with_a_state_a_digest_is_proven_against_what_was_proven(trail: Trail, aws: AwsServer, state: str) -> None:
+    for key in trail.digests[2:]:
+        assert only(handler(events.s3(BUCKET, key)))["verdict"] == "valid"
+    held = remembered(aws)
+    assert [edge.where.key for region in held.regions for edge in region.edges] == [trail.digests[-1]]
+    assert (held.runs, held.open, proven_hours(aws)) == (len(trail.digests) - 2, (), len(trail.digests) - 1)
+
+
+def test_what_was_proven_and_is_gone_is_told_at_the_next_delivery(
+    trail: Trail, aws: AwsServer, receiver: Receiver, state: str
+) -> None:
+    """Two hours back: without a state nobody would look there."""
+    handler(events.sqs(*(events.s3(BUCKET, key) for key in trail.digests[2:-1])))
+    lost = trail.logs[4]
+    tampered(aws, lost, "gone")
+    assert only(handler(events.s3(BUCKET, trail.digests[-1])))["verdict"] == "changed"
+    told = json.loads(receiver.got[0].body)
+    assert [(item["finding"]["rule"], item["finding"]["key"]) for item in told["opened"]] == [("log-missing", lost)]
+    handler(events.s3(BUCKET, trail.digests[-1]))
+    told = json.loads(receiver.got[1].body)
+    assert (told["opened"], [item["finding"]["key"] for item in told["again"]]) == ([], [lost])
+
+
+def test_what_is_healed_is_closed(trail: Trail, aws: AwsServer, receiver: Receiver, state: str) -> None:
+    client, lost = aws.client("s3"), trail.logs[-1]
+    body = client.get_object(Bucket=BUCKET, Key=lost)["Body"].read()
+    tampered(aws, lost, "gone")
+    handler(events.s3(BUCKET, trail.digests[-1]))
+    client.put_object(Bucket=BUCKET, Key=lost, Body=body)
+    assert only(handler(events.s3(BUCKET, trail.digests[-1])))["verdict"] == "valid"
+    told = json.loads(receiver.got[1].body)
+    assert ([item["finding"]["key"] for item in told["healed"]], remembered(aws).open) == ([lost], ())
+
+
+def test_several_that_save_at_once_lose_nothing(trail: Trail, aws: AwsServer, state: str) -> None:
+    answers: list[dict[str, Any]] = []
+    keys = trail.digests[2:]
+    threads = [threading.Thread(target=lambda key=key: answers.append(handler(events.s3(BUCKET, key)))) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert [only(answer)["verdict"] for answer in answers] == ["valid"] * len(keys)
+    held = remembered(aws)
+    assert [edge.where.key for region in held.regions for edge in region.edges] == [trail.digests[-1]]
+    assert proven_hours(aws) >= len(keys) - 1
+
+
+def test_late_and_doubled_events_take_nothing_back(trail: Trail, aws: AwsServer, state: str) -> None:
+    for key in (trail.digests[-1], trail.digests[2], trail.digests[2], trail.digests[-1]):
+        assert only(handler(events.s3(BUCKET, key)))["verdict"] == "valid"
+    held = remembered(aws)
+    assert [edge.where.key for region in held.regions for edge in region.edges] == [trail.digests[-1]]
+
+
+def test_forged_events_leave_the_state_as_it_is(trail: Trail, aws: AwsServer, state: str) -> None:
+    handler(events.s3(BUCKET, trail.digests[-1]))
+    before = remembered(aws)
+    handler(events.s3("attacker-bucket", trail.digests[-1]))
+    assert remembered(aws) == before
+    forged = trail.digests[-1].replace(ACCOUNT, "999999999999")
+    assert only(handler(events.s3(BUCKET, forged)))["exit_code"] != 0
+    after = {region.account: region for region in remembered(aws).regions}
+    assert after[ACCOUNT] == before.regions[0]
+    assert not [item for region in remembered(aws).regions if region.account != ACCOUNT for item in region.stretches]
+
+
+def test_a_state_that_cannot_be_used_is_told_and_left_as_it_is(
+    trail: Trail, aws: AwsServer, receiver: Receiver, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CTVALIDATE_REQUIRE_STATE", "1")
+    with pytest.raises(ConfigurationError, match="there is no state"):
+        handler(events.s3(BUCKET, trail.digests[-1]))
+    aws.client("s3").put_object(Bucket=STATE, Key="ctvalidate/state", Body=b"ctvalidate.state/9\n")
+    with pytest.raises(ConfigurationError, match="another version"):
+        handler(events.s3(BUCKET, trail.digests[-1]))
+    assert aws.client("s3").get_object(Bucket=STATE, Key="ctvalidate/state")["Body"].read() == b"ctvalidate.state/9\n"
+    assert [json.loads(got.body)["exit_code"] for got in receiver.got] == [2, 2]

@@ -87,6 +87,7 @@ LOCAL: Final = frozenset(
         "merge",
         "diff",
         "state show",
+        "recheck",
     }
 )
 """Subcommands that ask nothing of AWS, beside what their `s3://` arguments say."""

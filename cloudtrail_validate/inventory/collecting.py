@@ -1,0 +1,193 @@
+"""Goes along with a run and notes the SHA-256 of the stored bytes of every digest and log that it proves.
+
+A store that stands before the run's own hashes bytes as they pass, so nothing is fetched twice. What of an earlier inventory
+this run does not prove anew is kept as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cloudtrail_validate.core import digest
+from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, StoreError
+from cloudtrail_validate.core.findings import Listener
+from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater
+from cloudtrail_validate.core.model import Finding, Locator, ObjectInfo, Status
+from cloudtrail_validate.core.outcome import Outcome
+from cloudtrail_validate.inventory.files import Item, read, write
+from cloudtrail_validate.session import Session
+from cloudtrail_validate.stores.protocol import Children, Store, Stored, outcome
+
+MOST_ITEMS: Final = 50_000_000  # objects, ~0.3 kB each in memory
+
+
+class Hashing(Inflater):
+    """Inflates as its base does, and hashes the bytes as they are stored."""
+
+    __slots__ = ("_stored", "stored_size")
+
+    def __init__(
+        self, *, plain: bool, keep: bool, limit: int | None = None, most: Callable[[int], int] | None = None
+    ) -> None:
+        super().__init__(accept_plain=plain, keep=keep, limit=limit, most=most)
+        self._stored = hashlib.sha256()
+        self.stored_size = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._stored.update(data)
+        self.stored_size += len(data)
+        super().feed(data)
+
+    @property
+    def stored_sha256(self) -> str:
+        """SHA-256 of what was fed, hex."""
+        return self._stored.hexdigest()
+
+
+class HashingStore:
+    """A store that hashes what is read from another. `seen` are size, SHA-256 and ETag of each object that came whole."""
+
+    def __init__(self, source: Store, *, local: bool) -> None:
+        self.dated = source.dated
+        self.batch = source.batch
+        self.workers = source.workers
+        self.seen: dict[Locator, tuple[int, str, str]] = {}
+        self._source = source
+        self._local = local
+
+    def scan(
+        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
+    ) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """What the source lists."""
+        return self._source.scan(bucket, prefix, after=after, before=before)
+
+    async def children(self, bucket: str, prefix: str) -> Children:
+        """One level of the source."""
+        return await self._source.children(bucket, prefix)
+
+    async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
+        """The object of exactly this key."""
+        return await self._source.exact(bucket, key)
+
+    async def digest(
+        self, where: Locator, size: int | None = None, etag: str = ""
+    ) -> tuple[Inflater, Mapping[str, str] | None]:
+        """A digest and its metadata."""
+        stored = await self._take(where, size, etag, self._of_digest)
+        return stored.inflater, stored.metadata
+
+    async def content(
+        self,
+        where: Locator,
+        size: int | None,
+        etag: str = "",
+        make: MakeInflater = Inflater,  # noqa: ARG002  # the protocol's: what hashes makes its own
+    ) -> Content:
+        """A log's content."""
+        return (await self._take(where, size, etag, self._of_log)).inflater.finish()
+
+    async def contents(
+        self,
+        places: Sequence[Locator],
+        make: MakeInflater = Inflater,  # noqa: ARG002  # as above
+    ) -> Sequence[Content | AbsentError | StoreError]:
+        """Several logs."""
+        return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
+
+    async def stored(
+        self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
+    ) -> Stored:
+        """An object as stored."""
+        return await self._source.stored(where, make, size, etag)
+
+    async def close(self) -> None:
+        """Close the source."""
+        await self._source.close()
+
+    def _of_digest(self) -> Hashing:
+        if self._local:
+            return Hashing(plain=True, keep=True, limit=digest.MAX_DIGEST_BYTES)
+        return Hashing(plain=False, keep=True, most=digest.most_bytes)
+
+    def _of_log(self) -> Hashing:
+        return Hashing(plain=self._local, keep=False)
+
+    async def _take(self, where: Locator, size: int | None, etag: str, make: Callable[[], Hashing]) -> Stored:
+        attempts: list[Hashing] = []
+
+        def begin(_size: int | None) -> Inflater:
+            attempts.append(make())
+            return attempts[-1]
+
+        stored = await self._source.stored(where, begin, size, etag)
+        self.seen[where] = (attempts[-1].stored_size, attempts[-1].stored_sha256, etag)
+        return stored
+
+
+class Collector:
+    """Goes along with a run (`api.Companion`) and writes the inventory when it has ended. Raises `ConfigurationError`.
+
+    `beside` is who else listens.
+    """
+
+    every_object = True
+
+    def __init__(self, path: Path, now: datetime, beside: Listener | None = None) -> None:
+        self._path = path
+        self._now = now.replace(microsecond=0)
+        self._items = {item.name: item for item in read(path)} if path.exists() else {}
+        self._store: HashingStore | None = None
+        self._bucket = ""
+        self.beside = beside
+        self.added = 0
+
+    def adapt(self, session: Session) -> Session:
+        """Stand before the run's store."""
+        if self.beside is not None and hasattr(self.beside, "adapt"):
+            session = self.beside.adapt(session)
+        self._store = HashingStore(session.store, local=session.aws is None)
+        self._bucket = session.target.bucket
+        return msgspec.structs.replace(session, store=self._store)
+
+    def finding(self, finding: Finding) -> None:
+        """Pass it on; an object about which something was found is not taken in, and no longer as it was proven."""
+        if self.beside is not None:
+            self.beside.finding(finding)
+
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+        """Take in what is proven."""
+        if self.beside is not None:
+            self.beside.checked(where, status, digest=digest)
+        seen = self._store.seen if self._store is not None else {}
+        found = seen.pop(where, None) or seen.pop(Locator("", where.key), None)  # a local copy's folder is any bucket
+        if found is None or status not in (None, Status.NOTICE):
+            return
+        size, sha256, etag = found
+        item = Item(
+            bucket=where.bucket or self._bucket,
+            key=where.key,
+            size=size,
+            sha256=sha256,
+            etag=etag,
+            sort="digest" if digest else "log",
+            proven=self._now,
+        )
+        if item.name not in self._items and len(self._items) >= MOST_ITEMS:
+            raise ConfigurationError(f"--inventory: more than {MOST_ITEMS:,} objects")
+        self._items[item.name] = item
+        self.added += 1
+
+    async def conclude(self, outcome: Outcome) -> None:
+        """Write the inventory, whole or not at all."""
+        if self.beside is not None and hasattr(self.beside, "conclude"):
+            await self.beside.conclude(outcome)
+        items = [self._items[name] for name in sorted(self._items)]
+        await asyncio.to_thread(write, self._path, items)
