@@ -389,7 +389,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grouped by cause. `derived` is there where the report was made out of others: merged, or narrowed. `hints` say what to
     try where no digest was found, a sentence each without its full stop. `queries` is there where the report is about
     results of CloudTrail Lake queries: then `summary.digests` counts sign files, `summary.logs` result files, and
-    `request.start` and `request.end` are when the first and the last of the queries completed. `witness` is there where
+    `request.start` is when the first of the queries completed, `request.end` the second after the last. `witness` is there where
     independent sources were asked as well.
     """
 
