@@ -186,6 +186,39 @@ def test_nothing_is_asked_where_nothing_is_lost(trail: Trail) -> None:
     assert trail.aws.calls["cloudtrail:LookupEvents", REGION] == 0
 
 
+def test_of_other_accounts_only_the_log_group_can_tell(aws: AwsServer) -> None:
+    trail = Trail(aws, accounts=(ACCOUNT, "444455556666"))
+    own = [event for event in trail.events.values() if event["recipientAccountId"] == ACCOUNT]
+    aws.history[REGION] = list(own)
+    report = trail.witness()
+    told = record(report)
+    assert (report.exit_code, told.compared, told.skipped_accounts) == (3, len(own), ("444455556666",))
+    arn = trail.create()
+    report = trail.witness(trail=arn)
+    told = record(report)
+    assert {source.source: source.events for source in told.sources}["log-group"] == len(trail.events)
+    assert told.compared == told.agreeing == len(own) + len(trail.events)
+    assert told.whole
+    assert report.exit_code == 0
+
+
+def test_a_local_copy_has_a_witness_as_well(trail: Trail, tmp_path: Path) -> None:
+    for item in trail.s3.list_objects_v2(Bucket=BUCKET)["Contents"]:
+        if item["Key"].endswith("/"):
+            continue
+        path = tmp_path / "copy" / item["Key"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(trail.s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read())
+        head = trail.s3.head_object(Bucket=BUCKET, Key=item["Key"])
+        if head["Metadata"]:
+            path.with_name(f"{path.name}.metadata.json").write_text(json.dumps(head["Metadata"]))
+    words = ("witness", "--source", tmp_path / "copy", "--region", REGION, *trail.window, "--format", "json")
+    report = from_json(tool(*words).stdout)
+    assert (report.exit_code, record(report).agreeing) == (0, len(trail.events))
+    refused = tool(*words, "--keep", next((tmp_path / "copy").rglob("CloudTrail")) / REGION)
+    assert "would count as planted" in str(refused.exception)
+
+
 # Pace, budget, resuming
 
 
