@@ -62,8 +62,7 @@ def history_pages(
     asked: dict[str, Any] = {"StartTime": start, "EndTime": end, "MaxResults": _PAGE}
     if attributes:
         asked["LookupAttributes"] = attributes
-    for answer in _pages(client.lookup_events, asked, "NextToken", pace):
-        yield [str(event["CloudTrailEvent"]) for event in answer.get("Events", ()) if event.get("CloudTrailEvent")]
+    yield from _pages(client.lookup_events, asked, "NextToken", pace, _history)
 
 
 def group_pages(client: Any, group: str, start: datetime, end: datetime, pace: Pace) -> Iterator[list[str]]:
@@ -73,45 +72,53 @@ def group_pages(client: Any, group: str, start: datetime, end: datetime, pace: P
         "startTime": int(start.timestamp() * 1_000),
         "endTime": int(end.timestamp() * 1_000),
     }
-    for answer in _pages(client.filter_log_events, asked, "nextToken", pace):
-        yield [str(event["message"]) for event in answer.get("events", ()) if event.get("message")]
+    yield from _pages(client.filter_log_events, asked, "nextToken", pace, _messages)
 
 
-def _pages(ask: Callable[..., Any], asked: Mapping[str, Any], token: str, pace: Pace) -> Iterator[Mapping[str, Any]]:
+def _history(answer: Mapping[str, Any]) -> list[str]:
+    return [str(event["CloudTrailEvent"]) for event in answer["Events"] if event.get("CloudTrailEvent")]
+
+
+def _messages(answer: Mapping[str, Any]) -> list[str]:
+    return [str(event["message"]) for event in answer["events"] if event.get("message")]
+
+
+_Read = Callable[[Mapping[str, Any]], list[str]]
+
+
+def _pages(
+    ask: Callable[..., Any], asked: Mapping[str, Any], token: str, pace: Pace, read: _Read
+) -> Iterator[list[str]]:
     more: dict[str, Any] = {}
     seen: set[str] = set()
     for _ in range(_MAX_PAGES):
-        answer = _insist(ask, {**asked, **more}, pace)
-        yield answer
-        following = answer.get(token)
+        found, following = _insist(ask, {**asked, **more}, token, pace, read)
+        yield found
         if not following:
             return
         if following in seen:
-            raise StoreError(
-                Cause.NETWORK, "this is no answer of AWS: a page leads back to one before", code="ResponseParserError"
-            )
+            break
         seen.add(following)
         more = {token: following}
     raise StoreError(Cause.NETWORK, "this is no answer of AWS: its pages have no end", code="ResponseParserError")
 
 
-def _insist(ask: Callable[..., Any], asked: Mapping[str, Any], pace: Pace) -> Mapping[str, Any]:
-    """One page, asked for again where AWS says that it was too fast."""
+def _insist(
+    ask: Callable[..., Any], asked: Mapping[str, Any], token: str, pace: Pace, read: _Read
+) -> tuple[list[str], str]:
+    """One page and the token of the next, asked for again where AWS says that it was too fast."""
     wait = _FIRST_WAIT
     for attempt in range(1, _TRIES + 1):
         pace.wait()
         try:
-            answer: Mapping[str, Any] = ask(**asked)
-            if not isinstance(answer, dict):
-                raise TypeError(type(answer).__name__)
+            answer = ask(**asked)
+            return read(answer), str(answer.get(token) or "")
         except ANY_ERROR as error:
             failure = from_botocore(error)
             if not isinstance(failure, StoreError):
                 failure = StoreError(Cause.ACCESS_DENIED, str(failure))
             if failure.cause is not Cause.THROTTLED or attempt == _TRIES:
                 raise failure from error
-        else:
-            return answer
         pace.pause(wait)
         wait *= 2
     raise StoreError(Cause.THROTTLED, "throttled")  # not reached: the last attempt raises

@@ -69,6 +69,8 @@ def _made_of(kept: list[Kept], narrowing: dict[str, Any]) -> Report:
     from cloudtrail_validate.report.build import this_tool
     from cloudtrail_validate.report.merged import Filter, merge, narrow
 
+    if len({one.report.of_queries for one in kept}) > 1:
+        raise click.UsageError("expected reports about trails or about query results, not of both sorts together")
     whole = merge(kept, this_tool())
     wanted = Filter(**narrowing)
     _check_names(whole, wanted)
@@ -79,8 +81,8 @@ def _check_names(report: Report, wanted: Filter) -> None:
     """Refuse a name that nothing in the report bears: an empty answer would look like a good one."""
     from cloudtrail_validate.core.rules import RULES
 
-    accounts = {chain.account for chain in report.chains} | {finding.account or "" for finding in report.findings}
-    regions = {chain.region for chain in report.chains} | {finding.region or "" for finding in report.findings}
+    told = (*report.chains, *report.saved_queries, *report.findings)
+    accounts, regions = ({getattr(one, name) or "" for one in told} for name in ("account", "region"))
     rules = {*RULES, *(finding.rule for finding in report.findings)}
     for option, names, known in (
         ("--rule", wanted.rules, rules),

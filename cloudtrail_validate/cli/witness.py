@@ -94,14 +94,14 @@ def _run(request: Request, now: datetime, asked: Asked, progress: str) -> tuple[
 
     counters = Progress()
     witness = Witness(asked, request, now, counters)
-    try:
-        result = validate.execute(
-            request, now, companion=witness, progress=progress, counters=counters, on_start=witness.begin
-        )
-    except OSError as error:
-        raise click.UsageError(f"--keep: cannot write {printable(str(error.filename))}: {error.strerror}") from error
+    result = validate.execute(
+        request, now, companion=witness, progress=progress, counters=counters, on_start=witness.begin
+    )
     findings = FindingSet([result.outcome.findings, witness.findings]).freeze()
     report = result.report
     if not result.interrupted:
-        report = amend(report, result.outcome, witness.findings, witness.record, request.tolerate)
-    return report, findings.tally, result.interrupted
+        report = amend(
+            *(report, result.outcome, witness.findings, witness.record, request.tolerate),
+            interrupted=witness.interrupted,
+        )
+    return report, findings.tally, result.interrupted or witness.interrupted

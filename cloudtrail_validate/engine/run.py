@@ -86,6 +86,10 @@ class Engine:
         """End the run as soon as possible. May be called from a signal handler of the loop."""
         self._stopping.set()
 
+    async def until_stopped(self) -> None:
+        """Return when the run has been told to stop."""
+        await self._stopping.wait()
+
     def of_the_plan(self) -> Findings:
         """Findings that are about no account-region alone."""
         return self._findings.freeze()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -20,6 +21,8 @@ from cloudtrail_validate.report.incidents import incidents
 from cloudtrail_validate.report.references import encodable
 from cloudtrail_validate.report.reliance import relied_on
 
+_SECOND: Final = timedelta(seconds=1)
+
 
 def build(question: LakeQuestion, outcomes: Sequence[Outcome], findings: Findings, now: datetime, run: Run) -> Report:
     """The report. Its window is from the first completion of a query to the last, or `now` where there is none."""
@@ -31,7 +34,7 @@ def build(question: LakeQuestion, outcomes: Sequence[Outcome], findings: Finding
         exit_code=int(code),
         tool=this_tool(),
         run=run,
-        request=_echo(question, times[0], times[-1]),
+        request=_echo(question, times[0], times[-1] + _SECOND),  # a window is half open
         summary=Summary(
             digests=_counts(signs(outcomes)),
             logs=_counts(files),

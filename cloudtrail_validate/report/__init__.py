@@ -376,8 +376,9 @@ class WitnessRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def whole(self) -> bool:
-        """Whether every source told all that it was asked."""
-        return all(source.problem is None for source in self.sources)
+        """Whether every source told all that it was asked, and somebody was asked about every account."""
+        told = all(source.problem is None for source in self.sources)
+        return told and (not self.skipped_accounts or any(source.source == "log-group" for source in self.sources))
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -389,8 +390,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grouped by cause. `derived` is there where the report was made out of others: merged, or narrowed. `hints` say what to
     try where no digest was found, a sentence each without its full stop. `queries` is there where the report is about
     results of CloudTrail Lake queries: then `summary.digests` counts sign files, `summary.logs` result files, and
-    `request.start` and `request.end` are when the first and the last of the queries completed. `witness` is there where
-    independent sources were asked as well.
+    `request.start` is when the first of the queries completed, `request.end` the second after the last. `witness` is
+    there where independent sources were asked as well.
     """
 
     schema: Literal["ctvalidate.report/1"] = SCHEMA

@@ -106,11 +106,20 @@ def build(
 
 
 def amend(
-    report: Report, outcome: Outcome, found: Findings, witness: WitnessRecord, tolerate: Iterable[str] = ()
+    report: Report,
+    outcome: Outcome,
+    found: Findings,
+    witness: WitnessRecord,
+    tolerate: Iterable[str] = (),
+    *,
+    interrupted: bool = False,
 ) -> Report:
-    """The report of a run with what independent sources made of it. A source that did not tell all makes no pass."""
+    """The report of a run with what independent sources made of it. A source that did not tell all makes no pass.
+
+    `interrupted`: the run was done, and the asking was not.
+    """
     findings = FindingSet([outcome.findings, found]).freeze()
-    verdict, code = decide(findings.tally, digests=outcome.digests, tolerated=tolerate, interrupted=outcome.interrupted)
+    verdict, code = decide(findings.tally, digests=outcome.digests, tolerated=tolerate, interrupted=interrupted)
     if verdict is Verdict.VALID and not witness.whole:
         verdict, code = Verdict.UNPROVEN, ExitCode.UNPROVEN
     joined = sorted((*report.findings, *map(record, found.kept)), key=_as_reported)
@@ -121,6 +130,7 @@ def amend(
         findings=tuple(joined),
         findings_truncated=findings.truncated,
         witness=witness,
+        interrupted=True if interrupted else UNSET,
         incidents=UNSET,
     )
     grouped = incidents(whole)

@@ -27,6 +27,7 @@ from cloudtrail_validate.report import (
     FindingRecord,
     GapRecord,
     PublicKeyRecord,
+    QueryRecord,
     Report,
     RequestEcho,
     Run,
@@ -97,8 +98,10 @@ def merge(reports: Sequence[Kept], tool: Tool) -> Report:
         run=run,
         request=request,
         summary=Summary(
-            digests=total(chain.digests for chain in chains),
-            logs=total(chain.logs for chain in chains),
+            digests=total(
+                [chain.digests for chain in chains] + [one.summary.digests for one in held if one.of_queries]
+            ),
+            logs=total([chain.logs for chain in chains] + [one.summary.logs for one in held if one.of_queries]),
             log_bytes_hashed=sum(report.summary.log_bytes_hashed for report in held),
             window_seconds=window.seconds,
             covered_seconds=_covered_everywhere(chains),
@@ -112,6 +115,7 @@ def merge(reports: Sequence[Kept], tool: Tool) -> Report:
         findings_truncated=any(report.findings_truncated for report in held),
         relied_on=_relied_on(held) or UNSET,
         derived=Derived(reports=tuple(kept.source for kept in reversed(newest_first))),
+        queries=_queries(held) if any(one.of_queries for one in held) else UNSET,
     )
     return replace(merged, incidents=incidents(merged) or UNSET)
 
@@ -155,6 +159,15 @@ def narrow(report: Report, wanted: Filter, source: Kept | None = None) -> Report
     )
     part = replace(report, findings=findings, chains=chains, summary=summary, derived=derived)
     return replace(part, incidents=incidents(part) or UNSET)
+
+
+def _queries(newest_first: Sequence[Report]) -> tuple[QueryRecord, ...]:
+    """Saved queries, each as the newest report tells of it."""
+    known: dict[tuple[str, str | None, str], QueryRecord] = {}
+    for report in newest_first:
+        for query in report.saved_queries:
+            known.setdefault((report.request.source, query.bucket, query.key), query)
+    return tuple(known[key] for key in sorted(known, key=lambda key: (key[0], key[1] or "", key[2])))
 
 
 def total(counts: Iterable[CountsRecord]) -> CountsRecord:

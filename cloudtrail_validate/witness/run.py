@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.errors import AbsentError, AccessError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, AccessError, ConfigurationError, StoreError
 from cloudtrail_validate.core.findings import Findings, FindingSet, Progress
 from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.model import Finding, Interval, Locator, Status
@@ -60,7 +60,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Witness:
-    """A companion of a run. After the run, `findings` and `record` are what came of it."""
+    """A companion of a run. After it, `findings` and `record` are what came of it; `interrupted`: it was told to stop."""
 
     every_object = False
 
@@ -69,6 +69,7 @@ class Witness:
         self._request = request
         self._now = now
         self._progress = progress
+        self.interrupted = False
         self._engine: Engine | None = None
         self._session: Session | None = None
         self._found = FindingSet()
@@ -117,14 +118,31 @@ class Witness:
         )
 
     async def conclude(self, outcome: Outcome) -> None:
-        """Ask and compare. Raises `AccessError` or `ConfigurationError` where AWS cannot be asked at all."""
+        """Ask and compare, until all is done or the run is told to stop. What cannot be asked is in the record."""
         session, engine = self._session, self._engine
         if session is None or engine is None:
             return
-        aws = session.aws if session.aws is not None else await in_daemon_thread(self._identity)
-        own = await in_daemon_thread(aws.account)
+        work = asyncio.create_task(self._ask(outcome, session, engine))
+        stopping = asyncio.create_task(engine.until_stopped())
+        await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if work.done():
+            await work
+            return
+        self.interrupted = True
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    async def _ask(self, outcome: Outcome, session: Session, engine: Engine) -> None:
+        try:
+            aws = session.aws if session.aws is not None else await in_daemon_thread(self._identity)
+            own = await in_daemon_thread(aws.account)
+        except (AccessError, ConfigurationError) as error:
+            self._nobody(str(error))
+            return
         if own is None:
-            raise AccessError("cannot ask event history: sts:GetCallerIdentity does not say whose it is")
+            self._nobody("sts:GetCallerIdentity does not say whose event history it is")
+            return
         results = {(one.region.account, one.region.region): one for one in engine.results}
         coverage = coverage_of(outcome.chains, outcome.findings.kept)
         hours = self._hours(outcome, results, coverage)
@@ -145,6 +163,22 @@ class Witness:
         await asyncio.gather(*map(one, work))
         self._judge_absent()
         self._progress.phase = "done"
+
+    def _nobody(self, problem: str) -> None:
+        """Nobody could be asked: the report of the run stands, and says so."""
+        self._sources.append(
+            WitnessSourceRecord(
+                source="event-history",
+                account="",
+                region="",
+                seconds=0,
+                slots=0,
+                kept_slots=0,
+                events=0,
+                requests=0,
+                problem=problem,
+            )
+        )
 
     def _identity(self) -> Aws:
         from cloudtrail_validate.aws.session import Aws

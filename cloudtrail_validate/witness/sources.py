@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -110,27 +111,33 @@ class Sources:
         except (StoreError, ConfigurationError) as error:
             self._refused[source, region] = problem = str(error)
             return Answer(tuple(told.values()), problem)
-        found = tuple(told.values())
-        if self._keep and slot.end <= self._now - LATE:  # of the last hour more may still come
-            self._keep.write(source, account, region, slot, found)
-        return Answer(found)
+        return self._kept(source, account, region, slot, tuple(told.values()))
+
+    def _kept(self, source: Source, account: str, region: str, slot: Interval, told: tuple[Told, ...]) -> Answer:
+        """The answer, kept where more can hardly come: events arrive in the sources within minutes."""
+        if self._keep is None or slot.end > self._now - LATE:
+            return Answer(told)
+        try:
+            self._keep.write(source, account, region, slot, told)
+        except OSError as error:
+            return Answer(told, f"cannot be kept in {self._keep.folder}: {error.strerror or type(error).__name__}")
+        return Answer(told)
 
 
 def trail_settings(aws: Aws, trail_arn: str, home_region: str) -> tuple[str | None, Selection | None]:
     """The trail's log group, and what its selectors record; None for each that may not be read. Blocking."""
-    client = aws.client("cloudtrail", home_region)
-    trail = _asked(lambda: client.describe_trails(trailNameList=[trail_arn])["trailList"][0]) or {}
-    answer = _asked(lambda: client.get_event_selectors(TrailName=trail_arn))
-    group = trail.get("CloudWatchLogsLogGroupArn")
-    return (group if isinstance(group, str) and group else None), (selection_of(answer) if answer else None)
-
-
-def _asked(ask: Callable[[], Any]) -> Mapping[str, Any] | None:
     try:
-        answer = ask()
-    except ANY_ERROR:
-        return None
-    return answer if isinstance(answer, dict) else None
+        client = aws.client("cloudtrail", home_region)
+    except ConfigurationError:
+        return None, None
+    group: str | None = None
+    selection: Selection | None = None
+    with suppress(*ANY_ERROR):
+        told = client.describe_trails(trailNameList=[trail_arn])["trailList"][0].get("CloudWatchLogsLogGroupArn")
+        group = told if isinstance(told, str) and told else None
+    with suppress(*ANY_ERROR):
+        selection = selection_of(client.get_event_selectors(TrailName=trail_arn))
+    return group, selection
 
 
 def longest(problems: Sequence[str | None]) -> str | None:

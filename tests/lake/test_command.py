@@ -103,6 +103,24 @@ def test_the_table_shows_the_statement_and_that_it_is_covered(tmp_path: Path) ->
     assert shown.index("Covered    no") < shown.index("Covered    yes")  # what is wrong comes first
 
 
+def test_kept_reports_are_shown_again_and_merged(tmp_path: Path) -> None:
+    kept = []
+    for name, tampers in (("one", []), ("two", ["lake-moved"])):
+        write(tmp_path / name, *tampers)
+        kept.append(tmp_path / f"{name}.json")
+        lake(tmp_path / name, "-o", kept[-1], "-q")
+    again = tool("report", kept[1])
+    assert again.return_value == 1
+    assert "Statement" in again.stdout
+    merged = from_json(tool("report", *kept, "--format", "json").stdout)
+    assert (merged.exit_code, len(merged.saved_queries)) == (1, 2)
+    assert (merged.summary.digests.valid, merged.summary.digests.altered, merged.summary.logs.valid) == (1, 1, 4)
+    trail = json.loads(kept[0].read_text())
+    del trail["queries"]
+    (tmp_path / "trail.json").write_text(json.dumps(trail))
+    assert "not of both" in str(tool("report", kept[1], tmp_path / "trail.json").exception)
+
+
 def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     root = tmp_path / "lake"
     folder = folder_of(root, write(root))

@@ -146,7 +146,7 @@ def words(text: str) -> str:
 
 EVERY_RULE = [
     record(rule, key=None if rule.startswith("gap-") or rule == rules.CHAIN_ABSENT else log_key(number))
-    for number, rule in enumerate(rules.RULES)
+    for number, rule in enumerate(rules.TRAIL_RULES)
 ]
 
 

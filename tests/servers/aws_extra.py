@@ -100,6 +100,8 @@ class AwsState:
     """By action: so many of the next requests are answered with ThrottlingException."""
     event_log_group: str | None = None
     """CloudWatchLogsLogGroupArn that DescribeTrails names of every trail."""
+    raw: dict[str, bytes] = field(default_factory=dict)
+    """By permission: a body that is answered with status 200 as it is, whatever it is."""
     selectors: Mapping[str, Any] | None = None
     """GetEventSelectors' answer, None for moto's own."""
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -31,11 +31,11 @@ HOURS = 6
 class Trail:
     """One trail: what was simulated, and every event of its logs by id, as written."""
 
-    def __init__(self, aws: AwsServer, *tampers: str, **spec: Any) -> None:
+    def __init__(self, aws: AwsServer, **spec: Any) -> None:
         self.aws = aws
         start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS + 3)
         given: dict[str, Any] = {"regions": (REGION,), "hours": HOURS, "logs_per_hour": 2, "events_per_log": 5}
-        self.spec = TrailSpec(bucket=BUCKET, accounts=(ACCOUNT,), start=start, **(given | spec))
+        self.spec = TrailSpec(bucket=BUCKET, start=start, **({"accounts": (ACCOUNT,)} | given | spec))
         self.s3 = aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
         self.simulation: Simulation = simulate(self.spec, S3Sink(BUCKET, self.s3, threads=4), new_key=Keys())
@@ -51,8 +51,6 @@ class Trail:
             for event in self.read(log):
                 self.events[event["eventID"]] = event
                 aws.history.setdefault(event["awsRegion"], []).append(event)
-        if tampers:
-            raise ValueError("spoil the logs by hand")
 
     def read(self, key: str) -> list[dict[str, Any]]:
         body = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
@@ -68,7 +66,9 @@ class Trail:
     def create(self, **selectors: Any) -> str:
         """Let CloudTrail know the trail, with a log group that tells what the logs hold."""
         client = self.aws.client("cloudtrail")
-        arn: str = client.create_trail(Name=self.spec.trail_name, S3BucketName=BUCKET)["TrailARN"]
+        arn: str = client.create_trail(
+            Name=self.spec.trail_name, S3BucketName=BUCKET, IsOrganizationTrail=len(self.spec.accounts) > 1
+        )["TrailARN"]
         self.aws.event_log_group = GROUP_ARN
         self.aws.log_groups[GROUP] = list(self.events.values())
         self.aws.selectors = selectors or {

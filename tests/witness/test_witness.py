@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from copy import deepcopy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -181,6 +186,39 @@ def test_nothing_is_asked_where_nothing_is_lost(trail: Trail) -> None:
     assert trail.aws.calls["cloudtrail:LookupEvents", REGION] == 0
 
 
+def test_of_other_accounts_only_the_log_group_can_tell(aws: AwsServer) -> None:
+    trail = Trail(aws, accounts=(ACCOUNT, "444455556666"))
+    own = [event for event in trail.events.values() if event["recipientAccountId"] == ACCOUNT]
+    aws.history[REGION] = list(own)
+    report = trail.witness()
+    told = record(report)
+    assert (report.exit_code, told.compared, told.skipped_accounts) == (3, len(own), ("444455556666",))
+    arn = trail.create()
+    report = trail.witness(trail=arn)
+    told = record(report)
+    assert {source.source: source.events for source in told.sources}["log-group"] == len(trail.events)
+    assert told.compared == told.agreeing == len(own) + len(trail.events)
+    assert told.whole
+    assert report.exit_code == 0
+
+
+def test_a_local_copy_has_a_witness_as_well(trail: Trail, tmp_path: Path) -> None:
+    for item in trail.s3.list_objects_v2(Bucket=BUCKET)["Contents"]:
+        if item["Key"].endswith("/"):
+            continue
+        path = tmp_path / "copy" / item["Key"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(trail.s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read())
+        head = trail.s3.head_object(Bucket=BUCKET, Key=item["Key"])
+        if head["Metadata"]:
+            path.with_name(f"{path.name}.metadata.json").write_text(json.dumps(head["Metadata"]))
+    words = ("witness", "--source", tmp_path / "copy", "--region", REGION, *trail.window, "--format", "json")
+    report = from_json(tool(*words).stdout)
+    assert (report.exit_code, record(report).agreeing) == (0, len(trail.events))
+    refused = tool(*words, "--keep", next((tmp_path / "copy").rglob("CloudTrail")) / REGION)
+    assert "would count as planted" in str(refused.exception)
+
+
 # Pace, budget, resuming
 
 
@@ -268,6 +306,74 @@ def test_hostile_words_of_a_source_are_not_obeyed(trail: Trail) -> None:
     answer = tool("witness", "--s3-bucket", BUCKET, "--region", REGION, *trail.window).stdout
     assert "\x1b" not in answer
     assert "\u202e" not in answer
+
+
+NO_ANSWER = ("null", "[]", '"x"', "{", "", "[" * 100_000, "<html>")
+ODD = {
+    "cloudtrail:LookupEvents": (
+        *('{"Events": null}', '{"Events": 7}', '{"Events": [7]}', '{"Events": [{"CloudTrailEvent": 7}]}'),
+        *('{"Events": [{"CloudTrailEvent": "' + "[" * 5_000 + '"}]}', '{"Events": [], "NextToken": {"a": 1}}'),
+        '{"Events": [], "NextToken": "same"}',
+    ),
+    "logs:FilterLogEvents": (
+        '{"events": {}}',
+        '{"events": [7]}',
+        '{"events": [{"message": "{}"}], "nextToken": "same"}',
+    ),
+    "cloudtrail:GetEventSelectors": (
+        *('{"EventSelectors": [7]}', '{"EventSelectors": {"a": {}}}'),
+        '{"AdvancedEventSelectors": [{"FieldSelectors": [{"Field": 7, "Equals": 7}]}]}',
+    ),
+    "cloudtrail:DescribeTrails": (
+        *('{"trailList": [7]}', '{"trailList": []}', '{"trailList": [{"CloudWatchLogsLogGroupArn": "arn:::::"}]}'),
+    ),
+}
+
+
+@pytest.mark.parametrize("permission", ODD)
+def test_whatever_is_answered_is_no_accusation_and_no_error(trail: Trail, permission: str) -> None:
+    arn = trail.create()
+    for body in (*NO_ANSWER, *ODD[permission]):
+        trail.aws.raw[permission] = body.encode()
+        answer = tool(
+            *("witness", "--trail-arn", arn, "--s3-bucket", BUCKET, "--region", REGION, *trail.window),
+            *("--format", "json"),
+        )
+        assert from_json(answer.stdout).exit_code in (0, 3), body
+
+
+def test_an_interrupt_while_sources_are_asked(trail: Trail, tmp_path: Path) -> None:
+    """Without AWS's own pace taken away there is time to be interrupted in; what was kept until then stays."""
+    trail.aws.history[REGION] *= 10
+    command = [sys.executable, "-m", "cloudtrail_validate", "witness", "--s3-bucket", BUCKET, "--region", REGION]
+    with subprocess.Popen(
+        [*command, *trail.window, "--format", "json", "--no-progress"], stdout=subprocess.PIPE, env=os.environ
+    ) as process:
+        while trail.aws.calls["cloudtrail:LookupEvents", REGION] < 2:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    report = from_json(out)
+    assert process.returncode == report.exit_code == 130
+    assert report.stopped
+    assert report.verdict == "unproven"
+
+
+def test_a_folder_that_cannot_be_written_makes_no_pass(trail: Trail, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "event-history").write_text("in the way")
+    report = trail.witness("--keep", str(tmp_path / "kept"))
+    assert report.exit_code == 3
+    assert "cannot be kept" in (record(report).sources[0].problem or "")
+
+
+def test_nobody_knows_whose_history_it_is(trail: Trail) -> None:
+    trail.aws.denied.add("sts:GetCallerIdentity")
+    key = middle(trail)
+    trail.drop(key)
+    report = trail.witness()
+    assert report.exit_code == 1  # evidence stays evidence
+    assert "sts:GetCallerIdentity" in (record(report).sources[0].problem or "")
 
 
 # Bringing back

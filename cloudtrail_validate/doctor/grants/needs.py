@@ -45,10 +45,10 @@ VERSIONS: Final = (
 )
 WITNESS: Final = (
     Need("cloudtrail:LookupEvents", ANY),
-    Need("cloudtrail:DescribeTrails", ANY, False),
     Need("cloudtrail:GetEventSelectors", ANY, False),
     Need("logs:FilterLogEvents", ANY, False),
 )
+_FROM_HISTORY: Final = (*WITNESS, Need("cloudtrail:DescribeTrails", ANY, False))
 _BY_RESOURCE: Final = {
     BUCKET: (
         *("s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:GetLifecycleConfiguration"),
@@ -129,7 +129,7 @@ def _of_command(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
     if command in LOCAL or command == "simulate":
         return _places(options.values(), "s3:PutObject" if command == "simulate" else "s3:GetObject")
     if command in _ALWAYS:
-        return WITNESS if options.get("from_history") else _ALWAYS[command]
+        return _FROM_HISTORY if options.get("from_history") else _ALWAYS[command]
     match command:
         case "doctor":
             return _of_doctor(options)

@@ -67,7 +67,7 @@ def queries(report: Report) -> str:
     told = ""
     for query in report.saved_queries[:MOST_QUERIES]:
         where = f"s3://{query.bucket}/{query.key}" if query.bucket else query.key or "./"
-        told += f"<h3><code>{text(where)}</code></h3>\n<dl>{facts(query_lines(query))}</dl>\n"
+        told += f"<div><h3><code>{text(where)}</code></h3>\n<dl>{facts(query_lines(query))}</dl></div>\n"
     left = len(report.saved_queries) - MOST_QUERIES
     more = (
         f'<p class="muted">{plural(left, "more query", "more queries")} in the JSON report.</p>\n' if left > 0 else ""
