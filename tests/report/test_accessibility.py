@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.report.examination import read_examination
 from cloudtrail_validate.report.html import render
+from tests.npm import NoToolError
 from tests.report import axe, samples
 from tests.report.browser import REQUIRED, Browser, Page, browser, program
 from tests.report.samples import examination
@@ -34,7 +35,7 @@ def _without(reason: str) -> Any:
 def engine(request: pytest.FixtureRequest) -> str:
     try:
         return axe.source(Path(request.config.rootpath) / ".pytest_cache")
-    except axe.NoAxeError as error:
+    except NoToolError as error:
         return str(_without(str(error)))
 
 
