@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -80,7 +81,28 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command("search", short_help="Find events, and what proves them.")
+_SERVICE: Final = re.compile(r"[a-z0-9.*?-]+\.amazonaws\.com(\.cn)?")
+
+
+class _Search(click.Command):
+    """A command whose `--source` is a folder, as everywhere, and takes the name of a service for `--event-source`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(_as_event_sources(args)))
+
+
+def _as_event_sources(args: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments, `--source SERVICE` as `--event-source SERVICE`: no folder is meant where none has the name."""
+    for number, word in enumerate(args):
+        name, _, value = word.partition("=")
+        value = value or (args[number + 1] if number + 1 < len(args) else "")
+        if name == "--source" and _SERVICE.fullmatch(value) and not Path(value).exists():
+            yield f"--event-source={value}" if "=" in word else "--event-source"
+        else:
+            yield word
+
+
+@click.command("search", cls=_Search, short_help="Find events, and what proves them.")
 @filter_options
 @click.option(
     "--rules", type=_FOLDER, metavar="DIR", help="That meet a Sigma rule in this folder; needs the sigma extra."
@@ -161,8 +183,6 @@ def take_query(options: dict[str, Any]) -> Query:
 def build_request(options: dict[str, Any], now: datetime) -> Request:
     """The request that the options describe, checked. Raises `RequestError`."""
     source: Path | None = options["source"]
-    if source is not None and source.name.endswith(".amazonaws.com") and not source.exists():
-        raise RequestError(f"--source is the folder of a local copy; for events of {source.name}: --event-source")
     if source is not None and (source / "manifest.json").is_file() and (source / "tree").is_dir():
         options["source"] = source / "tree"  # a snapshot, which holds a local copy and the keys that go with it
         options["public_keys"] = options["public_keys"] or source / "keys.json"
