@@ -177,9 +177,8 @@ async def _validate(
         session = companion.adapt(session)
     target, aws = session.target, session.aws
     store = Watched(session.store, session.keys.region)
-    elsewhere = None
-    if companion is None or session.store is opened:
-        elsewhere = _elsewhere(request, session, timeouts, watch, store)
+    alone = companion is None or session.store is opened
+    elsewhere = _elsewhere(request, session, timeouts, watch, store) if alone else None
     engine = Engine(store, session.keys, watch, session.limiter, elsewhere)
     if on_start is not None:
         on_start(engine)
@@ -191,14 +190,8 @@ async def _validate(
     try:
         async with _refusals(request, session):
             async with _documented():
-                outcome = await engine.run(
-                    target,
-                    window,
-                    now,
-                    (kept.memory if kept else shard),
-                    whole=shard is None,
-                    until=_until(request, begun),
-                )
+                memory, until = (kept.memory if kept else shard), _until(request, begun)
+                outcome = await engine.run(target, window, now, memory, whole=shard is None, until=until)
                 if shard is None:
                     await _check_place(request, session, opened, outcome)
                 remembered: StateRecord | UnsetType = UNSET
@@ -206,13 +199,7 @@ async def _validate(
                     outcome, remembered = await asyncio.to_thread(
                         kept.finish, outcome, engine.results, Scope(window, now), version("ctvalidate")
                     )
-                evidence = Evidence()
-                if outcome.findings.numbers and not outcome.interrupted:
-                    from cloudtrail_validate.evidence.gather import gather
-
-                    evidence = await gather(request, outcome, engine.results, session, now)
-                if not outcome.digests and not outcome.interrupted and shard is None:
-                    evidence = dataclasses.replace(evidence, hints=await _hints(session, window, now))
+                evidence = await _evidence(request, outcome, engine, session, window, now, whole=shard is None)
             if companion is not None and not outcome.interrupted:
                 await companion.conclude(outcome)
     finally:
@@ -230,6 +217,27 @@ async def _validate(
 def _until(request: Request, begun: datetime) -> datetime | None:
     """When to begin no more of what is only read again."""
     return begun + parse_span(request.max_duration, "--max-duration") if request.max_duration is not None else None
+
+
+async def _evidence(
+    request: Request,
+    outcome: Outcome,
+    engine: Engine,
+    session: Session,
+    window: Interval,
+    now: datetime,
+    *,
+    whole: bool,
+) -> Evidence:
+    """Gather what explains the findings of a run that was not interrupted, and hints where it found nothing."""
+    evidence = Evidence()
+    if outcome.findings.numbers and not outcome.interrupted:
+        from cloudtrail_validate.evidence.gather import gather
+
+        evidence = await gather(request, outcome, engine.results, session, now)
+    if not outcome.digests and not outcome.interrupted and whole:
+        evidence = dataclasses.replace(evidence, hints=await _hints(session, window, now))
+    return evidence
 
 
 async def _hints(session: Session, window: Interval, now: datetime) -> tuple[str, ...]:
