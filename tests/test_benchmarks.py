@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from benchmarks import cost, first_finding, large, local, memory, organization, scaling, startup, trail
+from benchmarks import cost, first_finding, large, local, memory, organization, scaling, search, startup, trail
 from benchmarks.harness import Sample, WorkError, environment, run
 from benchmarks.plan import BUCKET, OWNER, Plan, Served
 from benchmarks.server import serving
@@ -245,12 +245,20 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
             ["python -c pass", "ctvalidate --help", "ctvalidate --version", "aws --version"],
         ),
         (
+            search.main,
+            "--hours 2 --logs-per-hour 20 --events 4",
+            [
+                *("validation alone", "an event that is nowhere", "30 events by id", "three questions with names"),
+                *("an address", "JMESPath with a literal", "an event in every log", "all events, by principal"),
+            ],
+        ),
+        (
             first_finding.main,
             "--hours 2 --logs-per-hour 5 --latency 0",
             ["altered log of the newest hour named", "altered log of the oldest hour named", "end of the command"],
         ),
     ],
-    ids=["trail", "cost", "local", "large", "scaling", "memory", "organization", "startup", "first_finding"],
+    ids=["trail", "cost", "local", "large", "scaling", "memory", "organization", "startup", "search", "first_finding"],
 )
 def test_it_measures_and_appends_a_page(
     main: Callable[[list[str]], None],

@@ -25,6 +25,7 @@ SUBCOMMANDS: Final = {
     "compare": "What appeared, healed and stayed between two reports.",
     "explain": "What a rule means, what it does not mean, and what to do next.",
     "search": "Find events, and say of each whether a proven digest vouches for it.",
+    "export": "Write events with their proof to files for databases.",
     "file": "Was this one file delivered by CloudTrail? The chain of proof for it.",
     "recover": "Fetch the proven originals of altered or missing files.",
     "diff": "What changed inside a log, event by event.",

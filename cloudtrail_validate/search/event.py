@@ -114,11 +114,10 @@ def read_event(raw: bytes) -> Event | None:
     """Return the event, None where the bytes are no JSON object that could be read."""
     try:
         return _EVENT.decode(raw)
-    except msgspec.ValidationError:
-        return _read_oddly(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        mended = mend(raw)
-        return _read_oddly(mended) if mended is not None else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # other types, or what not every reader takes
+        event = _read_oddly(raw)
+        mended = mend(raw) if event is None else None
+        return event if mended is None else _read_oddly(mended)
 
 
 def value_of(raw: bytes | msgspec.Raw) -> Any:

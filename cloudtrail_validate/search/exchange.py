@@ -110,7 +110,8 @@ def _finding(hit: Hit, rule: SigmaMatch, report: Report) -> dict[str, Any]:
     if event.region:
         cloud["region"] = _cut(event.region)
     if event.account:
-        cloud["account"] = {"uid": _cut(event.account), "type": "AWS Account", "type_id": 10}
+        account = _cut(event.account)
+        cloud["account"] = {"uid": account, "name": account, "type": "AWS Account", "type_id": 10}
     uid = f"{_cut(event.id)}/{_cut(rule.id)}"
     return {
         "activity_id": 1,

@@ -21,7 +21,7 @@ from cloudtrail_validate.search.scanner import Scanner, Searched
 
 _STYLE = """
 .event pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.8125rem; }
-@media print { .event pre { font-size: 0.6875rem; } }
+@media print { .event pre, .event dl { font-size: 0.625rem; line-height: 1.3; } .event section { margin: 0.5rem 0; } }
 """
 
 
@@ -97,8 +97,8 @@ def page(event_id: str, raw: bytes, pretty: str, steps: Sequence[str], verdict: 
         f'<header class="verdict {kind}">\n<p class="kicker">One CloudTrail event</p>\n<h1>{text(verdict)}</h1>\n</header>\n'
         f'<main class="event">\n<section class="facts" aria-label="The event">\n<div><dl>{facts(rows)}</dl></div>\n'
         "</section>\n"
-        '<section class="facts" aria-labelledby="chain">\n<h2 id="chain">The chain of proof</h2>\n'
-        f"<div><dl>{chain}</dl></div>\n</section>\n"
+        '<section aria-labelledby="chain">\n<h2 id="chain">The chain of proof</h2>\n<div class="facts">\n'
+        f"<div><dl>{chain}</dl></div>\n</div>\n</section>\n"
         '<section aria-labelledby="whole">\n<h2 id="whole">The whole event</h2>\n'
         f"<pre>{text_lines(pretty)}</pre>\n</section>\n"
         '<section class="limits" aria-labelledby="limits-title">\n<h2 id="limits-title">What this does not say</h2>\n'

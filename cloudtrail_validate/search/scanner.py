@@ -30,9 +30,10 @@ class Unsearched(msgspec.Struct, frozen=True, gc=False):
     unreadable: int = 0
     too_large: int = 0
     given_up: int = 0
+    lost: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.unreadable or self.too_large or self.given_up)
+        return bool(self.unreadable or self.too_large or self.given_up or self.lost)
 
 
 class Searched(Content, frozen=True):
@@ -43,19 +44,24 @@ class Searched(Content, frozen=True):
 
 
 class FoundList:
-    """What was found in one log: in memory, or on disk where it is more than `WHOLE_BYTES`."""
+    """What was found in one log: in memory, or on disk where it is more than `WHOLE_BYTES`; `lost` found room in neither."""
 
     def __init__(self) -> None:
         self._held: list[Found] = []
         self._bytes = 0
         self._file: IO[bytes] | None = None
+        self.lost = 0
 
     def add(self, found: Found) -> None:
         """Take one in."""
         self._held.append(found)
         self._bytes += len(found.raw) + 100
         if self._bytes > WHOLE_BYTES:
-            self._spill()
+            try:
+                self._spill()
+            except OSError:  # no room in the temporary folder: a store would take it for its own error
+                self.lost += len(self._held)
+                self._held, self._bytes = [], 0
 
     def __bool__(self) -> bool:
         return bool(self._held or self._file)
@@ -130,7 +136,7 @@ class Scanner(Inflater):
         unreadable = self._unreadable
         if self._splitter and not self._splitter.events and not too_large:
             unreadable += 1  # no event at all: the log itself cannot be read
-        unsearched = Unsearched(unreadable, too_large, self._given_up)
+        unsearched = Unsearched(unreadable, too_large, self._given_up, self._found.lost if self._found else 0)
         return Searched(content.sha256, content.size, content.flaw, self._found or (), unsearched)
 
     def _begin(self, data: bytes) -> None:

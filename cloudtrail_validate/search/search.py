@@ -134,6 +134,7 @@ class Searcher:
                 (unsearched.unreadable, "cannot be read as JSON"),
                 (unsearched.too_large, "too large to be an event"),
                 (unsearched.given_up, "--where was given up"),
+                (unsearched.lost, "found, and no room in the temporary folder"),
             )
             self._not_searched(where, ", ".join(f"{number:,} × {what}" for number, what in parts if number))
         for found in content.found:
@@ -161,7 +162,10 @@ class Searcher:
         self.hits[hit.proof.status] += 1
         if hit.proof.rule:
             self.rules[hit.proof.rule] += 1
-        self._sink.add(hit, event)
+        try:
+            self._sink.add(hit, event)
+        except OSError as error:  # no room in the temporary folder: the validation goes on
+            self.unsearched.setdefault("(what was found)", f"cannot be kept: {error.strerror or error}")
 
     def _not_searched(self, where: Locator, reason: str) -> None:
         if len(self.unsearched) >= _KEPT and where.key not in self.unsearched:

@@ -31,7 +31,11 @@ _WORDS: Final = {
 }
 _STYLE: Final = """
 .events td { vertical-align: top; overflow-wrap: anywhere; }
-.events td:first-child { white-space: nowrap; }
+@media (min-width: 45rem) {
+  .events { table-layout: fixed; }
+  .events th:nth-child(1) { width: 11.5rem; }
+  .events th:nth-child(4) { width: 32%; }
+}
 .events p { margin: 0.125rem 0; }
 .bars { display: block; width: 100%; height: 7rem; }
 .bars .proven { fill: var(--green); }

@@ -7,18 +7,22 @@ import gzip
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
+from py_ocsf_models.events.findings.detection_finding import DetectionFinding  # type: ignore[import-untyped]
 
 from tests.cli.helpers import call
 from tests.search.events import event, log
 from tests.search.kit import SPEC, Trail, ids, make_trail
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.servers.aws import AwsServer
+
+
+SCHEMAS = Path(__file__).parents[1] / "report" / "schemas"
 
 
 @pytest.fixture
@@ -171,8 +175,13 @@ def test_hostile_strings_act_nowhere(
     if format_ == "csv":
         (_, *rows) = csv.reader(io.StringIO(answer.out))
         assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
-    if format_ in ("sarif", "ocsf"):
-        json.loads(answer.out)
+    if format_ == "sarif":
+        schema = json.loads((SCHEMAS / "sarif-2.1.0-rtm.5.json").read_text())
+        jsonschema.Draft4Validator(schema).validate(json.loads(answer.out))
+        assert len(json.loads(answer.out)["runs"][0]["results"]) == 1
+    if format_ == "ocsf":
+        (found,) = json.loads(answer.out)
+        DetectionFinding.model_validate(found)
 
 
 def test_spreadsheets_run_no_cell(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
