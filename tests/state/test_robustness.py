@@ -97,7 +97,7 @@ def test_two_runs_at_once_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     where = tmp_path / "a.state"
     options = validated(tmp_path, capsys, "--state", str(where))
     processes = [command(options) for _ in range(3)]
-    assert [process.communicate(timeout=120) and process.returncode for process in processes] == [0, 0, 0]
+    assert [process.wait(120) for process in processes] == [0, 0, 0]
     assert hours(where) == 3
     assert decode(where.read_bytes(), "state").runs >= 1
 
