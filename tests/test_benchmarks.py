@@ -15,7 +15,19 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from benchmarks import cost, first_finding, large, local, memory, organization, scaling, search, startup, trail
+from benchmarks import (
+    cost,
+    first_finding,
+    large,
+    local,
+    memory,
+    organization,
+    remembered,
+    scaling,
+    search,
+    startup,
+    trail,
+)
 from benchmarks.harness import Sample, WorkError, environment, run
 from benchmarks.plan import BUCKET, OWNER, Plan, Served
 from benchmarks.server import serving
@@ -240,6 +252,11 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
             ["organization", "busy trail", "ratio per object"],
         ),
         (
+            remembered.main,
+            "--days 1 --logs 1 --accounts 2",
+            ["full run", "full run that begins a memory", "nothing new"],
+        ),
+        (
             startup.main,
             "",
             ["python -c pass", "ctvalidate --help", "ctvalidate --version", "aws --version"],
@@ -258,7 +275,19 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
             ["altered log of the newest hour named", "altered log of the oldest hour named", "end of the command"],
         ),
     ],
-    ids=["trail", "cost", "local", "large", "scaling", "memory", "organization", "startup", "search", "first_finding"],
+    ids=[
+        "trail",
+        "cost",
+        "local",
+        "large",
+        "scaling",
+        "memory",
+        "organization",
+        "remembered",
+        "startup",
+        "search",
+        "first_finding",
+    ],
 )
 def test_it_measures_and_appends_a_page(
     main: Callable[[list[str]], None],

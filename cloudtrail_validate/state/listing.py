@@ -20,6 +20,7 @@ from cloudtrail_validate.state.model import hour_of
 from cloudtrail_validate.stores.protocol import Lister
 
 MOST_KINDS: Final = 16  # CloudTrail writes five; each costs a request an account-region and run
+_STAMP: Final = len("20260101T0000Z")
 _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 
@@ -62,17 +63,47 @@ async def list_hours(
     """
     lines: dict[int, list[str]] = {}
     digests: dict[int, int] = {}
-    async for path, info in _objects(store, region, kinds, days, now):
-        hour, is_digest = _hour(region, path, info, days)
-        lines.setdefault(hour, []).append(_line(info))
-        if is_digest:
-            digests[hour] = digests.get(hour, 0) + 1
+    stamps = Stamps()
+    async for path, page in _pages(store, region, kinds, days, now):
+        for info in page:
+            hour = stamps.hour(info.key)
+            if hour is None:
+                if is_marker(info):
+                    continue
+                hour, is_digest = _hour(region, path, info, days)
+                if is_digest:
+                    digests[hour] = digests.get(hour, 0) + 1
+            held = lines.get(hour)
+            if held is None:
+                held = lines[hour] = []
+            held.append(_line(info))
     return {hour: _taken(held, digests.get(hour, 0)) for hour, held in lines.items()}
 
 
-async def _objects(
+class Stamps:
+    """Tells the hour in a log's name. Nearly all that is listed are logs: a pattern for each would double the time."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int | None] = {}
+
+    def hour(self, key: str) -> int | None:
+        """Hours since 1970; None where the name does not end as a log's: `_YYYYMMDDTHHmmZ_UNIQUE.json.gz`."""
+        parts = key.rsplit("_", 2)
+        if len(parts) != 3 or len(parts[1]) != _STAMP or not key.endswith((".json.gz", ".json")):
+            return None
+        stamp = parts[1]
+        if not (stamp[11:13].isdecimal() and stamp[11:13] < "60" and stamp[13] == "Z"):
+            return None
+        hour = self._known.get(stamp[:11], 0)
+        if hour == 0:
+            minute = log_minute(f"000000000000_CloudTrail_any-region-1_{stamp}_x.json.gz")
+            hour = self._known[stamp[:11]] = hour_of(minute) if minute is not None else None
+        return hour
+
+
+async def _pages(
     store: Lister, region: AccountRegion, kinds: Iterable[str], days: Interval, now: datetime
-) -> AsyncIterator[tuple[str, ObjectInfo]]:
+) -> AsyncIterator[tuple[str, Sequence[ObjectInfo]]]:
     """Everything below the folders of an account-region, as far as it is of these days or of no day at all."""
     for folder in region.folders:
         for kind in sorted(kinds):
@@ -82,26 +113,23 @@ async def _objects(
             for listing in (pages, list_odd(store, place, days, now)):
                 try:
                     async for page in listing:
-                        for info in page:
-                            if not is_marker(info):
-                                yield place.path, info
+                        yield place.path, page
                 except AbsentError:
                     continue
 
 
 def _hour(region: AccountRegion, path: str, info: ObjectInfo, days: Interval) -> tuple[int, bool]:
+    """The hour that what bears no log's name belongs to, and whether it is a digest."""
     name = parse_digest_key(region.folders[0], info.key)
     if name is not None:
         return hour_of(name.end - _SECOND), True
-    minute = log_minute(info.key)
-    if minute is not None:
-        return hour_of(minute), False
     day = folder_day(info.key, path)
     return hour_of(day.start if day else days.start), False
 
 
 def _line(info: ObjectInfo) -> str:
-    return f"{info.key}\t{info.etag}\t{info.size}\t{info.modified:%Y-%m-%dT%H:%M:%S.%fZ}"
+    """One object of a fingerprint. The length keeps a key with line feeds in it from passing for several objects."""
+    return f"{len(info.key)}\t{info.key}\t{info.etag}\t{info.size}\t{info.modified.isoformat()}"
 
 
 def _taken(lines: Sequence[str], digests: int) -> HourListing:

@@ -146,6 +146,7 @@ class StateMemory:
         logs that bear the name of another hour than their digest's are read.
         """
         window, unproven = scope.window, [Interval(moment_of(start), moment_of(end)) for start, end in known.unproven]
+        unproven += self._missed(known, scope)
         gone = union(intervals(compared.gone))
         asked = difference(union((window, *unproven, *intervals(known.stretches))), gone)
         same = union(intervals((*compared.kept, *compared.gone, *compared.again)))
@@ -168,6 +169,19 @@ class StateMemory:
             unchanged_logs=there.logs,
             rereads=tuple(rereads),
         )
+
+    def _missed(self, known: RegionState, scope: Scope) -> list[Interval]:
+        """The hours between what was asked for last and the window: a schedule that failed for a while leaves no hole."""
+        ends = [
+            *(item.interval.end for item in known.stretches[-1:]),
+            *(moment_of(end) for _, end in known.unproven[-1:]),
+        ]
+        if not ends or max(ends) >= scope.window.start:
+            return []
+        start = max(ends)
+        if self._horizon.days is not None:
+            start = max(start, scope.now - timedelta(days=self._horizon.days))
+        return [Interval(start, scope.window.start)] if start < scope.window.start else []
 
     def conclude(self, outcome: Outcome, results: Sequence[RegionResult], scope: Scope) -> tuple[Outcome, State, Used]:
         """Say what was proven once and is not any more, and return the next state."""

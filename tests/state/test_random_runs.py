@@ -135,6 +135,8 @@ class World:
         options: dict[str, object] = {"recheck": self.chance.choice([None, None, "1/2", "30%", "100%"])}
         if self.chance.random() < 0.1:
             options["executor"] = "local:1"
+        if self.asked and max(self.asked) < start:
+            self.asked |= set(range(max(self.asked), start))  # a schedule that failed for a while leaves no hole
         self.asked |= set(range(start, end))
         self.history.append(f"ask {start}..{end} {options}")
         times = (START + timedelta(hours=start), START + timedelta(hours=end))

@@ -188,6 +188,16 @@ def test_a_trail_that_was_replaced_as_a_whole_is_history_rewritten(trail: Trail)
     assert all(finding.expected and finding.actual and finding.expected != finding.actual for finding in found)
 
 
+def test_hours_between_two_windows_are_asked_for(trail: Trail) -> None:
+    """As where the schedule failed for a day."""
+    assert trail.ask(START, START + timedelta(hours=6)).exit_code == 0
+    trail.logs(20)[0].unlink()
+    report = trail.ask(START + 2 * DAY, START + 3 * DAY)
+    assert (report.exit_code, told(report)) == (1, ["log-missing"])
+    later = trail.ask(START + 2 * DAY, START + 3 * DAY)
+    assert (later.exit_code, told(later)) == (1, ["log-missing"])
+
+
 def test_only_as_far_back_as_asked_is_listed(trail: Trail) -> None:
     trail.ask(START, START + 3 * DAY)
     delete(trail)
