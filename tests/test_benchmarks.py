@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from benchmarks import cost, first_finding, large, local, memory, organization, scaling, startup, trail
+from benchmarks import cost, first_finding, large, local, memory, organization, scaling, schedule, startup, trail
 from benchmarks.harness import Sample, WorkError, environment, run
 from benchmarks.plan import BUCKET, OWNER, Plan, Served
 from benchmarks.server import serving
@@ -233,6 +233,11 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
                 *("8", "40"),
             ],
         ),
+        (
+            schedule.main,
+            "--accounts 3 --hours 48 --logs 1000 --parts 1 7 --merge 60",
+            ["if nothing were lost", "1 parts", "7 parts"],
+        ),
         (memory.main, "--logs 10 30 --logs-per-hour 10", ["10", "30"]),
         (
             organization.main,
@@ -250,7 +255,18 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
             ["altered log of the newest hour named", "altered log of the oldest hour named", "end of the command"],
         ),
     ],
-    ids=["trail", "cost", "local", "large", "scaling", "memory", "organization", "startup", "first_finding"],
+    ids=[
+        "trail",
+        "cost",
+        "local",
+        "large",
+        "scaling",
+        "schedule",
+        "memory",
+        "organization",
+        "startup",
+        "first_finding",
+    ],
 )
 def test_it_measures_and_appends_a_page(
     main: Callable[[list[str]], None],
