@@ -7,6 +7,7 @@ did the whole work, and prints medians and ratios. Ratios carry from one compute
     cost             what a log, a digest and a start cost, beside aws-cli and other checkouts
     local            a local copy on all cores, against bare inflating and hashing
     scaling          the rate with 1 to N processes, and what `auto` decides
+    schedule         a very large run on paper: requests, dollars, hours, and the merge
     large            large logs from S3, against what one core inflates and hashes
     memory           peak memory and time as the number of logs grows
     organization     many accounts and regions with hardly anything in them

@@ -20,6 +20,7 @@ from math import exp
 from typing import Final
 
 from benchmarks.harness import Page, command_line, options
+from benchmarks.plan import REGIONS
 from cloudtrail_validate.core.findings import Findings
 from cloudtrail_validate.core.layout import Folder
 from cloudtrail_validate.core.model import ChainId, ChainReport, Counts, Interval, Kind, Locator
@@ -122,9 +123,10 @@ def merged(regions: int, parts: int) -> tuple[float, int, int, int]:
     """Merge so many account-regions, made up: seconds of CPU, bytes of all parts, of the report, and of memory at most."""
     window = Interval(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
     trail, home = "management-events", "us-east-1"
+    names = [*REGIONS, *(f"eu-other-{number}" for number in range(len(REGIONS), 30))]
     sites, results = [], []
     for number in range(regions):
-        account, region = f"{number // 30:012}", f"eu-west-{number % 30}"
+        account, region = f"{number // 30:012}", names[number % 30]
         chain = ChainId(account, region, trail, home, "o-exampleorgid", Kind.STANDARD)
         folder = Folder("amzn-s3-demo-bucket", "AWSLogs/o-exampleorgid/", account, region)
         site = AccountRegion(account, region, (folder,), trail=trail)

@@ -24,6 +24,7 @@ from benchmarks import (
     organization,
     remembered,
     scaling,
+    schedule,
     search,
     startup,
     trail,
@@ -245,6 +246,11 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
                 *("8", "40"),
             ],
         ),
+        (
+            schedule.main,
+            "--accounts 3 --hours 48 --logs 1000 --parts 1 7 --merge 60",
+            ["if nothing were lost", "1 parts", "7 parts"],
+        ),
         (memory.main, "--logs 10 30 --logs-per-hour 10", ["10", "30"]),
         (
             organization.main,
@@ -281,6 +287,7 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
         "local",
         "large",
         "scaling",
+        "schedule",
         "memory",
         "organization",
         "remembered",

@@ -111,18 +111,22 @@ def further(
     digestless = [chain for chain in judged if not chain.trail and not target.accounts]
     told = {(*_trail(chain), chain.account, chain.region) for chain in judged if chain.kind is Kind.STANDARD}
     out: list[AccountRegion] = []
+    models = _models(sites)  # by index: an organization has 100,000 of either, and each may be asked for
+    with_folder = {site.account for site in sites}
     for trail, chains in sorted(trails.items()):
         example = min(chains)
         multi_region = any(chain.region != chain.home_region for chain in chains)
         accounts = {chain.account for chain in chains}
         if example.organization_id:
-            accounts |= {account for account in expected_accounts(target) if _has_folder(sites, account)}
+            accounts |= {account for account in expected_accounts(target) if account in with_folder}
             accounts |= {item.account for item in digestless if item.organization_id == example.organization_id}
         for account in sorted(accounts):
             for region, reason in _regions(target, example.home_region, multi_region=multi_region).items():
                 nameless = (example.organization_id or account, "", "", account, region)
                 if told.isdisjoint({(*trail, account, region), nameless}):
-                    out.append(_site(target, sites, example, account, region, reason))
+                    organization = example.organization_id
+                    like = models.get((organization, account)) or models.get((organization, None)) or sites[0]
+                    out.append(_site(target, like, example, account, region, reason))
     return tuple(out)
 
 
@@ -143,20 +147,22 @@ def _regions(target: Target, home: str, *, multi_region: bool) -> dict[str, str]
     return {region: reason for region, reason in regions.items() if not target.regions or region in target.regions}
 
 
-def _has_folder(sites: Iterable[AccountRegion], account: str) -> bool:
-    return any(site.account == account for site in sites)
+def _models(sites: Iterable[AccountRegion]) -> dict[tuple[str | None, str | None], AccountRegion]:
+    """The first account-region of each organization and account, and of each organization (account None)."""
+    models: dict[tuple[str | None, str | None], AccountRegion] = {}
+    for site in sites:
+        organization = site.organization_id
+        models.setdefault((organization, site.account), site)
+        models.setdefault((organization, None), site)
+    return models
 
 
-def _site(
-    target: Target, sites: Sequence[AccountRegion], chain: ChainId, account: str, region: str, reason: str
-) -> AccountRegion:
-    """The account-region, with the folders of the trail's other ones: of the same account, where there are any."""
-    alike = [site for site in sites if site.organization_id == chain.organization_id]
-    own = next((site for site in alike if site.account == account), (alike or sites)[0])
+def _site(target: Target, like: AccountRegion, chain: ChainId, account: str, region: str, reason: str) -> AccountRegion:
+    """The account-region, with the folders of another one of the trail: of the same account, where there is any."""
     return AccountRegion(
         account,
         region,
-        tuple(Folder(folder.bucket, folder.base, account, region) for folder in own.folders),
+        tuple(Folder(folder.bucket, folder.base, account, region) for folder in like.folders),
         expected=reason,
         delivered=target.delivered.get(region) if account == target.owner else None,
         has_logs=False,
