@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, Folder
-from cloudtrail_validate.core.model import ChainId, Kind
+from cloudtrail_validate.core.model import ChainId, ChainReport, Kind
 from cloudtrail_validate.core.plan import AccountRegion, ExpectedPlace, Target
 
 DEFAULT_REGIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -95,20 +95,22 @@ def expected_regions(target: Target, account: str) -> dict[str, str]:
 
 
 def further(
-    target: Target, sites: Sequence[AccountRegion], proven: Iterable[ChainId], judged: Iterable[ChainId]
+    target: Target, sites: Sequence[AccountRegion], proven: Iterable[ChainId], reports: Iterable[ChainReport]
 ) -> tuple[AccountRegion, ...]:
     """Return the account-regions in which a trail must have digests, as proven digests show, and that nobody looked for.
 
-    `sites` are those validated so far, `proven` the chains of which something is proven in any of them, and `judged` those
-    that the report accounts for already. Each result is to be validated for its own `trail` and `home_region` alone: where
-    it has a folder its chain may begin after the window (`gap-late-start`), else it is absent. Its logs are others' to list.
+    `sites` are those validated so far, `proven` the chains of which something is proven in any of them, `reports` what is
+    accounted for already. An account of an organization in which a chain covers hours, or logs lie without any digest, is in
+    each of the organization's trails. Each result is to be validated for its own `trail` and `home_region` alone: where it
+    has a folder its chain may begin after the window (`gap-late-start`), else it is absent. Its logs are others' to list.
     """
     trails: dict[tuple[str, ...], set[ChainId]] = {}
     for chain in proven:
         if target.selects(chain):
             trails.setdefault(_trail(chain), set()).add(chain)
-    # An account with logs of the organization's trail and not one digest: it is the trail's, in all of its regions.
-    digestless = [chain for chain in judged if not chain.trail and not target.accounts]
+    judged = {report.chain: report for report in reports}
+    there = [chain for chain, report in judged.items() if report.covered or not chain.trail]
+    members = [chain for chain in there if not target.accounts or chain.account in target.accounts]
     told = {(*_trail(chain), chain.account, chain.region) for chain in judged if chain.kind is Kind.STANDARD}
     out: list[AccountRegion] = []
     models = _models(sites)  # by index: an organization has 100,000 of either, and each may be asked for
@@ -119,7 +121,7 @@ def further(
         accounts = {chain.account for chain in chains}
         if example.organization_id:
             accounts |= {account for account in expected_accounts(target) if account in with_folder}
-            accounts |= {item.account for item in digestless if item.organization_id == example.organization_id}
+            accounts |= {item.account for item in members if item.organization_id == example.organization_id}
         for account in sorted(accounts):
             for region, reason in _regions(target, example.home_region, multi_region=multi_region).items():
                 nameless = (example.organization_id or account, "", "", account, region)
@@ -166,6 +168,7 @@ def _site(target: Target, like: AccountRegion, chain: ChainId, account: str, reg
         expected=reason,
         delivered=target.delivered.get(region) if account == target.owner else None,
         has_logs=False,
+        logs_elsewhere=True,
         trail=chain.trail,
         home_region=chain.home_region,
     )

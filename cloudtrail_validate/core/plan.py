@@ -97,7 +97,8 @@ class AccountRegion(msgspec.Struct, frozen=True):
     """What to validate: `folders` newest location first. `expected` says why a trail must have digests here, if it must.
 
     `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
-    region folders; `has_logs` is false where there is no folder of logs to list; `excused` is true where a trail without
+    region folders; `has_logs` is false where there is no folder of logs to list, `logs_elsewhere` true where
+    another result of the run lists, reads and judges the logs of this place; `excused` is true where a trail without
     validation writes to the same folder. `windows` are the hours to validate where these are not those of the run;
     `edges` digests that an earlier run proved, to be looked at again; `unchanged` hours that it proved and whose listing
     is the same, with the numbers of their objects. `rereads` are further such hours, which are read again in this order
@@ -111,6 +112,7 @@ class AccountRegion(msgspec.Struct, frozen=True):
     delivered: datetime | None = None
     strays: tuple[ObjectInfo, ...] = ()
     has_logs: bool = True
+    logs_elsewhere: bool = False
     excused: bool = False
     trail: str = ""
     home_region: str = ""

@@ -253,10 +253,11 @@ def _fold(first: Part, parts: Sequence[Part], found: FindingSet) -> Outcome:
     whole = {finding for part in parts for finding in part.findings.kept}  # of the plan: each part has seen the same
     for finding in whole:
         found.add(finding)
-    judged = [report.chain for result in results for report in result.chains]
+    reports = [report for result in results for report in result.chains]
     proven = {chain for result in results for chain in result.trails}
     if every:
-        results += [_absent(region, first.window) for region in further(first.target, every, proven, judged)]
+        more = further(first.target, every, proven, reports)
+        results += [_absent(region, first.window) for region in more]
     told = {finding.account for finding in whole if finding.account}
     judged = [report.chain for result in results for report in result.chains]
     empty = without_chain(first.target, judged, told)

@@ -28,6 +28,8 @@ _DAY: Final = timedelta(days=1)
 def cut(proven: ProvenChains, window: Interval) -> tuple[LogBatch, ...]:
     """Return the batches of one account-region, oldest keys of each place first."""
     region = proven.region
+    if region.logs_elsewhere:
+        return ()
     places = dict.fromkeys(Place(folder, LOG_KIND) for folder in region.folders if region.has_logs)
     ordered = sorted(proven.digests, key=_order)
     named: dict[Place | None, list[ProvenDigest]] = {}

@@ -181,7 +181,8 @@ class Engine:
     def _further(self, target: Target, plan: Plan) -> tuple[AccountRegion, ...]:
         """Account-regions that proven digests show to be missing: a multi-region trail writes in all of them."""
         proven = {chain for result in self.results for chain in result.trails}
-        return further(target, plan.sites, proven, self._judged())
+        reports = (report for result in self.results for report in result.chains)
+        return further(target, plan.sites, proven, reports)
 
     def _judged(self) -> list[ChainId]:
         """The chains that the report accounts for so far."""

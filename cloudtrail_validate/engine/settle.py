@@ -89,7 +89,7 @@ async def _inquire(
         union(finding.interval for finding in proven.unread if finding.interval),
     )
     keys = await tools.keys(region.region)
-    return await Inquiry(around, files, reader, keys, tools.store).run(scope.now)
+    return await Inquiry(around, files, reader, keys, tools.store, tools.keys).run(scope.now)
 
 
 def _silent_writers(proven: ProvenChains, folders: tuple[Folder, ...]) -> tuple[Writer, ...]:

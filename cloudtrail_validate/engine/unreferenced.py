@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Link, Prover
-from cloudtrail_validate.core.coverage import Span, union
+from cloudtrail_validate.core.coverage import Span, touches, union
 from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.layout import DIGEST_KIND, Folder
@@ -35,6 +35,7 @@ from cloudtrail_validate.core.unreferenced import (
     writers,
 )
 from cloudtrail_validate.engine.digest_reader import DigestReader
+from cloudtrail_validate.engine.known_writers import KeysOf, TrailId, known_writers
 from cloudtrail_validate.engine.listing import Entry, list_digests
 from cloudtrail_validate.engine.stages import Failure, ProvenDigest, Unnamed
 from cloudtrail_validate.stores.protocol import Lister
@@ -82,13 +83,20 @@ class Inquiry:
     """Reads the digests that could name some files, and judges the files that none of them names. `run` once."""
 
     def __init__(
-        self, around: Surroundings, files: Files, reader: DigestReader, keys: RegionKeys, store: Lister
+        self,
+        around: Surroundings,
+        files: Files,
+        reader: DigestReader,
+        keys: RegionKeys,
+        store: Lister,
+        keys_of: KeysOf,
     ) -> None:
         self._around = around
         self._left = dict(files)
         self._reader = reader
         self._keys = keys
         self._store = store
+        self._keys_of = keys_of
         self._bucketless = not around.folders[0].bucket
         self._entries: dict[ChainId, dict[Locator, Entry]] = {}
         self._evidence: dict[ChainId, dict[Locator, Evidence]] = {}
@@ -111,6 +119,8 @@ class Inquiry:
                 self._left.pop(where, None)
         known = self._knowledge(asked, claimed, now)
         ruled = tuple((file, judge(file, known)) for _, file in sorted(self._left.items()))
+        if any(_accused(*pair) for pair in ruled):
+            ruled = await self._reconsidered(ruled, known)
         return Judged(ruled, tuple(self._failures), tuple(self._unread))
 
     async def _list(self, asked: Question) -> None:
@@ -205,9 +215,59 @@ class Inquiry:
         unread += [asked.days] if self._failures and asked.days else []
         return Knowledge((*writers(links), *around.writers), now, union((*around.unread, *unread)), claimed)
 
+    async def _reconsidered(
+        self, ruled: Sequence[tuple[UnreferencedFile, str]], known: Knowledge
+    ) -> tuple[tuple[UnreferencedFile, str], ...]:
+        """Judge once more, knowing of the trails that digests in other folders show to write into these."""
+        out = list(ruled)
+        shown = self._shown_here()
+        for folder in self._around.folders:
+            accused = [index for index, pair in enumerate(out) if _accused(*pair) and _is_in(pair[0], folder)]
+            if not accused:
+                continue
+            hours = union(span for index in accused for span in out[index][0].spans)
+            try:
+                more = await known_writers(folder, hours, shown, self._store, self._reader, self._keys_of)
+            except StoreError as error:
+                where = Locator(folder.bucket, f"{folder.base}{folder.account}/{DIGEST_KIND}/")
+                self._failures.append(Failure(rules.DIGEST_UNREADABLE, where, error.cause, error.detail))
+                known = replace(known, unread=union((*known.unread, *hours)))
+                more = ()
+            for index in accused:
+                file = out[index][0]
+                concerned = [writer for writer in more if any(touches(writer.shown, span) for span in file.spans)]
+                out[index] = file, judge(file, replace(known, writers=(*known.writers, *concerned)))
+        return tuple(out)
+
+    def _shown_here(self) -> frozenset[TrailId]:
+        """The trails that have proven digests in these folders at the time of the files: their hours are known."""
+        asked = question(self._left.values())
+        held = ((chain, link) for chain, links in self._around.links.items() for link in links)
+        read = ((chain, link) for chain, links in self._links.items() for link in links)
+        return frozenset(
+            (chain.trail, chain.home_region, folder.organization_id)
+            for folder in self._around.folders
+            for chain, link in (*held, *read)
+            if link.state is DigestState.PROVEN
+            and any(touches(asked.context, Interval(moment, moment)) for moment in link.interval)
+        )
+
     def _in_store(self, where: Locator) -> Locator:
         """Where an object lies for this store: in a local copy one folder stands for every bucket."""
         return Locator("", where.key) if self._bucketless else where
+
+
+def _accused(file: UnreferencedFile, rule: str) -> bool:
+    """Whether a file that CloudTrail could have written is called extra."""
+    return file.proper and rule == rules.LOG_EXTRA
+
+
+def _is_in(file: UnreferencedFile, folder: Folder) -> bool:
+    return file.folder is not None and (file.folder.base, file.folder.account, file.folder.region) == (
+        folder.base,
+        folder.account,
+        folder.region,
+    )
 
 
 def _order(evidence: Evidence) -> tuple[datetime, Locator]:

@@ -59,6 +59,7 @@ from cloudtrail_validate.runtime.limits import TryBudget
 from cloudtrail_validate.runtime.loop import run_loop
 from cloudtrail_validate.session import Session, open_session
 from cloudtrail_validate.stores.file_hash import hash_file
+from cloudtrail_validate.stores.key_file import KeySource
 from cloudtrail_validate.stores.protocol import Store
 
 _BEFORE: Final = 2 * HOUR  # a name's minute is off by minutes at most, and chains restart on any second of an hour
@@ -193,7 +194,7 @@ class _Search:
         chains = await self._chains(session.store)
         if not chains:
             return FileProof(self.where, ExitCode.EMPTY)
-        tools = make_tools(session.store, session.limiter, _answering(keys))
+        tools = make_tools(session.store, session.limiter, _answering(keys, self.folder.region, session.keys))
         reader = DigestReader(session.store, session.limiter, TryBudget(_REFERENCES))
         near = await self._walk(tools, reader, keys, chains)
         named = await self._naming(near, reader, content)
@@ -329,7 +330,7 @@ class _Search:
         dated = tools.store.dated and not is_copy(near.proven)
         latest = max((self.now, *(digest.end for digest in (*near.proven, *late.proven))))
         file = unreferenced(self.where, info.modified if info else None, latest=latest, dated=dated)
-        judged = await Inquiry(around, {self.where: file}, reader, keys, tools.store).run(self.now)
+        judged = await Inquiry(around, {self.where: file}, reader, keys, tools.store, tools.keys).run(self.now)
         if not judged.rules:
             return FileProof(self.where, ExitCode.UNPROVEN, rules.LOG_UNDIGESTED)
         ((_, rule),) = judged.rules
@@ -384,11 +385,11 @@ class _Search:
         return Entry(link.interval.end, where, entry.chain, entry.size, entry.modified, entry.etag)
 
 
-def _answering(keys: RegionKeys) -> Callable[[str], Awaitable[RegionKeys]]:
-    """A source of the one region's keys that are known already."""
+def _answering(keys: RegionKeys, own: str, source: KeySource) -> Callable[[str], Awaitable[RegionKeys]]:
+    """A source of keys that knows those of its own region already."""
 
-    async def answer(_: str) -> RegionKeys:
-        return keys
+    async def answer(region: str) -> RegionKeys:
+        return keys if region == own else await asyncio.to_thread(source.region, region)
 
     return answer
 

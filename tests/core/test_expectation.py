@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,7 +17,7 @@ from cloudtrail_validate.core.expectation import (
     without_chain,
 )
 from cloudtrail_validate.core.layout import REGION, Folder
-from cloudtrail_validate.core.model import ChainId, Kind
+from cloudtrail_validate.core.model import ChainId, ChainReport, Interval, Kind
 from cloudtrail_validate.core.plan import AccountRegion, ExpectedPlace, Target
 
 OWNER, MEMBER, OTHER = "111122223333", "444455556666", "999999999999"
@@ -37,14 +38,22 @@ def trail(**options: object) -> Target:
     return Target("b", None, "mgmt", HOME, OWNER, **options)  # type: ignore[arg-type]
 
 
+def reported(chains: Iterable[ChainId], there: Iterable[ChainId] = ()) -> list[ChainReport]:
+    """The chains as they are accounted for; those that are `there` cover an hour."""
+    hour, covered = Interval(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, tzinfo=UTC)), frozenset(there)
+    return [ChainReport(item, covered=(hour,) if item in covered else ()) for item in chains]
+
+
 def missing(
     target: Target,
     sites: Iterable[AccountRegion],
     proven: Iterable[ChainId],
     judged: Iterable[ChainId] | None = None,
+    there: Iterable[ChainId] = (),
 ) -> set[tuple[str, str]]:
     proven = tuple(proven)
-    found = further(target, tuple(sites), proven, proven if judged is None else judged)
+    reports = reported(proven if judged is None else judged, there)
+    found = further(target, tuple(sites), proven, reports)
     assert len({(item.trail, item.account, item.region) for item in found}) == len(found)
     return {(item.account, item.region) for item in found}
 
@@ -174,7 +183,7 @@ def test_an_organizations_trail_is_one_in_all_accounts() -> None:
     assert found == {(OWNER, region) for region in ALL - {HOME, "eu-west-1"}} | {
         (MEMBER, region) for region in ALL - {HOME}
     }
-    items = further(Target("b", None), sites, proven, proven)
+    items = further(Target("b", None), sites, proven, reported(proven))
     assert {item.folders[0].base for item in items} == {base}
     assert all(item.folders[0].region == item.region and item.organization_id == ORGANIZATION for item in items)
     assert all(item.expected and not item.has_logs and item.trail == "mgmt" for item in items)
@@ -184,12 +193,22 @@ def test_an_account_with_logs_alone_is_the_organizations_trails_too() -> None:
     base = f"AWSLogs/{ORGANIZATION}/"
     sites = [site(OWNER, HOME, base), site(OWNER, "eu-west-1", base), site(MEMBER, HOME, base)]
     proven = [chain(OWNER, region, organization=ORGANIZATION) for region in ALL]
-    judged = [*proven, ChainId(MEMBER, HOME, "", "", ORGANIZATION, Kind.STANDARD)]
-    expected = {(MEMBER, region) for region in ALL - {HOME}}
-    assert missing(Target("b", None), sites, proven, judged) == expected
-    other = [*proven, ChainId(MEMBER, HOME, "", "", None, Kind.STANDARD)]  # logs of a trail of its own
-    assert missing(Target("b", None), sites, proven, other) == set()
+    logs = ChainId(MEMBER, HOME, "", "", ORGANIZATION, Kind.STANDARD)
+    judged = [*proven, logs]
+    assert missing(Target("b", None), sites, proven, judged) == {(MEMBER, region) for region in ALL - {HOME}}
+    own = ChainId(MEMBER, HOME, "", "", None, Kind.STANDARD)  # logs of a trail of its own
+    assert missing(Target("b", None), sites, proven, [*proven, own]) == set()
     assert missing(Target("b", None, accounts=(OWNER,)), sites, proven, judged) == set()
+
+
+def test_each_trail_of_an_organization_is_in_each_account_that_one_of_them_covers() -> None:
+    base = f"AWSLogs/{ORGANIZATION}/"
+    sites = [site(account, HOME, base) for account in (OWNER, MEMBER)]
+    second = [ChainId(OWNER, region, "second", HOME, ORGANIZATION, Kind.STANDARD) for region in ALL]
+    first = [chain(account, HOME, organization=ORGANIZATION) for account in (OWNER, MEMBER)]
+    proven = [*first, *second]
+    assert missing(Target("b", None), sites, proven) == set()  # the other's hours there are not shown
+    assert missing(Target("b", None), sites, proven, proven, first) == {(MEMBER, region) for region in ALL}
 
 
 def test_trails_of_the_same_name_in_two_accounts_are_two() -> None:
@@ -201,10 +220,10 @@ def test_trails_of_the_same_name_in_two_accounts_are_two() -> None:
 def test_each_trail_of_a_bucket_is_expected_for_itself() -> None:
     sites = [site(OWNER, HOME), site(OWNER, "eu-west-1")]
     proven = [chain(OWNER, HOME, "a-trail"), chain(OWNER, "eu-west-1", "a-trail"), chain(OWNER, "eu-west-1", "b-trail")]
-    found = further(Target("b", None), sites, proven, proven)
+    found = further(Target("b", None), sites, proven, reported(proven))
     assert {item.region for item in found if item.trail == "a-trail"} == ALL - {HOME, "eu-west-1"}
     assert {item.region for item in found if item.trail == "b-trail"} == ALL - {"eu-west-1"}
-    one = further(Target("b", None, "a-trail", HOME, OWNER), sites, proven, proven)
+    one = further(Target("b", None, "a-trail", HOME, OWNER), sites, proven, reported(proven))
     assert {item.trail for item in one} == {"a-trail"}
 
 
@@ -230,7 +249,7 @@ def test_a_new_chain_of_another_place_keeps_all_folders() -> None:
     folders = (Folder("b", f"AWSLogs/{ORGANIZATION}/", OWNER, "eu-west-1"), Folder("b", "AWSLogs/", OWNER, "eu-west-1"))
     both = AccountRegion(OWNER, "eu-west-1", folders, trail="mgmt", home_region=HOME)
     proven = [chain(OWNER, "eu-west-1", organization=ORGANIZATION)]
-    found = further(trail(), [both], proven, proven)
+    found = further(trail(), [both], proven, reported(proven))
     assert {tuple(folder.base for folder in item.folders) for item in found} == {
         (f"AWSLogs/{ORGANIZATION}/", "AWSLogs/")
     }

@@ -83,8 +83,8 @@ async def folded(
     sites = list(plan.sites)
     results = await parts_of(sites, elsewhere, window, chance)
     proven = {chain for result in results for chain in result.trails}
-    judged = [report.chain for result in results for report in result.chains]
-    results += await parts_of(list(further(target_of(made), sites, proven, judged)), elsewhere, window, chance)
+    reports = [report for result in results for report in result.chains]
+    results += await parts_of(list(further(target_of(made), sites, proven, reports)), elsewhere, window, chance)
     chance.shuffle(results)
     return Outcome(
         chains_in_order(chain for result in results for chain in result.chains),
