@@ -31,6 +31,7 @@ def _run() -> int:
     """Import the command line and run it, to its exit code."""
     sys.unraisablehook = _raise_again
     _open_streams()
+    _escape_what_has_no_code()
     try:
         _take_either_signal()
         from cloudtrail_validate.cli import entry as command
@@ -41,6 +42,12 @@ def _run() -> int:
     except SystemExit as end:  # the command line's own, which gives no other kind of code
         return end.code if isinstance(end.code, int) else last_words.UNPROVEN
     return 0
+
+
+def _escape_what_has_no_code() -> None:
+    """Have standard output escape what its encoding lacks: a code page of Windows has few of the world's names."""
+    if sys.stdout is not None and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text file of Python's own
 
 
 def _take_either_signal() -> None:

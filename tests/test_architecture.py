@@ -191,4 +191,9 @@ def test_values_are_no_effects(code: str) -> None:
 def test_the_simulator_shares_no_check_with_the_verifier() -> None:
     """Nor what would bring one in: only values, and words."""
     used = {other for module in MODULES if name_of(module) == "simulate" for other in inner_imports(module)}
-    assert {other for other in used if name_of(other) != "simulate"} <= {"core.model", "core.text", *RULES}
+    assert {other for other in used if name_of(other) != "simulate"} <= {
+        "core.model",
+        "core.portable",
+        "core.text",
+        *RULES,
+    }

@@ -27,6 +27,7 @@ import msgspec
 from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, StoreError
 from cloudtrail_validate.core.gzip import Content, Inflater
 from cloudtrail_validate.core.model import Locator
+from cloudtrail_validate.core.portable import is_foreign
 from cloudtrail_validate.core.sidecar import MAX_BYTES, SIDECAR, write_sidecar
 from cloudtrail_validate.core.text import size
 from cloudtrail_validate.core.versions import Versions
@@ -172,8 +173,8 @@ class Recovery:
         Empty segments are left out, as `--source` and copy tools do.
         """
         parts = [part for part in key.split("/") if part]
-        foreign = os.name == "nt" and ("\\" in key or ":" in key)
-        if not parts or key.endswith("/") or "\0" in key or {".", ".."} & set(parts) or foreign:
+        foreign = is_foreign(key, windows=os.name == "nt")
+        if not parts or key.endswith("/") or {".", ".."} & set(parts) or foreign:
             raise _Refused("refused: this key would not be a file in the folder")
         try:
             os.fsencode(key)

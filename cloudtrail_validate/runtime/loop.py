@@ -10,20 +10,24 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from types import ModuleType
 from typing import Any, Final, TypeVar, cast
 
-if sys.platform == "win32":
-    _runner = asyncio
-else:
+if sys.platform != "win32":
     import resource
-
+_runner: ModuleType
+try:
     import uvloop as _runner
+except ImportError:  # Windows has none, and some systems have no wheel of it: slower, and the same
+    _runner = asyncio
 
 _OTHER_FILES: Final = 128  # open at once besides connections for objects: AWS's other services, reports, a snapshot
 
 _LOOP_FILES: Final = (
     10  # that a loop opens for itself, and the first file that is read; libuv aborts the process without
 )
+
+_SELECTED: Final = 512  # sockets that CPython's select.select takes on Windows (FD_SETSIZE); a few are the poller's own
 
 T = TypeVar("T")
 
@@ -44,7 +48,8 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _runner.run(work)
+        answer: T = _runner.run(work)
+        return answer
     return _run_beside(work)
 
 
@@ -93,7 +98,7 @@ def fit_descriptor_limit(connections: int) -> int:
     macOS starts a shell with 256 descriptors, Linux with 1,024; what is over the limit would fail as a network error.
     """
     if sys.platform == "win32":
-        return connections
+        return min(connections, _SELECTED - 8)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:

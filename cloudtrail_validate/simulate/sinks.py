@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from cloudtrail_validate.core.portable import is_foreign
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -104,8 +106,7 @@ class FolderSink:
 
     def _path(self, key: str) -> str:
         segments = key.split("/")
-        foreign = os.name == "nt" and ("\\" in key or ":" in key)
-        if key.startswith("/") or {".", ".."} & set(segments) or "\0" in key or foreign:
+        if key.startswith("/") or {".", ".."} & set(segments) or is_foreign(key, windows=os.name == "nt"):
             raise ValueError(f"expected a key that stays in its folder, not {key!r}")
         return os.path.join(self.directory, *filter(None, segments))  # noqa: PTH118 - as above
 

@@ -22,6 +22,7 @@ from typing import BinaryIO, Final, Literal
 import msgspec
 
 from cloudtrail_validate.core.model import Interval, isoformat
+from cloudtrail_validate.core.portable import folded
 from cloudtrail_validate.runtime.files import Draft, write_whole
 from cloudtrail_validate.snapshot.manifest import (
     CHECKSUM,
@@ -83,7 +84,9 @@ class Bundle:
     All methods raise `SnapshotError` where the disk is full or cannot be written to; ~0.5 kB of memory a file.
     """
 
-    def __init__(self, root: Path, window: Interval, held: dict[str, File], journal: BinaryIO) -> None:
+    def __init__(
+        self, root: Path, window: Interval, held: dict[str, File], journal: BinaryIO, *, folds: bool = False
+    ) -> None:
         self.root = root
         self.window = window
         self.held = held
@@ -91,6 +94,9 @@ class Bundle:
         self._journal = journal
         self.drafts = root / PARTIAL  # where files are made that are not whole yet
         self._made: set[str] = set()
+        self._names: dict[str, str] | None = {} if folds else None
+        for path in held:
+            self.clashes(path)
 
     def place(self, path: str) -> Path:
         """The file of a path, its folders made. Raises `UnholdableError` where a file lies in a folder's place."""
@@ -105,6 +111,17 @@ class Bundle:
                 raise UnholdableError("a file lies where its folder would be")
             self._made.add(str(folder))
         return self.root / path
+
+    def clashes(self, path: str) -> bool:
+        """Whether the file system takes this path, or a folder on it, for another that is in use. The lock must be held.
+
+        Keys that differ in case alone are two objects in S3 and one file on macOS and Windows.
+        """
+        if self._names is None:
+            return False
+        parts = path.split("/")
+        paths = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+        return any(self._names.setdefault(folded(path), path) != path for path in paths)
 
     def take(self, draft: Draft, file: File) -> None:
         """Move a whole file to its place and note it. The lock must be held."""
@@ -212,7 +229,7 @@ def _begin(root: Path, journal: BinaryIO, asked: Asked, window: Interval, *, for
         with writing(root, root / JOURNAL):
             journal.truncate(sum(len(line) + 1 for line in lines))
             journal.seek(0, os.SEEK_END)
-        return Bundle(root, Interval(header.start, header.end), held, journal)
+        return Bundle(root, Interval(header.start, header.end), held, journal, folds=_folds(root / PARTIAL))
     with writing(root, root / JOURNAL):
         journal.seek(0)
         journal.truncate()
@@ -220,7 +237,17 @@ def _begin(root: Path, journal: BinaryIO, asked: Asked, window: Interval, *, for
         journal.flush()
         for name in _WRITTEN:
             (root / name).unlink(missing_ok=True)
-    return Bundle(root, window, {}, journal)
+    return Bundle(root, window, {}, journal, folds=_folds(root / PARTIAL))
+
+
+def _folds(folder: Path) -> bool:
+    """Whether names in this empty folder are found whatever their case."""
+    with writing(folder.parent, folder):
+        probe = folder / "probe"
+        probe.touch()
+        found = (folder / "PROBE").exists()
+        probe.unlink()
+    return found
 
 
 def _parse(root: Path, lines: list[bytes]) -> tuple[_Header, dict[str, File]]:

@@ -258,7 +258,7 @@ class Tee:
         file = File(path=path, sha256=copy.stored_sha256, size=copy.stored_size, object=origin)
         try:
             with self._bundle.lock:
-                if not _is_of(self._bundle.held.get(path, file), named):
+                if not _is_of(self._bundle.held.get(path, file), named) or self._bundle.clashes(path):
                     return _TAKEN
                 if digests and stored.metadata is not None:
                     self._bundle.write(path + SIDECAR, write_sidecar(stored.metadata))

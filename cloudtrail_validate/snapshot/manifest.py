@@ -17,6 +17,7 @@ import msgspec
 
 from cloudtrail_validate.core.model import Cause, Locator
 from cloudtrail_validate.core.plan import Target
+from cloudtrail_validate.core.portable import is_foreign
 from cloudtrail_validate.core.sidecar import SIDECAR
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import RequestEcho, Tool
@@ -40,7 +41,6 @@ MAX_SEGMENT: Final = 255  # bytes of one name: ext4, XFS, APFS and NTFS agree
 _MAX_PATH: Final = 3000  # bytes; PATH_MAX is 4096 on Linux, and the snapshot itself lies somewhere
 _HEX: Final = r"[0-9a-f]{64}"
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")  # a local file name that is no UTF-8
-_NOT_ON_WINDOWS: Final = re.compile(r'[\x00-\x1f<>:"\\|?*]|[. ](/|$)')
 _PREFIX: Final = re.compile(r"(?:[^/]*/)*?AWSLogs/")
 
 
@@ -198,8 +198,8 @@ def path_of(where: Locator, main: str) -> tuple[str, str]:
 
 def _unholdable(key: str, segments: list[str]) -> str:
     """Why no file can bear this key, or an empty string."""
-    if "\0" in key or _SURROGATE.search(key) or (os.name == "nt" and _NOT_ON_WINDOWS.search(key)):
-        return "its key has a character that no file name can have"
+    if _SURROGATE.search(key) or is_foreign(key, windows=os.name == "nt"):
+        return "its key has a character or a name that no file can have"
     if not all(segments):
         return "its key has an empty segment"
     if any(part in (".", "..") for part in segments):
@@ -220,5 +220,5 @@ def _stays_inside(path: str) -> bool:
     first, *rest = path.split("/")
     if first not in (TREE, OTHER_TREES) or len(rest) < (1 if first == TREE else 2):
         return False
-    foreign = "\0" in path or (os.name == "nt" and ("\\" in path or ":" in path))
+    foreign = is_foreign(path, windows=os.name == "nt")
     return not foreign and all(part not in ("", ".", "..") for part in rest)

@@ -26,6 +26,7 @@ from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, Stor
 from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater
 from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import EPOCH, Locator, ObjectInfo
+from cloudtrail_validate.core.portable import is_foreign
 from cloudtrail_validate.core.sidecar import MAX_BYTES, SIDECAR, read_sidecar
 from cloudtrail_validate.runtime.files import SpecialFileError
 from cloudtrail_validate.runtime.limits import cores
@@ -39,6 +40,7 @@ _LONGEST: Final = (
     4096  # bytes of a key that is looked into: four times S3's longest. What lies deeper is named, not read
 )
 _MANY: Final = 600  # logs from which on it pays to start processes: they take as long to start as these to hash
+_WINDOWS: Final = os.name == "nt"
 T = TypeVar("T")
 
 
@@ -213,7 +215,8 @@ def _path(key: str) -> str:
     Empty segments (a prefix that ends in a slash makes one) are left out, as file systems and copy tools do.
     """
     parts = [part for part in key.split("/") if part]
-    if "\0" in key or any(part in (".", "..") for part in parts) or not parts:
+    foreign = "\0" in key or (_WINDOWS and is_foreign(key, windows=True))
+    if foreign or any(part in (".", "..") for part in parts) or not parts:
         raise AbsentError(f"no file can have the key {key!r}")
     try:
         os.fsencode(key)
