@@ -133,7 +133,7 @@ def without_chain(target: Target, judged: Iterable[ChainId], told: Iterable[str]
 
 
 def _trail(chain: ChainId) -> tuple[str, ...]:
-    """A trail's identity: an organization's trail is one in all accounts, any other that of its account."""
+    """Return a trail's identity: an organization's trail is one in all accounts, any other that of its account."""
     return (chain.organization_id or chain.account, chain.trail, chain.home_region)
 
 
@@ -150,7 +150,7 @@ def _has_folder(sites: Iterable[AccountRegion], account: str) -> bool:
 def _site(
     target: Target, sites: Sequence[AccountRegion], chain: ChainId, account: str, region: str, reason: str
 ) -> AccountRegion:
-    """The account-region, with the folders of the trail's other ones: of the same account, where there are any."""
+    """Return the account-region, with the folders of the trail's other ones: of the same account, where there are any."""
     alike = [site for site in sites if site.organization_id == chain.organization_id]
     own = next((site for site in alike if site.account == account), (alike or sites)[0])
     return AccountRegion(
