@@ -205,7 +205,7 @@ class Watched:
             return ()
 
     async def _genuine(self, claims: Sequence[_Claim]) -> bool:
-        """Tell whether one of them at least is what CloudTrail signed for the place that it names, itself or by a successor."""
+        """Tell whether CloudTrail signed one of them at least, or the successor of one, for the place that it names."""
         known: dict[str, RegionKeys] = {}
         provers: dict[ChainId, Prover] = {}
         there = sorted(filter(None, map(_as_there, claims)), key=lambda item: (item.end, item.where), reverse=True)
