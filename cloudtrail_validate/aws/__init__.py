@@ -1,1 +1,1 @@
-"""What is asked of AWS besides objects: identity, the trail, public keys, event history."""
+"""Asks AWS for what is no object: identity, the trail, public keys, event history."""

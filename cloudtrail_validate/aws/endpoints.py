@@ -1,4 +1,4 @@
-"""Where boto3 sends requests for a bucket, read off boto3 itself: endpoint, addressing, signing, CA bundle, proxy."""
+"""Reads off boto3 where it sends requests for a bucket: endpoint, addressing, signing, CA bundle, proxy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _peek = threading.local()  # `box`: where the request that this thread is about 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How one bucket is reached, as boto3 resolved it.
+    """Holds the endpoint, region, addressing and proxy of one bucket, as boto3 resolved them.
 
     `url` is where the bucket's keys begin (`https://bucket.s3.eu-west-1.amazonaws.com`, or `https://host/bucket` where it
     is addressed by path), without a closing slash; `endpoint` the same without a bucket that is part of the path.
@@ -52,7 +52,7 @@ class Access:
 
 
 class _Unsent:
-    """What botocore takes for the answer to a request that was not sent."""
+    """Stands in botocore for the answer to a request that was not sent."""
 
     status_code = 200
 
@@ -111,7 +111,7 @@ def _stay(params: dict[str, Any], **_: object) -> None:
 
 
 def told_region(answer: Mapping[str, Any]) -> str | None:
-    """The bucket's region as an answer or a refusal tells it, in any of the three places where S3 does."""
+    """Return the bucket's region as an answer or a refusal tells it, in any of the three places where S3 does."""
     error = answer.get("Error", {})
     told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region") or error.get("Region")
     if not told and (words := _LOCATION.search(str(error.get("Message", "")))) and words[1] != "unspecified":
@@ -121,13 +121,13 @@ def told_region(answer: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class CaBundle:
-    """Which certificate authorities are trusted: a PEM file, and the setting that names it."""
+    """Names the trusted certificate authorities: a PEM file, and the setting that names it."""
 
     setting: str
     path: str
 
     def text(self) -> str:
-        """Its certificates. Raises `ConfigurationError` where it holds none."""
+        """Read its certificates. Raises `ConfigurationError` where it holds none."""
         try:
             text = Path(self.path).read_bytes().decode("ascii", "ignore")  # bundles bear names in UTF-8 as comments
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)

@@ -193,7 +193,7 @@ def _mfa_prompter(inner: BotocoreSession) -> Callable[[str], str]:
 
 
 def _has_terminal() -> bool:
-    """Whether somebody can be asked: getpass itself would take whatever standard input holds for a code."""
+    """Tell whether somebody can be asked: getpass itself would take whatever standard input holds for a code."""
     if sys.platform != "win32":
         try:
             os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))

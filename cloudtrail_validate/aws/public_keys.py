@@ -35,7 +35,7 @@ class AwsKeys:
         self._end = min(window.end + WIDEN, max(now, window.start))
 
     def region(self, region: str) -> RegionKeys:
-        """CloudTrail's own answer for a region. One that the caller has not enabled answers with an error."""
+        """Return CloudTrail's own answer for a region. One that the caller has not enabled answers with an error."""
         try:
             keys = self.ask(region)
         except ConfigurationError as error:  # no region's name: somebody else than CloudTrail made that folder
@@ -46,7 +46,7 @@ class AwsKeys:
         return RegionKeys(index_keys(replace(key, asked=asked) for key in keys), issuer=True)
 
     def ask(self, region: str) -> list[PublicKey]:
-        """The keys that CloudTrail has in a region. Raises `StoreError` and `ConfigurationError`."""
+        """Return the keys that CloudTrail has in a region. Raises `StoreError` and `ConfigurationError`."""
         client = self._aws.client("cloudtrail", region)
         try:
             return list_public_keys(client, region, self._start, self._end)
@@ -62,7 +62,7 @@ class AwsKeys:
 
 
 def list_public_keys(client: Any, region: str, start: datetime, end: datetime) -> list[PublicKey]:
-    """All pages of ListPublicKeys. Raises botocore's exceptions."""
+    """Return all pages of ListPublicKeys. Raises botocore's exceptions."""
     keys: list[PublicKey] = []
     token: str | None = None
     seen: set[str] = set()
@@ -77,7 +77,7 @@ def list_public_keys(client: Any, region: str, start: datetime, end: datetime) -
 
 
 def _insist(ask: Callable[[], Any], region: str) -> tuple[list[PublicKey], str | None]:
-    """One page. What is cut short is asked for again: botocore takes it for an answer, and a lost key for none."""
+    """Return one page. What is cut short is asked for again: botocore takes it for an answer, and a lost key for none."""
     for _ in range(_TRIES - 1):
         with suppress(*MALFORMED):
             return _page(ask(), region)
@@ -88,7 +88,7 @@ def _insist(ask: Callable[[], Any], region: str) -> tuple[list[PublicKey], str |
 
 
 def _der(value: object) -> bytes:
-    """A key's bytes. Raises TypeError for anything else: `bytes(2**40)` would be a terabyte of zeros."""
+    """Return a key's bytes. Raises TypeError for anything else: `bytes(2**40)` would be a terabyte of zeros."""
     if not isinstance(value, bytes):
         raise TypeError(f"Value is {type(value).__name__}, not bytes")
     return value

@@ -87,7 +87,7 @@ def chain(profile: str, profiles: Profiles) -> list[tuple[str, Mapping[str, Any]
 
 
 def _setting_at_fault(error: Exception, profile: str, profiles: Profiles) -> str | None:
-    """The line about a setting that is wrong by itself, None for an error that AWS or the network gave."""
+    """Return the line about a setting that is wrong by itself, None for an error that AWS or the network gave."""
     told, of = printable(brief(str(error))), f"of the profile {printable(profile)}"
     line: str | None = None
     match error:
@@ -111,7 +111,7 @@ def _setting_at_fault(error: Exception, profile: str, profiles: Profiles) -> str
 
 
 def _about_a_file(error: Exception, profile: str, profiles: Profiles) -> str:
-    """Of the settings that make botocore open a file or start a program, the one that an error is about."""
+    """Return the setting that an error is about, of those that make botocore open a file or start a program."""
     reason = printable(brief(getattr(error, "strerror", None) or str(error)))
     path = str(getattr(error, "filename", None) or "")
     shown = repr(printable(path))
@@ -138,7 +138,7 @@ def _who(profile: str, profiles: Profiles, role_arn: str | None) -> str:
 
 
 def _others() -> str:
-    """The profiles that there are, for who mistyped one."""
+    """Return the profiles that there are, for who mistyped one."""
     try:
         bare = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
         there = list(bare.available_profiles)

@@ -38,7 +38,7 @@ class Renewal:
         self._lock = threading.Lock()
 
     def renew(self, stale: str) -> bool:
-        """Whether other credentials than those of the access key `stale` are at hand, fetched where need be."""
+        """Tell whether other credentials than those of the access key `stale` are at hand, fetched where need be."""
         with self._lock:
             if self._key() != stale:
                 return True  # another request has renewed them
@@ -59,7 +59,7 @@ class Renewal:
         request.context[_SIGNED_BY] = self._key()
 
     def _decide(self, response: Any, caught_exception: Any, request_dict: Any, **_: object) -> float | bool | None:
-        """Seconds to wait before another try, False for none; None leaves it to botocore."""
+        """Return seconds to wait before another try, False for none; None leaves it to botocore."""
         if caught_exception is not None:
             trouble = diagnose(type(caught_exception).__name__, told(caught_exception))
             return False if trouble in HOPELESS else None

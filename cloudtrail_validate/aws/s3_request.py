@@ -31,12 +31,12 @@ class SignedRequest(msgspec.Struct, frozen=True):
 
     @property
     def unsigned(self) -> bool:
-        """Whether the configuration asks for no signature at all (UNSIGNED)."""
+        """Tell whether the configuration asks for no signature at all (UNSIGNED)."""
         return not self._authorization() and "X-Amz-Signature=" not in self.url
 
     @property
     def plain(self) -> bool:
-        """Whether it bears Signature Version 4 for the service `s3`, which others can make as well."""
+        """Tell whether it bears Signature Version 4 for the service `s3`, which others can make as well."""
         return _SCOPE.match(self._authorization()) is not None
 
     def _authorization(self) -> str:

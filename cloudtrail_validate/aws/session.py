@@ -101,7 +101,7 @@ class Aws:
         self._renewal = Renewal(self._credentials, chain.load_credentials, partial(refuse_cached, source))
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3 client of a service in a region, made once. Raises `ConfigurationError`."""
+        """Return a boto3 client of a service in a region, made once. Raises `ConfigurationError`."""
         with self._lock:  # a session makes one client at a time
             known = self._clients.get((service, region or self.region))
             if known is None:
@@ -122,7 +122,7 @@ class Aws:
             return known
 
     def s3_client(self, bucket: str) -> S3Client:
-        """The client for a bucket, in the bucket's region. Raises as `bucket_region`."""
+        """Return the client for a bucket, in the bucket's region. Raises as `bucket_region`."""
         client: S3Client = self.client("s3", self.bucket_region(bucket))
         return client
 
@@ -139,11 +139,11 @@ class Aws:
             return made
 
     def limit_to(self, target: Target) -> None:
-        """From now on, no bucket is visited that `target` does not allow: what a digest names is no invitation."""
+        """Visit no bucket from now on that `target` does not allow: what a digest names is no invitation."""
         self._target = target
 
     def bucket_region(self, bucket: str) -> str:
-        """The region a bucket lies in. HeadBucket tells it even to those it otherwise denies.
+        """Return the region a bucket lies in. HeadBucket tells it even to those it otherwise denies.
 
         Raises `StoreError` where S3 cannot be reached, or where the bucket may not be visited.
         """
@@ -164,7 +164,7 @@ class Aws:
         return known
 
     def bucket(self, bucket: str) -> Access:
-        """How a bucket is reached. Raises as `bucket_region`, and `ConfigurationError`."""
+        """Return how a bucket is reached. Raises as `bucket_region`, and `ConfigurationError`."""
         return access_to(self.s3_client(bucket), bucket, self._trusted, self._owner(bucket))
 
     def found_in(self, bucket: str, region: str) -> None:
@@ -172,28 +172,28 @@ class Aws:
         self._regions[bucket] = region
 
     def frozen_credentials(self) -> tuple[str, str, str | None]:
-        """Access key, secret key and token as they are now; botocore refreshes them before."""
+        """Return access key, secret key and token as they are now; botocore refreshes them before."""
         found = self._credentials.get_frozen_credentials()
         return str(found.access_key), str(found.secret_key), found.token
 
     def renew(self, access_key: str) -> bool:
-        """Whether other credentials than those of `access_key`, which have expired, are at hand. Blocking."""
+        """Tell whether other credentials than those of `access_key`, which have expired, are at hand. Blocking."""
         return self._renewal.renew(access_key)
 
     def regions(self, service: str) -> tuple[str, ...]:
-        """Every region in which boto3 knows the service, of the partition of this identity's region."""
+        """Return every region in which boto3 knows the service, of the partition of this identity's region."""
         return tuple(self._session.get_available_regions(service, partition_name=self.partition))
 
     @property
     def partition(self) -> str:
-        """The partition of this identity's region, such as aws-us-gov."""
+        """Return the partition of this identity's region, such as aws-us-gov."""
         try:
             return str(self._session.get_partition_for_region(self.region))
         except BotoCoreError:  # of a region that botocore has not heard of
             return "aws"
 
     def caller_arn(self) -> str | None:
-        """Who is running this, as STS says, asked once; None where it does not say."""
+        """Return the caller's ARN, as STS says, asked once; None where it does not say."""
         with self._asking:
             if self._caller is None:
                 try:
@@ -203,12 +203,15 @@ class Aws:
         return self._caller or None
 
     def account(self) -> str | None:
-        """The caller's account, out of its ARN."""
+        """Return the caller's account, out of its ARN."""
         parts = (self.caller_arn() or "").split(":")
         return parts[4] if len(parts) > 4 else None
 
     def _owner(self, bucket: str) -> str | None:
-        """The account that a bucket must belong to, where it is known. Raises `StoreError` for one not to be visited."""
+        """Return the account that a bucket must belong to, where it is known.
+
+        Raises `StoreError` for one not to be visited.
+        """
         target = self._target
         if target is None:
             return None
@@ -230,7 +233,7 @@ class Aws:
             raise StoreError(Cause.ACCESS_DENIED, detail, code="ForeignBucket")
 
     def _ask(self, bucket: str, operation: str, region: str | None = None, **options: Any) -> Mapping[str, Any]:
-        """S3's answer about a bucket, be it a refusal. Raises `StoreError`, and `AbsentError` for what is no name."""
+        """Return S3's answer about a bucket, be it a refusal. Raises `StoreError`, and `AbsentError` for what is no name."""
         try:
             answer: Mapping[str, Any] = getattr(self.client("s3", region), operation)(Bucket=bucket, **options)
         except ClientError as error:
@@ -257,7 +260,7 @@ def _status(answer: Mapping[str, Any]) -> int:
 def _region_of(
     session: boto3.Session, *, trail_arn: str | None, regions: Sequence[str], role_arn: str | None, like: str
 ) -> str:
-    """The region for everything that is asked (`choose_region`)."""
+    """Return the region for everything that is asked (`choose_region`)."""
     return choose_region(
         trail_arn=trail_arn,
         asked=regions,

@@ -1,4 +1,4 @@
-"""What AWS's control plane says of a trail: where it delivers, whose it is, what it should write and when it last did."""
+"""Asks AWS about a trail: where it delivers, whose it is, what it should write and when it last did."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Trail:
 
 
 def locate(request: Request, aws: Aws, window: Interval) -> Target:
-    """Where to look and what to expect there, asking no more of AWS than is needed and surviving every refusal.
+    """Return where to look and what to expect there, asking no more of AWS than is needed and surviving every refusal.
 
     With a bucket given, no CloudTrail read permission is needed; what may be read is still used to know what to expect.
     Raises `AccessError` or `ConfigurationError` where there is no bucket to look into.
@@ -49,7 +49,7 @@ def locate(request: Request, aws: Aws, window: Interval) -> Target:
 
 
 def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads: Executor) -> Target:
-    """As `locate`, for a trail: whatever does not wait for an answer is asked at once."""
+    """Locate a trail as `locate` does; what does not wait for an answer is asked at once."""
     regions, accounts = request.regions, request.accounts
     client = aws.client("cloudtrail", arn.region)
     caller = threads.submit(aws.account)
@@ -97,7 +97,7 @@ def _locate(request: Request, arn: TrailArn, aws: Aws, window: Interval, threads
 
 
 def _describe(aws: Aws, client: Any, arn: str, *, required: bool) -> _Trail | None:
-    """The trail as DescribeTrails or GetTrail, whichever answers, describes it."""
+    """Return the trail as DescribeTrails or GetTrail, whichever answers, describes it."""
     refusals: dict[str, StoreError] = {}
     for permission, ask in (
         ("cloudtrail:DescribeTrails", lambda: client.describe_trails(trailNameList=[arn])["trailList"]),
@@ -128,7 +128,7 @@ def _describe(aws: Aws, client: Any, arn: str, *, required: bool) -> _Trail | No
 
 
 def _cannot_look_up(aws: Aws, arn: str, refusals: Mapping[str, StoreError]) -> AccessError | ConfigurationError:
-    """The line about a trail that could not be looked up: what stands in the way of both calls."""
+    """Return the line about a trail that could not be looked up: what stands in the way of both calls."""
     troubles = {name: diagnose(refusal.code, refusal.detail) for name, refusal in refusals.items()}
     told = "; ".join(f"{name}: {refusal.detail}" for name, refusal in refusals.items())
     doing = "cannot look up the trail"
@@ -144,7 +144,7 @@ def _cannot_look_up(aws: Aws, arn: str, refusals: Mapping[str, StoreError]) -> A
 
 
 def _try(ask: Callable[[], T], default: T) -> T:
-    """An answer that helps but is not needed: a refusal is no finding."""
+    """Return an answer that helps but is not needed: a refusal is no finding."""
     try:
         return ask()
     except (*ANY_ERROR, ConfigurationError, StoreError):
@@ -152,7 +152,7 @@ def _try(ask: Callable[[], T], default: T) -> T:
 
 
 def _enabled_regions(aws: Aws, region: str) -> tuple[str, ...]:
-    """Regions enabled for the caller's account, by whichever of the two APIs may be asked."""
+    """Return the regions enabled for the caller's account, by whichever of the two APIs may be asked."""
 
     def by_account() -> tuple[str, ...]:
         pages = aws.client("account", region).get_paginator("list_regions")
@@ -169,7 +169,7 @@ def _enabled_regions(aws: Aws, region: str) -> tuple[str, ...]:
 
 
 def _members(aws: Aws, window: Interval) -> tuple[str, ...]:
-    """Active accounts of the organization that had joined before the window ended."""
+    """Return the active accounts of the organization that had joined before the window ended."""
 
     def ask() -> tuple[str, ...]:
         pages = aws.client("organizations").get_paginator("list_accounts").paginate()
@@ -180,7 +180,7 @@ def _members(aws: Aws, window: Interval) -> tuple[str, ...]:
 
 
 def _delivered(aws: Aws, arn: str, regions: Sequence[str], threads: Executor) -> dict[str, datetime]:
-    """When CloudTrail last delivered a digest, region by region. Asked before the bucket is listed."""
+    """Return CloudTrail's last delivery of a digest, region by region. Asked before the bucket is listed."""
     answers = threads.map(lambda region: _try(partial(_latest_delivery, aws, arn, region), None), regions)
     pairs = zip(regions, answers, strict=True)
     return {region: utc(delivered) for region, delivered in pairs if isinstance(delivered, datetime)}
@@ -191,7 +191,7 @@ def _latest_delivery(aws: Aws, arn: str, region: str) -> Any:
 
 
 def _unvalidated(aws: Aws, client: Any, trail: _Trail, arn: str) -> tuple[Unvalidated, ...]:
-    """Other trails, without log file validation, that write to the same bucket and prefix."""
+    """Return other trails, without log file validation, that write to the same bucket and prefix."""
 
     def ask() -> tuple[Unvalidated, ...]:
         return tuple(
@@ -218,7 +218,10 @@ def _described(client: Any, **which: Any) -> tuple[dict[str, Any], ...]:
 
 
 def _homed_elsewhere(aws: Aws, client: Any, described: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Trails of the account that DescribeTrails left out: single-region ones of other regions, which ListTrails names."""
+    """Return trails of the account that DescribeTrails left out.
+
+    These are single-region trails of other regions, which ListTrails names.
+    """
     known = {item["TrailARN"] for item in described}
     homes: dict[str, list[str]] = {}
     for page in client.get_paginator("list_trails").paginate():

@@ -70,7 +70,7 @@ class _Records(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """What is read of an event. Everything may be absent or of another type: an event is what somebody sent."""
+    """Holds the fields of an event that are read. Each may be absent or of another type: an event is what somebody sent."""
 
     event_time: Any = msgspec.field(name="eventTime", default=None)
     event_name: Any = msgspec.field(name="eventName", default=None)
@@ -89,7 +89,7 @@ _NEEDLES: Final = tuple(sorted({name.encode() for name in EXPLAINING}))
 
 
 def explaining_events(content: bytes, log: Locator | None, bucket: str) -> Iterator[Activity]:
-    """The events of one log's content that explain gaps of a trail that writes to `bucket` (empty: any bucket)."""
+    """Yield the events of one log's content that explain gaps of a trail that writes to `bucket` (empty: any bucket)."""
     if not any(needle in content for needle in _NEEDLES):
         return
     try:
@@ -104,7 +104,7 @@ def explaining_events(content: bytes, log: Locator | None, bucket: str) -> Itera
 
 
 def read_event(raw: bytes, log: Locator | None, bucket: str) -> Activity | None:
-    """One event, if it is of those that explain."""
+    """Return one event, if it is of those that explain."""
     try:
         event = _EVENT.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -132,7 +132,7 @@ def read_event(raw: bytes, log: Locator | None, bucket: str) -> Activity | None:
 
 
 def near(activities: list[Activity], hours: Interval, reach: Interval, *, most: int) -> tuple[Activity, ...]:
-    """Those in `reach`, the nearest to `hours` first chosen, in order of time."""
+    """Return those in `reach`, the nearest to `hours` first chosen, in order of time."""
     inside = [activity for activity in activities if reach.contains(activity.time)]
 
     def distance(activity: Activity) -> float:

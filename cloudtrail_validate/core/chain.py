@@ -28,7 +28,7 @@ _CONTENT_CHECKED: Final = frozenset({SignatureStatus.VALID, SignatureStatus.ABSE
 
 
 class DigestState(Enum):
-    """What became of a digest."""
+    """Names the four ends that reading and proving a digest may have."""
 
     PROVEN = "proven"
     UNPROVEN = "unproven"
@@ -50,7 +50,9 @@ class Link(msgspec.Struct, frozen=True):
 
     @property
     def covers(self) -> Interval:
-        """The hours for which the digest answers: its own, or none from its end on (CONTRACT: "What proves an hour").
+        """Return the hours for which the digest answers.
+
+        These are its own, or none from its end on (CONTRACT: "What proves an hour").
 
         A starting digest that names no logs bears the hour *before* logging began, and proves nothing about it.
         """
@@ -58,7 +60,7 @@ class Link(msgspec.Struct, frozen=True):
         return Interval(self.interval.end, self.interval.end) if silent else self.interval
 
     def concerns(self, window: Interval) -> bool:
-        """Whether the digest overlaps the window, an empty interval counting as its instant."""
+        """Tell whether the digest overlaps the window, an empty interval counting as its instant."""
         return self.interval.overlaps(window) or (window.contains(self.interval.start) and not self.interval.seconds)
 
 
@@ -70,7 +72,7 @@ class Prover:
         self._claims: dict[Locator, list[tuple[Claim, bool]]] = {}
 
     def missing(self, where: Locator, interval: Interval) -> Link:
-        """The link of a digest that is not there, with what a proven successor knew of it."""
+        """Return the link of a digest that is not there, with what a proven successor knew of it."""
         claims = self._claims.pop(where, [])
         claimed = next((claim.sha256.lower() for claim, proven in claims if proven), None)
         return Link(where, interval, DigestState.MISSING, claimed=claimed)
@@ -106,7 +108,7 @@ class Prover:
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What a chain's links say about the window. `lost` and `unreadable` are the hours of digests that did not prove."""
+    """Judges a chain's hours of the window. `lost` and `unreadable` are the hours of digests that prove nothing."""
 
     counts: Counts
     covered: Span
@@ -118,7 +120,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 class JudgeInput(msgspec.Struct, frozen=True):
-    """What is asked of a chain: the window, the time it is asked, and whether the folder lists still older digests.
+    """Asks about one chain: the window, the time of asking, and whether the folder lists still older digests.
 
     `before` is the end of the newest of these that is listed, None where that lies further back. `doubtful` is set where
     CloudTrail tells of a delivery that the newest digest may not be (`Tail.DOUBTFUL`): then no tail is merely pending.
@@ -132,7 +134,7 @@ class JudgeInput(msgspec.Struct, frozen=True):
 
     @property
     def counted(self) -> Interval:
-        """The window up to now: the future cannot be covered."""
+        """Return the window up to now: the future cannot be covered."""
         return Interval(self.window.start, max(self.window.start, min(self.window.end, self.now)))
 
 
@@ -172,7 +174,7 @@ def judge(chain: ChainId, links: Iterable[Link], question: JudgeInput) -> Judgem
 
 
 def absent(chain: ChainId, window: Interval, lost: Link | None = None, reason: str = "") -> Judgement:
-    """The judgement on a chain that should be there and of which there is no digest at all.
+    """Return the judgement on a chain that should be there and of which there is no digest at all.
 
     `lost` is a digest that is known to have been delivered all the same; `reason` says why there should be any.
     """
@@ -187,7 +189,7 @@ _NEXT_DELIVERY: Final = timedelta(minutes=75)  # between 31 min (this digest's d
 
 
 class Tail(Enum):
-    """What CloudTrail's own clock tells of the end of a chain."""
+    """Names what GetTrailStatus' delivery time tells of the end of a chain."""
 
     WHOLE = "whole"  # the newest digest is the one that CloudTrail delivered last, as far as can be told
     DOUBTFUL = "doubtful"  # something was delivered that may be the newest digest, very late, or one that is gone
@@ -210,12 +212,12 @@ def judge_tail(newest_end: datetime, newest_modified: datetime | None, delivered
 
 
 def tail_is_cut(newest_end: datetime, newest_modified: datetime | None, delivered: datetime) -> bool:
-    """Whether CloudTrail delivered a digest after the newest one that is in the bucket: see `judge_tail`."""
+    """Tell whether CloudTrail delivered a digest after the newest one that is in the bucket: see `judge_tail`."""
     return judge_tail(newest_end, newest_modified, delivered) is Tail.CUT
 
 
 def _contradicts(claim: Claim, evidence: Evidence) -> bool:
-    """Whether a proven successor knew another digest here. What is already known to be altered is not accused twice."""
+    """Tell whether a proven successor knew another digest here. What is already known to be altered is not accused twice."""
     if evidence.own not in _CONTENT_CHECKED:
         return False
     other_signature = evidence.signature is not None and claim.signature.lower() != evidence.signature.lower()
@@ -223,7 +225,7 @@ def _contradicts(claim: Claim, evidence: Evidence) -> bool:
 
 
 def _orphans(ordered: Sequence[Link]) -> frozenset[Locator]:
-    """Proven digests that no chain leads to although the chain goes on: the next digest leads past them.
+    """Return proven digests that no chain leads to although the chain goes on: the next digest leads past them.
 
     Where two chains overlap, the last digest of the older is none (it alone goes on from its predecessor), nor is the
     starting digest of the newer where its successor may be one that is lost, or that lies beyond what was read.
@@ -242,7 +244,7 @@ def _orphans(ordered: Sequence[Link]) -> frozenset[Locator]:
 
 
 def _may_go_on(starting: Link, ordered: Sequence[Link]) -> bool:
-    """Whether a starting digest that nothing leads to may still have a successor."""
+    """Tell whether a starting digest that nothing leads to may still have a successor."""
     end = starting.interval.end
     if not starting.starting:
         return False
@@ -252,7 +254,7 @@ def _may_go_on(starting: Link, ordered: Sequence[Link]) -> bool:
 
 
 def _restarts(link: Link, ordered: Sequence[Link]) -> bool:
-    """Whether a starting digest takes over from an older chain with no hour lost: that one still ran when it began."""
+    """Tell whether a starting digest takes over from an older chain with no hour lost: that one still ran when it began."""
     if not link.starting or link.state is not DigestState.PROVEN:
         return False
     begins = link.covers.start
@@ -260,7 +262,7 @@ def _restarts(link: Link, ordered: Sequence[Link]) -> bool:
 
 
 def _holes(counted: Interval, covered: Span, ordered: Iterable[Link]) -> list[Interval]:
-    """What no proven digest covers, cut where a chain began: before and after, different things explain it."""
+    """Return the hours that no proven digest covers, cut where a chain began: before and after, other rules explain them."""
     begun = sorted({link.covers.end for link in ordered if link.starting and link.state is DigestState.PROVEN})
     out: list[Interval] = []
     for hole in subtract(counted, covered):
@@ -270,7 +272,7 @@ def _holes(counted: Interval, covered: Span, ordered: Iterable[Link]) -> list[In
 
 
 def _joined(gaps: Iterable[Gap]) -> list[Gap]:
-    """The same gaps, those that adjoin under one name as one."""
+    """Return the same gaps, those that adjoin under one name as one."""
     out: list[Gap] = []
     for gap in gaps:
         if out and out[-1].rule == gap.rule and out[-1].interval.end == gap.interval.start:

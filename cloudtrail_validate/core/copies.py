@@ -1,4 +1,4 @@
-"""Where a copy lies, and where its objects say that they lie: one mapping between the two, both ways.
+"""Maps the keys of a copy to those of its original, and back.
 
 A copy keeps the names of files and changes what stands before them: the bucket (a replica, a forensic copy, an access
 point), the prefix (`aws s3 sync s3://BUCKET/PREFIX/ DIR`), or both. Prefixes here are whole segments: empty, or closed by a
@@ -23,7 +23,7 @@ _DIGEST: Final = re.compile(r"[0-9]{12}_CloudTrail-Digest_.*\.json\.gz", re.DOTA
 
 
 class Displacement(msgspec.Struct, frozen=True):
-    """What lies at `bucket`/`here` is a copy of `of_bucket`/`there`. An empty `bucket` is a folder of this computer."""
+    """Says that `bucket`/`here` is a copy of `of_bucket`/`there`. An empty `bucket` is a folder of this computer."""
 
     bucket: str
     here: str
@@ -32,20 +32,20 @@ class Displacement(msgspec.Struct, frozen=True):
 
     @property
     def moved(self) -> bool:
-        """Whether anything lies elsewhere than it says. A folder stands for whatever bucket its digests name."""
+        """Tell whether anything lies elsewhere than it says. A folder stands for whatever bucket its digests name."""
         return self.here != self.there or self.bucket not in ("", self.of_bucket)
 
     def original(self, key: str) -> str | None:
-        """The key that a key of the copy is a copy of, None for one that is no part of it."""
+        """Return the key that a key of the copy is a copy of, None for one that is no part of it."""
         return self.there + key[len(self.here) :] if key.startswith(self.here) else None
 
     def copied(self, key: str) -> str | None:
-        """The key in the copy of a key that lies there, None where that was not copied."""
+        """Return the key in the copy of a key that lies there, None where that was not copied."""
         return self.here + key[len(self.there) :] if key.startswith(self.there) else None
 
     @property
     def place(self) -> str:
-        """What was copied, as `--copy-of` names it. Hostile text where a digest said it."""
+        """Return the original's place as `--copy-of` names it. Hostile text where a digest said it."""
         return f"s3://{self.of_bucket}/{self.there}".removesuffix("/")
 
 
@@ -56,7 +56,7 @@ def read_place(text: str) -> Locator | None:
 
 
 def displacement(lies: Locator, says: Locator) -> Displacement | None:
-    """How a digest is displaced that lies at one place and says another; None where that makes no copy.
+    """Return how a digest is displaced that lies at one place and says another; None where that makes no copy.
 
     No copy renames files, and none takes the files of one account or region for those of another: `AWSLogs/` and all that
     follows it in the key of the copy is in what the digest says as well.
@@ -74,7 +74,9 @@ def displacement(lies: Locator, says: Locator) -> Displacement | None:
 
 
 def stated(bucket: str, prefix: str | None, of: Locator) -> tuple[Displacement, ...]:
-    """What `--copy-of` may mean, the likeliest first. `bucket` and `prefix` are where the copy is looked for.
+    """Return the readings that `--copy-of` may have, the likeliest first.
+
+    The copy is looked for in `bucket`, under `prefix`.
 
     With a prefix it names what lies here under `--s3-prefix`, or here at all. Without one the keys are the same, or what
     lies here under `--s3-prefix` was taken from the top of the bucket.
@@ -85,14 +87,20 @@ def stated(bucket: str, prefix: str | None, of: Locator) -> tuple[Displacement, 
 
 
 def agrees(seen: Displacement, said: Displacement) -> bool:
-    """Whether a digest's displacement is the one that was stated. Empty segments are what trails and copy tools make."""
+    """Tell whether a digest's displacement is the one that was stated.
+
+    Empty segments are what trails and copy tools make.
+    """
     if seen.of_bucket != said.of_bucket:
         return False
     return _essence(seen) == _essence(said)
 
 
 def trail_prefix(known: Displacement, prefix: str | None) -> str | None:
-    """The prefix of the trail in the bucket that was copied. `prefix` is where `AWSLogs/` is looked for in the copy."""
+    """Return the prefix of the trail in the bucket that was copied.
+
+    `prefix` is where `AWSLogs/` is looked for in the copy.
+    """
     before, found, _ = f"/{known.there}".rpartition(f"/{_ROOT}")
     if found:  # a part of the tree below AWSLogs/ was copied
         return before[1:] or None
@@ -103,19 +111,19 @@ def trail_prefix(known: Displacement, prefix: str | None) -> str | None:
 
 
 def options_for(seen: Displacement, prefix: str | None) -> str:
-    """The options with which a copy is validated whose digests are displaced so, as a shell takes them."""
+    """Return the options with which a copy is validated whose digests are displaced so, as a shell takes them."""
     known = not seen.here or is_prefix(seen, prefix)
     lead = "" if known else f"--s3-prefix {shlex.quote(seen.here.removesuffix('/'))} "
     return f"{lead}--copy-of {shlex.quote(seen.place)}"
 
 
 def is_prefix(seen: Displacement, prefix: str | None) -> bool:
-    """Whether a copy lies under the prefix that was asked for."""
+    """Tell whether a copy lies under the prefix that was asked for."""
     return _segments(seen.here) == _segments(prefix or "")
 
 
 def combined(copy: Displacement | None, seen: Displacement) -> Displacement:
-    """How a digest is displaced from where it really lies that was read through `copy` and seen displaced once more."""
+    """Return how a digest is displaced from where it really lies, if it was read through `copy` and is displaced there."""
     if copy is None:
         return seen
     if seen.here.startswith(copy.there):
@@ -126,12 +134,12 @@ def combined(copy: Displacement | None, seen: Displacement) -> Displacement:
 
 
 def is_digest(name: str) -> bool:
-    """Whether a file has a digest's name, wherever it lies."""
+    """Tell whether a file has a digest's name, wherever it lies."""
     return _DIGEST.fullmatch(name) is not None
 
 
 def rank(folder: str) -> int:
-    """How likely a folder's name leads to digests, least first: a copy may begin anywhere in CloudTrail's tree."""
+    """Return how likely a folder's name leads to digests, least first: a copy may begin anywhere in CloudTrail's tree."""
     if folder == DIGEST_KIND:
         return 0
     if folder == _ROOT.removesuffix("/"):
@@ -148,7 +156,7 @@ def _closed(prefix: str | None) -> str:
 
 
 def _essence(known: Displacement) -> tuple[list[str], list[str]]:
-    """The prefixes without empty segments, and without what they end in alike."""
+    """Return the prefixes without empty segments, and without what they end in alike."""
     here, there = _segments(known.here), _segments(known.there)
     while here and there and here[-1] == there[-1]:
         here.pop()

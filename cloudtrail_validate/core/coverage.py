@@ -19,7 +19,7 @@ Span = tuple[Interval, ...]
 
 
 def union(intervals: Iterable[Interval]) -> Span:
-    """The time that any of the intervals covers."""
+    """Return the time that any of the intervals covers."""
     out: list[Interval] = []
     for interval in sorted(item for item in intervals if item.start < item.end):
         if out and interval.start <= out[-1].end:
@@ -31,7 +31,7 @@ def union(intervals: Iterable[Interval]) -> Span:
 
 
 def subtract(window: Interval, covered: Span) -> Span:
-    """The part of `window` that `covered` leaves open."""
+    """Return the part of `window` that `covered` leaves open."""
     holes: list[Interval] = []
     at = window.start
     for interval in covered:
@@ -48,22 +48,22 @@ def subtract(window: Interval, covered: Span) -> Span:
 
 
 def difference(one: Span, other: Span) -> Span:
-    """The part of `one` that `other` leaves."""
+    """Return the part of `one` that `other` leaves."""
     return tuple(piece for interval in one for piece in subtract(interval, other))
 
 
 def intersection(one: Span, other: Span) -> Span:
-    """The time that both cover."""
+    """Return the time that both cover."""
     return tuple(piece for interval in one for piece in subtract(interval, subtract(interval, other)))
 
 
 def seconds(span: Span) -> int:
-    """Total length."""
+    """Return the total length of some intervals that do not overlap, in seconds."""
     return sum(interval.seconds for interval in span)
 
 
 def covers(span: Span, interval: Interval) -> bool:
-    """True where the whole of `interval` (or, if it is empty, its one instant) lies in `span`."""
+    """Tell whether the whole of `interval` (or, if it is empty, its one instant) lies in `span`."""
     index = bisect_right(span, interval.start, key=attrgetter("start")) - 1
     if index < 0:
         return False
@@ -72,7 +72,7 @@ def covers(span: Span, interval: Interval) -> bool:
 
 
 def touches(span: Span, interval: Interval) -> bool:
-    """True where `span` and `interval` share an instant."""
+    """Tell whether `span` and `interval` share an instant."""
     index = max(0, bisect_right(span, interval.start, key=attrgetter("start")) - 1)
     return any(item.overlaps(interval) for item in span[index : index + 2]) or any(
         item.contains(interval.start) for item in span[index : index + 1]

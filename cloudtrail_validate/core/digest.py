@@ -43,7 +43,7 @@ class LogReference(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def where(self) -> Locator:
-        """Bucket and key."""
+        """Return bucket and key."""
         return Locator(self.s3_bucket, self.s3_object)
 
 
@@ -66,7 +66,7 @@ class _Document(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Claimed(msgspec.Struct, frozen=True, gc=False):
-    """Where a digest says it lies."""
+    """Holds the bucket and key that a digest claims for itself."""
 
     bucket: _Text = msgspec.field(name="digestS3Bucket")
     key: _Text = msgspec.field(name="digestS3Object")
@@ -79,7 +79,7 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9
 
 
 class SignatureStatus(Enum):
-    """What the digest's own signature proves, before any neighbour is asked."""
+    """Names the results of checking a digest's own signature, before any neighbour is asked."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -90,7 +90,7 @@ class SignatureStatus(Enum):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """What a digest says of its predecessor: where it lies, what its content hashes to, how it was signed (hex)."""
+    """Identifies a digest's predecessor as the digest names it: place, SHA-256 of its content and signature (both hex)."""
 
     where: Locator
     sha256: str
@@ -98,7 +98,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """Everything one digest says for itself: the element that chains are made of.
+    """Holds all that one digest says for itself: the element that chains are made of.
 
     `interval` is the hour before the stamp in the key. `says` are the hours that the content names (None where it could
     not be parsed): they count only once the content is proven, or an edit of the times could move its own finding out
@@ -121,7 +121,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
     @property
     def starting(self) -> bool:
-        """True for the first digest of a chain."""
+        """Tell whether it is the first digest of a chain."""
         return self.previous is None and self.own is not SignatureStatus.UNUSABLE
 
 
@@ -142,7 +142,7 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 def inflater(size: int | None = None) -> Inflater:
-    """The inflater for a digest: keeps as much content as one of the bytes that were read can have.
+    """Return the inflater for a digest: keeps as much content as one of the bytes that were read can have.
 
     `size` is what a listing claimed, and bounds nothing: it is whoever listed that says so.
     """
@@ -151,7 +151,7 @@ def inflater(size: int | None = None) -> Inflater:
 
 
 def most_bytes(size: int | None = None) -> int:
-    """How many bytes a digest of `size` compressed bytes can inflate to.
+    """Return how many bytes a digest of `size` compressed bytes can inflate to.
 
     Half of a digest's bytes are random hex, so it shrinks 4 to 9 times; one that inflates 32 times is none.
     """
@@ -171,21 +171,24 @@ def string_to_sign(end_text: str, where: Locator, sha256: str, previous: Claim |
 def unreadable(
     where: Locator, chain: ChainId, end: datetime, cause: Cause | None, detail: str | None = None
 ) -> Evidence:
-    """Evidence for a digest that is there and cannot be read."""
+    """Return evidence for a digest that is there and cannot be read."""
     interval = Interval(end - HOUR, end)
     finding = _finding(rules.DIGEST_UNREADABLE, chain, where, interval, Status.UNVERIFIABLE, cause=cause, detail=detail)
     return Evidence(where, chain, interval, SignatureStatus.UNUSABLE, findings=(finding,))
 
 
 def malformed(where: Locator, chain: ChainId, end: datetime, detail: str) -> Evidence:
-    """Evidence for a digest that an edit of the bucket made unreadable, before any byte of it could be checked."""
+    """Return evidence for a digest that an edit of the bucket made unreadable, before any byte of it could be checked."""
     interval = Interval(end - HOUR, end)
     finding = _finding(rules.DIGEST_MALFORMED, chain, where, interval, detail=detail)
     return Evidence(where, chain, interval, SignatureStatus.UNUSABLE, findings=(finding,))
 
 
 def claimed_place(content: bytes) -> Locator | None:
-    """Where a digest with this content says it lies, None where the content is no digest's. Nothing is proven by it."""
+    """Return where a digest with this content says it lies, None where the content is no digest's.
+
+    Nothing is proven by it.
+    """
     try:
         claimed = _CLAIMED.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -259,7 +262,7 @@ def references_in(content: bytes) -> tuple[LogReference, ...]:
 
 
 def proves(evidence: Evidence, signature: str, keys: RegionKeys) -> bool:
-    """Whether `signature` (hex), wherever it was found, is CloudTrail's own over this digest."""
+    """Tell whether `signature` (hex), wherever it was found, is CloudTrail's own over this digest."""
     raw = parse_signature(signature)
     known = keys.keys.get(evidence.fingerprint)
     key = load_key(known.der) if known else None
@@ -272,7 +275,7 @@ def proves(evidence: Evidence, signature: str, keys: RegionKeys) -> bool:
 def _signature(
     evidence: Evidence, document: _Document, metadata: Mapping[str, str] | None, keys: RegionKeys
 ) -> tuple[SignatureStatus, Finding | None]:
-    """Checks 4 to 6, in order; the first that fails is the finding."""
+    """Make checks 4 to 6, in order; the first that fails is the finding."""
     chain, where, interval = evidence.chain, evidence.where, evidence.interval
     # 4. algorithms
     named = _metadata(metadata, "signature-algorithm")
@@ -303,7 +306,7 @@ def _signature(
 
 
 def _unknown_key(evidence: Evidence, keys: RegionKeys) -> Finding:
-    """Altered only where the issuer's own answer has other keys for that time; else nobody can say."""
+    """Return the finding on an unknown key: altered only where the issuer's own answer has other keys for that time."""
     contradicted = keys.issuer and keys.valid_at(evidence.interval.end)
     detail = keys.detail if keys.cause else ("other keys were valid then" if contradicted else None)
     return _finding(
@@ -319,7 +322,7 @@ def _unknown_key(evidence: Evidence, keys: RegionKeys) -> Finding:
 
 
 def _parse(content: bytes) -> _Document | str:
-    """The document, or what is wrong with it."""
+    """Return the document, or what is wrong with it."""
     try:
         return _DOCUMENT.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -332,7 +335,7 @@ def _interval(document: _Document) -> Interval | None:
 
 
 def _previous(document: _Document) -> Claim | Literal[False] | None:
-    """The claim about the predecessor, None in a starting digest, False where the five fields are neither."""
+    """Return the claim about the predecessor, None in a starting digest, False where the five fields are neither."""
     fields = (document.previous_bucket, document.previous_key, document.previous_hash, document.previous_signature)
     if all(field is None for field in fields):
         return None
@@ -343,7 +346,7 @@ def _previous(document: _Document) -> Claim | Literal[False] | None:
 
 
 def parse_time(text: str) -> datetime | None:
-    """`2026-01-01T00:00:00Z` and nothing else."""
+    """Read `2026-01-01T00:00:00Z` and nothing else; None for any other text."""
     if _TIME.fullmatch(text) is None:
         return None
     try:
@@ -353,7 +356,7 @@ def parse_time(text: str) -> datetime | None:
 
 
 def _metadata(metadata: Mapping[str, str] | None, name: str) -> str | None:
-    """A metadata value by name; some servers return the names in other case."""
+    """Return a metadata value by name; some servers return the names in other case."""
     for key, value in (metadata or {}).items():
         if key.lower() == name:
             return value

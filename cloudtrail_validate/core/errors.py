@@ -22,7 +22,7 @@ class InternalError(AccessError):
 
 
 class StoreError(Exception):
-    """Something is there (or may be) and could not be read. `detail` is one line for people, `code` S3's error code."""
+    """Tells that an object is there, or may be, and could not be read. `detail` is one line for people, `code` S3's code."""
 
     def __init__(self, cause: Cause, detail: str, *, code: str = "") -> None:
         super().__init__(f"{cause}: {detail}")
@@ -55,8 +55,8 @@ def _restored(cause: Cause, detail: str, code: str) -> StoreError:
 
 
 class AbsentError(Exception):
-    """There is no such object."""
+    """Tells that there is no such object."""
 
 
 class BucketAbsentError(AbsentError):
-    """There is no such bucket or folder at all."""
+    """Tells that there is no such bucket or folder at all."""

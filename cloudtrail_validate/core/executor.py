@@ -14,17 +14,17 @@ _LOCAL: Final = re.compile(r"local(?::(?P<number>[0-9]{1,6}))?")
 
 
 class Auto(msgspec.Struct, frozen=True):
-    """In this process, or in one a core where the work pays for their start."""
+    """Places the work in this process, or in one a core where it pays for their start."""
 
 
 class LocalProcesses(msgspec.Struct, frozen=True):
-    """In so many processes of this machine; None: one a core."""
+    """Places the work in so many processes of this machine; None: one a core."""
 
     number: int | None
 
 
 class DaskCluster(msgspec.Struct, frozen=True):
-    """On a Dask cluster: a scheduler's address, or the path of its scheduler file (`.json`)."""
+    """Places the work on a Dask cluster: a scheduler's address, or the path of its scheduler file (`.json`)."""
 
     address: str
 

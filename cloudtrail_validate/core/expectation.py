@@ -139,7 +139,7 @@ def without_chain(target: Target, judged: Iterable[ChainId], told: Iterable[str]
 
 
 def _trail(chain: ChainId) -> tuple[str, ...]:
-    """A trail's identity: an organization's trail is one in all accounts, any other that of its account."""
+    """Return a trail's identity: an organization's trail is one in all accounts, any other that of its account."""
     return (chain.organization_id or chain.account, chain.trail, chain.home_region)
 
 
@@ -160,7 +160,7 @@ def _models(sites: Iterable[AccountRegion]) -> dict[tuple[str | None, str | None
 
 
 def _site(target: Target, like: AccountRegion, chain: ChainId, account: str, region: str, reason: str) -> AccountRegion:
-    """The account-region, with the folders of another one of the trail: of the same account, where there is any."""
+    """Return the account-region, with the folders of another one of the trail: of the same account, where there is any."""
     return AccountRegion(
         account,
         region,

@@ -30,12 +30,12 @@ class Findings(msgspec.Struct, frozen=True):
 
     @property
     def tally(self) -> Tally:
-        """The exact numbers, for the verdict."""
+        """Return the exact numbers, for the verdict."""
         return Tally(Counter({(rule, status): number for rule, status, number in self.numbers}))
 
     @property
     def truncated(self) -> bool:
-        """Whether more was found than is kept."""
+        """Tell whether more was found than is kept."""
         return sum(number for _, _, number in self.numbers) > len(self.kept)
 
 
@@ -61,7 +61,7 @@ class FindingSet:
             self._keep(finding)
 
     def freeze(self) -> Findings:
-        """The value of what was collected so far."""
+        """Return the value of what was collected so far."""
         kept = [finding for held in self._kept.values() for finding in sorted(held, key=order_of)[:KEPT_PER_STATUS]]
         numbers = sorted((rule, status, number) for (rule, status), number in self._tally.items())
         return Findings(tuple(sorted(kept, key=order_of)), tuple(numbers))
@@ -74,7 +74,10 @@ class FindingSet:
 
 
 def order_of(finding: Finding) -> tuple[object, ...]:
-    """The place of a finding in a report: worst first, then by rule, place and time. Total, but for equal findings."""
+    """Return the place of a finding in a report: worst first, then by rule, place and time.
+
+    Total, but for equal findings.
+    """
     return (
         _ORDER[finding.status],
         finding.rule,
@@ -99,11 +102,11 @@ class Listener(Protocol):
     """
 
     def finding(self, finding: Finding) -> None:
-        """Something was found."""
+        """Hear of a finding."""
         ...
 
     def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
-        """A digest or log was looked at; `status` is None where it is valid."""
+        """Hear of a digest or log that was looked at; `status` is None where it is valid."""
         ...
 
 
@@ -128,7 +131,7 @@ class LogListener(Protocol):
     """
 
     def inflater(self, *, accept_plain: bool) -> Inflater:
-        """The inflater of one log, of a kind of the listener's own."""
+        """Return the inflater of one log, of a kind of the listener's own."""
         ...
 
     def judged(self, log: LogRead) -> None:
@@ -158,7 +161,7 @@ class Progress:
 
     @property
     def latest(self) -> Sequence[str]:
-        """The newest findings, a line each, oldest first."""
+        """Return the newest findings, a line each, oldest first."""
         return tuple(
             f"{finding.rule} {finding.where.key if finding.where else finding.region or ''}"
             for finding in tuple(self.latest_findings)

@@ -29,7 +29,7 @@ INFLATE_CHUNK: Final = 1 << 20  # bytes inflated at a time: bounds memory whatev
 
 
 class Flaw(Enum):
-    """What is wrong with the container, whatever its content hashes to."""
+    """Names the faults of a gzip container, whatever its content hashes to."""
 
     NOT_GZIP = "not gzip"
     DAMAGED = "gzip stream is damaged"
@@ -109,7 +109,7 @@ class Inflater:
             self._inflate_all(data)
 
     def refuse(self, flaw: Flaw) -> None:
-        """There is nothing to feed: what lies there holds no content at all."""
+        """Refuse an object that holds no content at all, so that there is nothing to feed."""
         self._plain, self._flaw = False, flaw
 
     def finish(self) -> Content:
@@ -127,7 +127,7 @@ class Inflater:
         return Content(self._hash.hexdigest(), self._size, flaw)
 
     def kept(self) -> bytes:
-        """The inflated bytes, where `keep` asked for them."""
+        """Return the inflated bytes, where `keep` asked for them."""
         return b"".join(self._keep or ())
 
     def _begin(self, data: bytes) -> None:
@@ -174,12 +174,12 @@ class MakeInflater(Protocol):
     """Makes the inflater that takes one log: `Inflater` itself, or a kind that looks at what passes through."""
 
     def __call__(self, *, accept_plain: bool) -> Inflater:
-        """A new inflater, called for each attempt to read; `accept_plain` as `Inflater` has it."""
+        """Return a new inflater, called for each attempt to read; `accept_plain` as `Inflater` has it."""
         ...
 
 
 def _header_is_whole(head: bytes) -> bool:
-    """Whether an object's first bytes hold all of a gzip header, or cannot become one.
+    """Tell whether an object's first bytes hold all of a gzip header, or cannot become one.
 
     isal takes a header whose fields are cut in two for damage, so it is given the whole at once.
     """
@@ -192,7 +192,7 @@ def _header_is_whole(head: bytes) -> bool:
 
 
 def _has_header(head: bytes) -> bool:
-    """Whether the fields that a gzip header announces are all there (RFC 1952, 2.3)."""
+    """Tell whether the fields that a gzip header announces are all there (RFC 1952, 2.3)."""
     flags, at = head[3], _FIXED
     if flags & _FEXTRA:
         at += 2 + int.from_bytes(head[at : at + 2], "little")
@@ -206,14 +206,14 @@ def _has_header(head: bytes) -> bool:
 
 
 def digest_of(data: bytes, *, accept_plain: bool = False, make: MakeInflater = Inflater) -> Content:
-    """The content of a whole object held in memory."""
+    """Return the content of a whole object held in memory."""
     inflater = make(accept_plain=accept_plain)
     inflater.feed(data)
     return inflater.finish()
 
 
 def digest_of_pieces(pieces: Iterable[bytes], *, accept_plain: bool = False) -> Content:
-    """The content of an object that comes in pieces."""
+    """Return the content of an object that comes in pieces."""
     inflater = Inflater(accept_plain=accept_plain)
     for piece in pieces:
         inflater.feed(piece)

@@ -1,4 +1,4 @@
-"""What to try where nothing was found: sentences about what lies in a bucket instead. Pure."""
+"""Suggests options where no digest was found, by what lies in the bucket instead. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DUE: Final = timedelta(minutes=91)  # a digest is of one hour and comes up to 3
 
 
 class Around(msgspec.Struct, frozen=True):
-    """What a look around a place without digests showed.
+    """Holds what was seen around a place that has no digests.
 
     `bases` are prefixes under which `AWSLogs/` lies, empty for the top. `accounts` lie under the prefix that was asked for,
     `regions` with digests in one of the accounts that were; `logs` is true where there are logs and no digests. `days` are
@@ -53,7 +53,7 @@ def hints(target: Target, window: Interval, now: datetime, around: Around) -> tu
 
 
 def _other_place(target: Target, bases: Sequence[str]) -> tuple[str, ...]:
-    """`AWSLogs/` is not where it was looked for."""
+    """Return hints for a prefix under which there is no `AWSLogs/`."""
     if target.prefix and "" in bases:
         return ("AWSLogs/ lies at the top: drop --s3-prefix",)
     if bases:
@@ -63,7 +63,7 @@ def _other_place(target: Target, bases: Sequence[str]) -> tuple[str, ...]:
 
 
 def _other_time(target: Target, around: Around) -> tuple[str, ...]:
-    """There are digests, and none of the window or the trail."""
+    """Return hints for a bucket whose digests are all of another time or trail."""
     told = []
     if target.trail and around.trails and target.trail not in around.trails:
         told.append(f"digests there are of other trails: {_some(around.trails)}")

@@ -89,7 +89,7 @@ class SignFile(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What the path of a query's folder says: whose it is, on which day it completed, which query it was."""
+    """Names a query's account, day of completion and id, as the path of its folder has them."""
 
     account: str
     day: datetime
@@ -116,12 +116,12 @@ _DECODER: Final = msgspec.json.Decoder(_Document)
 
 
 def is_result_name(name: str) -> bool:
-    """Whether CloudTrail Lake gives this name to a file of results: the only names that are ever opened."""
+    """Tell whether CloudTrail Lake gives this name to a file of results: the only names that are ever opened."""
     return _RESULT.fullmatch(name) is not None
 
 
 def place_of(path: str) -> Place | None:
-    """What a folder's path (with its closing slash) says, None for one that is not as CloudTrail lays it out."""
+    """Read a folder's path (with its closing slash); None for one that is not as CloudTrail lays it out."""
     match = _PLACE.fullmatch(path)
     if match is None:
         return None
@@ -159,7 +159,10 @@ def read_sign_file(data: bytes, now: datetime) -> SignFile | str:
 
 
 def string_to_sign(sign: SignFile) -> bytes:
-    """The bytes CloudTrail signed: the hashes as they are written, in the order of the list, one blank between two."""
+    """Return the bytes CloudTrail signed.
+
+    The hashes as they are written, in the order of the list, one blank between two.
+    """
     return " ".join(file.sha256 for file in sign.files).encode("utf-8")
 
 
@@ -169,12 +172,12 @@ def signed_sha256(sign: SignFile) -> bytes:
 
 
 def signature_of(sign: SignFile) -> bytes | None:
-    """The signature's bytes, None where it is no hex or empty."""
+    """Return the signature's bytes, None where it is no hex or empty."""
     return parse_signature(sign.signature) or None
 
 
 def statement_in(head: bytes) -> str | None:
-    """The query statement in the first line of a result file, given its first compressed bytes; None without one.
+    """Return the query statement in the first line of a result file, given its first compressed bytes; None without one.
 
     The line is the statement as it is, or quoted as a CSV field, which may then hold line breaks. A line that does not
     begin like a query is a heading of columns.
@@ -195,7 +198,7 @@ def statement_in(head: bytes) -> str | None:
 
 
 def _problems(document: _Document, completed: datetime | None, now: datetime) -> Iterator[str]:
-    """What is wrong with fields that are all there."""
+    """Return what is wrong with fields that are all there."""
     if document.version not in (None, VERSION):
         yield f"version is {document.version!r}, not {VERSION!r}"
     if REGION.fullmatch(document.region) is None:
@@ -243,5 +246,5 @@ def _moment(text: str) -> datetime | None:
 
 
 def is_account(text: str) -> bool:
-    """Whether a folder's name is an account's."""
+    """Tell whether a folder's name is an account's."""
     return ACCOUNT.fullmatch(text) is not None

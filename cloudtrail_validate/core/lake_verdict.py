@@ -19,7 +19,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 class Signed(StrEnum):
-    """What the signature of a sign file says of the hashes that it lists."""
+    """Names the results of checking the signature of a sign file."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -29,14 +29,14 @@ class Signed(StrEnum):
 
 
 class Folder(msgspec.Struct, frozen=True):
-    """Where one query's results lie: bucket, key prefix with its closing slash (may be empty), what its path says."""
+    """Locates one query's results: bucket, key prefix with its closing slash (may be empty), and what its path says."""
 
     bucket: str
     prefix: str
     place: Place | None = None
 
     def where(self, name: str) -> Locator:
-        """The place of one of its files."""
+        """Return the place of one of its files."""
         return Locator(self.bucket, self.prefix + name)
 
 
@@ -57,7 +57,7 @@ class Judge(msgspec.Struct, frozen=True):
     def finding(
         self, rule: str, name: str, *, expected: str | None = None, actual: str | None = None, detail: str | None = None
     ) -> Finding:
-        """One finding about a file of the folder, with its rule's own status."""
+        """Make a finding about a file of the folder, with its rule's own status."""
         return Finding(
             rule=rule,
             status=rules.RULES[rule].status,
@@ -71,12 +71,12 @@ class Judge(msgspec.Struct, frozen=True):
         )
 
     def unreadable(self, rule: str, name: str, seen: Seen) -> Finding:
-        """A file that is there and could not be read."""
+        """Return the record of a file that is there and could not be read."""
         return msgspec.structs.replace(self.finding(rule, name, detail=seen.detail), cause=seen.cause)
 
 
 def judge_signature(judge: Judge, sign: SignFile, found: FoundKey, name: str) -> tuple[Signed, Finding | None]:
-    """Checks 2 to 4. The first that fails is the finding."""
+    """Make checks 2 to 4. The first that fails is the finding."""
     for wanted, got in ((HASH_ALGORITHM, sign.hash_algorithm), (ALGORITHM, sign.signature_algorithm)):
         if got != wanted:
             rule = rules.LAKE_ALGORITHM_UNSUPPORTED
@@ -153,7 +153,10 @@ def judge_files(judge: Judge, sign: SignFile, signed: Signed, seen: Mapping[str,
 def _listed_file(
     judge: Judge, name: str, sha256: str, seen: Seen | None, names_of: Mapping[str, list[str]], there: set[str]
 ) -> Iterator[Finding]:
-    """What is wrong with a listed file. Nothing is said of one that is gone and whose content lies there by another name."""
+    """Yield what is wrong with a listed file.
+
+    Nothing is said of one that is gone and whose content lies there by another name.
+    """
     if seen is None or seen.absent:
         if sha256 not in there:
             yield judge.finding(rules.LAKE_RESULT_MISSING, name, expected=sha256)
@@ -177,7 +180,7 @@ def _listed_file(
 def _unlisted_file(
     judge: Judge, name: str, seen: Seen, names_of: Mapping[str, list[str]], all_seen: Mapping[str, Seen]
 ) -> Finding:
-    """A file that the sign file does not name: renamed where it holds what a listed name lacks, else extra."""
+    """Judge a file that the sign file does not name: renamed where it holds what a listed name lacks, else extra."""
     for other in names_of.get(seen.sha256, ()):
         beside = all_seen.get(other)
         if beside is None or beside.sha256 != seen.sha256:

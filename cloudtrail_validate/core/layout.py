@@ -58,23 +58,26 @@ class Folder(msgspec.Struct, frozen=True, order=True):
     region: str
 
     def path(self, kind: str) -> str:
-        """Key prefix of the folder of `kind` (`CloudTrail`, `CloudTrail-Digest`, …), with the closing slash."""
+        """Return the key prefix of the folder of `kind` (`CloudTrail`, `CloudTrail-Digest`, …), with the closing slash."""
         return f"{self.base}{self.account}/{kind}/{self.region}/"
 
     @property
     def organization_id(self) -> str | None:
-        """The `o-…` segment of the base, if it has one."""
+        """Return the `o-…` segment of the base, if it has one."""
         match = _BASE_ORGANIZATION.fullmatch(self.base)
         return match["organization"] if match else None
 
 
 def base_of(prefix: str | None) -> str:
-    """Where `AWSLogs/` lies under a trail's prefix. A prefix that ends in a slash makes an empty segment, as AWS does."""
+    """Return where `AWSLogs/` lies under a trail's prefix.
+
+    A prefix that ends in a slash makes an empty segment, as AWS does.
+    """
     return f"{prefix}/AWSLogs/" if prefix else "AWSLogs/"
 
 
 def folder_of(bucket: str, key: str) -> tuple[Folder, str] | None:
-    """The folder and kind that a key lies in, or None for a key of another shape."""
+    """Return the folder and kind that a key lies in, or None for a key of another shape."""
     match = _FOLDER.match(key)
     if match is None:
         return None
@@ -82,13 +85,13 @@ def folder_of(bucket: str, key: str) -> tuple[Folder, str] | None:
 
 
 def region_in(key: str) -> str:
-    """The region that a log's or digest's key names, empty for a key of another shape."""
+    """Return the region that a log's or digest's key names, empty for a key of another shape."""
     found = folder_of("", key)
     return found[0].region if found and REGION.fullmatch(found[0].region) else ""
 
 
 class DigestName(msgspec.Struct, frozen=True):
-    """What a digest's key says: its chain and its end time (the stamp, to the second)."""
+    """Holds the chain and the end time (to the second) that a digest's key names."""
 
     chain: ChainId
     end: datetime
@@ -108,13 +111,13 @@ def parse_digest_key(folder: Folder, key: str) -> DigestName | None:
 
 
 def log_minute(key: str) -> datetime | None:
-    """The minute in a log file's name, or None where the name is no log name."""
+    """Return the minute in a log file's name, or None where the name is no log name."""
     match = _LOG_NAME.fullmatch(key.rpartition("/")[2])
     return _stamp(match["stamp"]) if match else None
 
 
 def is_log_key(key: str) -> bool:
-    """Whether CloudTrail could have written a log under this key.
+    """Tell whether CloudTrail could have written a log under this key.
 
     Its name is of the account, kind and region of its folder, and it lies right in the folder of its date. Around midnight
     that may be the day beside it: a name's minute and the delivery differ by minutes.
@@ -129,12 +132,15 @@ def is_log_key(key: str) -> bool:
 
 
 def plausible(moment: datetime | None) -> datetime | None:
-    """The moment, or None where it lies outside the years in which any log can: a local copy's times are anybody's."""
+    """Return the moment, or None where it lies outside the years in which any log can.
+
+    A local copy's times are anybody's.
+    """
     return moment if moment is not None and moment.year in _YEARS else None
 
 
 def folder_day(key: str, path: str | None = None) -> Interval | None:
-    """The day of the date folder that a key lies in, however deep, or None outside of any.
+    """Return the day of the date folder that a key lies in, however deep, or None outside of any.
 
     `path` is the region's folder in which it was listed; without it the key itself is asked where that is.
     """
@@ -149,22 +155,22 @@ def folder_day(key: str, path: str | None = None) -> Interval | None:
 
 
 def deliverable(moment: datetime, now: datetime) -> bool:
-    """Whether CloudTrail can have delivered anything then: not before it began, and not in time to come."""
+    """Tell whether CloudTrail can have delivered anything then: not before it began, and not in time to come."""
     return moment.year >= SINCE and moment <= now + _AHEAD
 
 
 def day_path(moment: datetime) -> str:
-    """`YYYY/MM/DD`, the date folder of a moment."""
+    """Return `YYYY/MM/DD`, the date folder of a moment."""
     return f"{moment.year:04}/{moment.month:02}/{moment.day:02}"  # a third of strftime's time
 
 
 def log_bound(folder: Folder, kind: str, moment: datetime) -> str:
-    """A key that sorts before every log of `kind` named `moment` or later, and after every earlier one."""
+    """Return a key that sorts before every log of `kind` named `moment` or later, and after every earlier one."""
     return f"{folder.path(kind)}{day_path(moment)}/{folder.account}_{kind}_{folder.region}_{moment:%Y%m%dT%H%M}"
 
 
 def next_digest_key(folder: Folder, chain: ChainId, end: datetime) -> str:
-    """Where AWS would put this chain's digest that ends at `end`."""
+    """Return where AWS would put this chain's digest that ends at `end`."""
     suffix = "_backfill" if chain.kind is Kind.BACKFILL else ""
     return (
         f"{folder.path(DIGEST_KIND)}{day_path(end)}/{chain.account}_{DIGEST_KIND}_{chain.region}_{chain.trail}"
@@ -196,7 +202,7 @@ def parse_trail_arn(arn: str) -> TrailArn | None:
 
 
 def _stamp(text: str) -> datetime | None:
-    """A moment in ISO 8601's basic format, whose digits a pattern has counted. A tenth of strptime's time."""
+    """Return a moment in ISO 8601's basic format, whose digits a pattern has counted. A tenth of strptime's time."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -16,7 +16,7 @@ import msgspec
 
 
 class Status(StrEnum):
-    """What a finding says about its object or its hours (CONTRACT: report schema, `findings[].status`)."""
+    """Names what a finding says about its object or its hours (CONTRACT: report schema, `findings[].status`)."""
 
     ALTERED = "altered"
     MISSING = "missing"
@@ -27,7 +27,7 @@ class Status(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an object that is there could not be read."""
+    """Names the reasons for which an object that is there cannot be read."""
 
     ACCESS_DENIED = "access-denied"
     KMS_DENIED = "kms-denied"
@@ -55,25 +55,25 @@ class Interval(NamedTuple):
 
     @property
     def seconds(self) -> int:
-        """Whole seconds; 0 for an interval that is empty or runs backwards."""
+        """Return the length in whole seconds; 0 for an interval that is empty or runs backwards."""
         return max(0, int((self.end - self.start).total_seconds()))
 
     def overlaps(self, other: Interval) -> bool:
-        """True where the two share at least one instant."""
+        """Tell whether the two share at least one instant."""
         return self.start < other.end and other.start < self.end
 
     def contains(self, moment: datetime) -> bool:
-        """True for `start <= moment < end`."""
+        """Tell whether `start <= moment < end`."""
         return self.start <= moment < self.end
 
     def within(self, other: Interval) -> Interval:
-        """The part of this interval that lies in `other`; empty (`start == end`) where there is none."""
+        """Return the part of this interval that lies in `other`; empty (`start == end`) where there is none."""
         start = min(max(self.start, other.start), other.end)
         return Interval(start, max(start, min(self.end, other.end)))
 
 
 class Locator(NamedTuple):
-    """Where an S3 object lies. The bucket is empty for a file of a local copy, whose bucket nobody knows."""
+    """Locates an S3 object. The bucket is empty for a file of a local copy, whose bucket nobody knows."""
 
     bucket: str
     key: str
@@ -92,7 +92,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChainId(msgspec.Struct, frozen=True, order=True):
-    """Which chain a digest belongs to, as its key says it.
+    """Identifies the chain that a digest belongs to, by the parts of its key.
 
     `trail` and `home_region` are empty strings for an object in a digest folder whose name is no digest name.
     """
@@ -105,7 +105,7 @@ class ChainId(msgspec.Struct, frozen=True, order=True):
     kind: Kind
 
     def sort_key(self) -> tuple[str, str, str, str, str, str]:
-        """Total order for reports (an organization id may be None)."""
+        """Return the chain's place in reports: a total order (an organization id may be None)."""
         return (
             self.organization_id or "",
             self.account,
@@ -137,7 +137,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many objects of one sort ended how. The five numbers add up to the objects looked at."""
+    """Counts objects of one sort by outcome. The five numbers add up to the objects looked at."""
 
     valid: int = 0
     altered: int = 0
@@ -162,7 +162,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """All objects counted."""
+        """Return the number of all objects counted."""
         return self.valid + self.altered + self.missing + self.extra + self.unverifiable
 
 
@@ -175,7 +175,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class ChainReport(msgspec.Struct, frozen=True):
-    """What was found out about one chain: what the report says of it.
+    """Holds the report's record of one chain.
 
     `unchanged` are hours that an earlier run proved and whose listing has not changed since; they are covered, and their
     objects are counted apart from those that were read now. `unfinished` is true where the run ended before the chain did.
@@ -193,12 +193,12 @@ class ChainReport(msgspec.Struct, frozen=True):
 
 
 def utc(moment: datetime) -> datetime:
-    """The same instant in UTC; a naive time is taken as UTC."""
+    """Return the same instant in UTC; a naive time is taken as UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def isoformat(moment: datetime) -> str:
-    """`2026-01-01T00:00:00Z`: the one way times are written (CONTRACT: T)."""
+    """Write a time as `2026-01-01T00:00:00Z`, the one way times are written (CONTRACT: T)."""
     return utc(moment).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -14,7 +14,7 @@ from cloudtrail_validate.core.signature import PublicKey
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """How far a run had come when it was stopped: objects looked at, of those known; `all_known` where none was to come."""
+    """Tells how far a stopped run had come: objects done, of those known; `all_known` where none was to come."""
 
     objects_done: int
     objects_known: int
@@ -22,7 +22,7 @@ class Reached(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a run found: records of chains in the report's order, findings, and whether it was stopped before its end.
+    """Holds a run's result: records of chains in the report's order, findings, and whether it was stopped before its end.
 
     `reached` is how far it had come then. `empty` are accounts that were asked for and have nothing; `keys` the public
     keys that proved something.
@@ -39,12 +39,15 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def digests(self) -> int:
-        """Digests looked at, whatever came of them; where some could not be looked at, it is not that there are none."""
+        """Return the number of digests looked at, whatever came of them.
+
+        Where some could not be looked at, it is not that there are none.
+        """
         unread = self.findings.tally.numbers[rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE]
         return max(unread, sum(chain.digests.total + chain.unchanged_digests for chain in self.chains))
 
     def covered(self) -> Span:
-        """The part of the window that proven digests cover in every account and region that was to have them."""
+        """Return the part of the window that proven digests cover in every account and region that was to have them."""
         spans = [chain.covered for chain in self.chains if chain.chain.kind is Kind.STANDARD]
         if not spans or self.empty:
             return ()

@@ -1,4 +1,4 @@
-"""What to validate: the target that was asked for, and the account-regions that it comes down to."""
+"""Defines what a run validates: the target that was asked for, and the account-regions that it comes down to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Unvalidated(msgspec.Struct, frozen=True):
     organization: bool
 
     def writes(self, folder: Folder) -> bool:
-        """Whether its logs come into a folder: those of an organization's trail under the organization's id."""
+        """Tell whether its logs come into a folder: those of an organization's trail under the organization's id."""
         if self.region not in ("", folder.region):
             return False
         if self.organization:
@@ -35,7 +35,7 @@ class ExpectedPlace(msgspec.Struct, frozen=True, order=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What to look for. Empty strings and None mean "not known": then whatever is found is taken.
+    """Names the trail or bucket to validate. Empty strings and None mean "not known": then whatever is found is taken.
 
     `regions` and `accounts` are what the user narrowed to; `expected_regions` the regions enabled for `owner` (multi-region
     trails), `members` the organization's accounts, `expect` what else must be there; `delivered` is GetTrailStatus' time by
@@ -59,7 +59,7 @@ class Target(msgspec.Struct, frozen=True):
     expect: tuple[ExpectedPlace, ...] = ()
 
     def may_visit(self, bucket: str) -> bool:
-        """Whether a bucket that a digest names is read: it was asked for, or must belong to the trail's owner.
+        """Tell whether a bucket that a digest names is read: it was asked for, or must belong to the trail's owner.
 
         A genuine chain of somebody else's trail may name buckets of theirs, and requests to these would tell them who
         asks. So whose trail it is must be known from the question, not from the bucket. An empty name is a local copy.
@@ -67,11 +67,11 @@ class Target(msgspec.Struct, frozen=True):
         return bucket in ("", self.bucket, *self.also_buckets) or not self.bucket or bool(self.owner)
 
     def expected_owner(self, bucket: str) -> str | None:
-        """The account that a bucket must belong to, None where it was asked for and may be anybody's."""
+        """Return the account that a bucket must belong to, None where it was asked for and may be anybody's."""
         return None if bucket in ("", self.bucket, *self.also_buckets) else self.owner or None
 
     def selects(self, chain: ChainId) -> bool:
-        """Whether a chain is part of what was asked."""
+        """Tell whether a chain is part of what was asked."""
         return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
 
 
@@ -94,16 +94,17 @@ class Unchanged(msgspec.Struct, frozen=True):
 
 
 class AccountRegion(msgspec.Struct, frozen=True):
-    """What to validate: `folders` newest location first. `expected` says why a trail must have digests here, if it must.
+    """Names one account's region to validate, its `folders` newest location first.
 
-    `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
-    region folders; `has_logs` is false where there is no folder of logs to list, `logs_elsewhere` true where
-    another result of the run lists, reads and judges the logs of this place; `excused` is true where a trail without
-    validation writes to the same folder. `windows` are the hours to validate where these are not those of the run;
-    `edges` digests that an earlier run proved, to be looked at again; `unchanged` hours that it proved and whose listing
-    is the same, with the numbers of their objects. `rereads` are further such hours, which are read again in this order
-    while there is time.
-    """
+        `expected` says why a trail must have digests here, if it must.
+        `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
+        region folders; `has_logs` is false where there is no folder of logs to list, `logs_elsewhere` true where
+        another result of the run lists, reads and judges the logs of this place; `excused` is true where a trail without
+        validation writes to the same folder. `windows` are the hours to validate where these are not those of the run;
+        `edges` digests that an earlier run proved, to be looked at again; `unchanged` hours that it proved and whose listing
+        is the same, with the numbers of their objects. `rereads` are further such hours, which are read again in this order
+        while there is time.
+        """
 
     account: str
     region: str
@@ -125,7 +126,7 @@ class AccountRegion(msgspec.Struct, frozen=True):
 
     @property
     def organization_id(self) -> str | None:
-        """The organization whose folder the site's first folder is in."""
+        """Return the organization whose folder the site's first folder is in."""
         return self.folders[0].organization_id
 
     def selects(self, chain: ChainId) -> bool:
@@ -134,7 +135,7 @@ class AccountRegion(msgspec.Struct, frozen=True):
 
     @property
     def nameless(self) -> ChainId:
-        """The chain that belongs here, as far as it is known before any digest is."""
+        """Return the chain that belongs here, as far as it is known before any digest is."""
         return ChainId(self.account, self.region, self.trail, self.home_region, self.organization_id, Kind.STANDARD)
 
 

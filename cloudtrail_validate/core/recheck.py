@@ -20,7 +20,7 @@ _DAYS: Final = re.compile(r"([0-9]{1,5})d")
 
 
 class Recheck(msgspec.Struct, frozen=True):
-    """What is read again: `part` of `parts`, or `percent`, or all that is older than `days`; one of them is set."""
+    """Selects what is read again: `part` of `parts`, `percent`, or all that is older than `days`; one of them is set."""
 
     part: int | None = None
     parts: int | None = None

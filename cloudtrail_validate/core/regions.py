@@ -1,4 +1,4 @@
-"""Which region, and so which partition, AWS is asked in. Pure."""
+"""Chooses the region, and so the partition, in which AWS is asked. Pure."""
 
 from __future__ import annotations
 

@@ -17,12 +17,14 @@ _MISREAD: Final = ("-", "file://", "fileb://", "http://", "https://")
 
 
 def pasteable(value: str) -> bool:
-    """Whether a value may stand in a line to paste: not empty, shown as it is, and no program's option or address."""
+    """Tell whether a value may stand in a line to paste: not empty, shown as it is, and no program's option or address."""
     return bool(value) and not value.startswith(_MISREAD) and printable(value) == value
 
 
 def command_line(*words: str, values: tuple[str, ...] = ()) -> str | None:
-    """The line of these words, quoted for a POSIX shell; None where one of `values`, which came from outside, is unfit.
+    """Return the line of these words, quoted for a POSIX shell.
+
+    None where one of `values`, which came from outside, is unfit.
 
     `values` are those among the words that must be checked.
     """

@@ -16,7 +16,7 @@ _DECODER: Final = msgspec.json.Decoder(dict[str, str])
 
 
 def read_sidecar(content: bytes) -> dict[str, str]:
-    """The metadata that a sidecar holds. One that is no JSON object of strings, in UTF-8, holds none."""
+    """Return the metadata that a sidecar holds. One that is no JSON object of strings, in UTF-8, holds none."""
     try:
         return _DECODER.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -24,5 +24,5 @@ def read_sidecar(content: bytes) -> dict[str, str]:
 
 
 def write_sidecar(metadata: Mapping[str, str]) -> bytes:
-    """The sidecar of a digest with this metadata, the same bytes each time."""
+    """Return the sidecar of a digest with this metadata, the same bytes each time."""
     return msgspec.json.encode(dict(metadata), order="sorted")

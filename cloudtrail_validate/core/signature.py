@@ -47,13 +47,13 @@ class PublicKey(msgspec.Struct, frozen=True):
 
 
 def fingerprint_of(der: bytes) -> str:
-    """MD5 of the DER bytes, lower-case hex: an identifier, not a proof."""
+    """Return the MD5 of the DER bytes, lower-case hex: an identifier, not a proof."""
     return hashlib.md5(der, usedforsecurity=False).hexdigest()
 
 
 @lru_cache(maxsize=1024)
 def load_key(der: bytes) -> rsa.RSAPublicKey | None:
-    """The RSA key in these DER bytes (PKCS#1 or SubjectPublicKeyInfo), or None where they are none."""
+    """Return the RSA key in these DER bytes (PKCS#1 or SubjectPublicKeyInfo), or None where they are none."""
     try:
         key = load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm):
@@ -62,7 +62,7 @@ def load_key(der: bytes) -> rsa.RSAPublicKey | None:
 
 
 def parse_signature(text: str) -> bytes | None:
-    """The bytes of a hex signature, or None where the text is no hex."""
+    """Return the bytes of a hex signature, or None where the text is no hex."""
     try:
         return binascii.unhexlify(text)
     except (ValueError, binascii.Error):
@@ -70,7 +70,7 @@ def parse_signature(text: str) -> bytes | None:
 
 
 def verify(key: rsa.RSAPublicKey, signature: bytes, sha256: bytes) -> bool:
-    """RSA PKCS#1 v1.5 over a string whose SHA-256 is given. Total: any signature is simply right or wrong."""
+    """Check RSA PKCS#1 v1.5 over a string whose SHA-256 is given. Total: any signature is simply right or wrong."""
     try:
         key.verify(signature, sha256, _PADDING, _HASH)
     except (InvalidSignature, ValueError):
@@ -79,7 +79,7 @@ def verify(key: rsa.RSAPublicKey, signature: bytes, sha256: bytes) -> bool:
 
 
 class RegionKeys(msgspec.Struct, frozen=True):
-    """What a key source answered for one region.
+    """Holds the answer of a key source for one region.
 
     `issuer` is true where CloudTrail itself answered: only then does the absence of a fingerprint say something.
     `cause` and `detail` tell why there was no answer.
@@ -91,12 +91,12 @@ class RegionKeys(msgspec.Struct, frozen=True):
     detail: str | None = None
 
     def valid_at(self, moment: datetime) -> bool:
-        """Whether any key is valid at that moment."""
+        """Tell whether any key is valid at that moment."""
         return any(key.not_before <= moment <= key.not_after for key in self.keys.values())
 
 
 def index_keys(keys: Iterable[PublicKey]) -> dict[str, PublicKey]:
-    """Keys by fingerprint, leaving out what does not hash to its own name or is no RSA key."""
+    """Return keys by fingerprint, leaving out what does not hash to its own name or is no RSA key."""
     return {
         key.fingerprint: key
         for key in keys

@@ -1,4 +1,4 @@
-"""What people type for what they mean: slips with one meaning are taken, others get the command that they may have meant.
+"""Reads options as they were meant: slips with one meaning are taken, others get the command that may have been meant.
 
 Pure. `place`, `account`, `region`, … return a value as it is meant, and as it came where nobody can tell; the check of the
 request then refuses it, with the sentence of `…_hint`.

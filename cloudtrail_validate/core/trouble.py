@@ -18,7 +18,7 @@ from cloudtrail_validate.core.text import printable
 
 
 class Trouble(StrEnum):
-    """Why a request was not answered. The value is how a message begins."""
+    """Names the reasons for which a request was not answered. The value is how a message begins."""
 
     EXPIRED = "the credentials have expired"
     INVALID = "the credentials are not valid"
@@ -41,14 +41,17 @@ class Trouble(StrEnum):
 
 
 class Login(msgspec.Struct, frozen=True):
-    """How the credentials were come by: botocore's name of the method (`sso`, `env`, …), and the profile, if one is used."""
+    """Names the source of the credentials.
+
+    These are botocore's name of the method (`sso`, `env`, …), and the profile, if one is used.
+    """
 
     method: str = ""
     profile: str = ""
 
     @property
     def renewal(self) -> str:
-        """The step that gives fresh credentials, as a clause without its first capital."""
+        """Return the step that gives fresh credentials, as a clause without its first capital."""
         named = f" --profile {self.profile}" if self.profile and self.profile != "default" else ""
         return _RENEWALS.get(self.method, _RENEWAL).format(named=named, profile=self.profile or "default")
 

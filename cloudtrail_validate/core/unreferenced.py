@@ -63,7 +63,7 @@ class UnreferencedFile(msgspec.Struct, frozen=True):
 
     @property
     def delivered(self) -> datetime | None:
-        """LastModified as the time of delivery; None where no log of that name can have been delivered so late.
+        """Return LastModified as the time of delivery; None where no log of that name can have been delivered so late.
 
         Replication, restores, batch copies and re-encryption give old objects a new LastModified (FORMAT: Keys of the
         signature).
@@ -73,12 +73,14 @@ class UnreferencedFile(msgspec.Struct, frozen=True):
 
     @property
     def late(self) -> bool:
-        """Whether it was written later than its name explains: it came late, or was written again."""
+        """Tell whether it was written later than its name explains: it came late, or was written again."""
         return self.minute is not None and self.modified is not None and self.modified - self.minute > NAME_SLACK
 
     @property
     def spans(self) -> Span:
-        """When it may have been delivered: about its name's minute, about LastModified, on its folder's day.
+        """Return the times at which it may have been delivered.
+
+        That is about its name's minute, about LastModified, or on its folder's day.
 
         The day counts where the name tells nothing, or contradicts the folder. Empty where nothing places it in time.
         """
@@ -92,7 +94,9 @@ class UnreferencedFile(msgspec.Struct, frozen=True):
         return union(spans)
 
     def belongs(self, window: Interval) -> bool:
-        """Whether a run over `window` reports it: by its name's minute, by LastModified, or by the day of its folder.
+        """Tell whether a run over `window` reports it.
+
+        By its name's minute, by LastModified, or by the day of its folder.
 
         What nothing places in time belongs to every window, and so does what is named for a time to come: the window of
         that name may be years off.
@@ -132,7 +136,7 @@ def unreferenced(
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Which digests could name some files, by the hours that the digests bear.
+    """Describes the digests that could name some files, by the hours that these digests bear.
 
     `standard` and `backfill` are the hours of those to read. `near` are the hours that must be proven for an accusation; its
     digests of both kinds are among the others. `context` are the days in which a trail that bears a proven digest is known
@@ -145,13 +149,13 @@ class Question(msgspec.Struct, frozen=True):
     context: Span = ()
 
     def wants(self, kind: Kind, end: datetime) -> bool:
-        """Whether a digest of that kind whose key is stamped `end` could name one of the files."""
+        """Tell whether a digest of that kind whose key is stamped `end` could name one of the files."""
         hours = self.standard if kind is Kind.STANDARD else self.backfill
         return touches(hours, Interval(end - HOUR, end)) or touches(hours, Interval(end, end))
 
     @property
     def days(self) -> Interval | None:
-        """The days whose digests are to be listed, as one interval; None where there is nothing to ask."""
+        """Return the days whose digests are to be listed, as one interval; None where there is nothing to ask."""
         return Interval(self.context[0].start, self.context[-1].end) if self.context else None
 
 
@@ -191,7 +195,7 @@ class ListedDigest(msgspec.Struct, frozen=True, order=True):
 def to_read(
     asked: Question, kind: Kind, listed: Iterable[ListedDigest], states: Mapping[Locator, DigestState]
 ) -> tuple[ListedDigest, ...]:
-    """The digests of one chain to read next, given what became of those that were read; none when all is known.
+    """Return the digests of one chain to read next, given what became of those that were read; none when all is known.
 
     First those that could name a file; then, for each that is not proven, its successors one by one until a proven one has
     been read (decoys between the two do not stop that); then, in each folder where nothing of the chain is proven, those
@@ -225,7 +229,9 @@ def to_read(
 
 
 def is_copy(digests: Iterable[ListedDigest]) -> bool:
-    """Whether all of these digests were written later than delivery explains: LastModified there places nothing in time.
+    """Tell whether all of these digests were written later than delivery explains.
+
+    LastModified there places nothing in time.
 
     False where there is none, or a LastModified is not known. Ask it of a folder's proven digests in `Question.context`.
     """
@@ -234,7 +240,7 @@ def is_copy(digests: Iterable[ListedDigest]) -> bool:
 
 
 class Standing(Enum):
-    """What a trail says of the logs delivered in some hours."""
+    """Names the answers a trail can give about logs delivered in some hours."""
 
     PROVEN = "proven"  # its digests name all of them
     DUE = "due"  # its digests of these hours are still to come
@@ -258,7 +264,7 @@ class Writer(msgspec.Struct, frozen=True):
     validated: bool = True
 
     def writes(self, folder: Folder | None) -> bool:
-        """Whether its logs come into a folder (None: one that nobody knows). A local copy stands for every bucket."""
+        """Tell whether its logs come into a folder (None: one that nobody knows). A local copy stands for every bucket."""
         return folder is None or any(
             (own.base, own.account, own.region) == (folder.base, folder.account, folder.region)
             and (own.bucket == folder.bucket or "" in (own.bucket, folder.bucket))
@@ -266,7 +272,7 @@ class Writer(msgspec.Struct, frozen=True):
         )
 
     def standing(self, span: Interval, now: datetime) -> Standing:
-        """What it says of logs delivered in `span`, which touches one or more of its hours."""
+        """Return its answer about logs delivered in `span`, which touches one or more of its hours."""
         if covers(self.proven, span) and not touches(self.lost_backfill, span):
             return Standing.PROVEN
         ends = [hours[-1].end for hours in (self.proven, self.lost) if hours]
@@ -278,7 +284,7 @@ class Writer(msgspec.Struct, frozen=True):
 
 
 class Knowledge(msgspec.Struct, frozen=True):
-    """What is known when files are judged: every writer of the account-region's folders, and the time of asking.
+    """Holds what files are judged by: every writer of the account-region's folders, and the time of asking.
 
     `unread` are the hours of digests, of either kind, that a passing trouble (network, throttling) kept from being read or
     listed. `claimed` are files that a digest names which could be read and neither proven nor refuted: a copy's newest
@@ -292,7 +298,7 @@ class Knowledge(msgspec.Struct, frozen=True):
 
 
 def writers(links: Mapping[ChainId, Sequence[Link]]) -> tuple[Writer, ...]:
-    """The trails that proven digests show to write here, from the links of every chain of an account-region.
+    """Return the trails that proven digests show to write here, from the links of every chain of an account-region.
 
     A standard chain and its backfill chain are one trail. Only a proven digest shows a trail: whatever lies under the digest
     names of an invented one pardons nothing.
@@ -326,7 +332,7 @@ def writers(links: Mapping[ChainId, Sequence[Link]]) -> tuple[Writer, ...]:
 
 
 def judge(file: UnreferencedFile, known: Knowledge) -> str:
-    """The rule for a file that no proven digest names: `log-extra`, `log-undigested` or `log-pending`.
+    """Return the rule for a file that no proven digest names: `log-extra`, `log-undigested` or `log-pending`.
 
     Of the writers that proven digests show, those count that show themselves in the file's context: else a run over a long
     window would know more of them than `file` does.
@@ -341,12 +347,12 @@ def judge(file: UnreferencedFile, known: Knowledge) -> str:
 
 
 def _shows(writer: Writer, context: Span) -> bool:
-    """Whether a writer counts for files of that context; where nothing places them in time, every writer does."""
+    """Tell whether a writer counts for files of that context; where nothing places them in time, every writer does."""
     return not writer.shown or not context or any(touches(writer.shown, span) for span in context)
 
 
 def _judge_log(file: UnreferencedFile, validated: Sequence[Writer], known: Knowledge) -> str:
-    """A file that CloudTrail could have written: whoever may have written it must have answered for its hours."""
+    """Judge a file that CloudTrail could have written: whoever may have written it must have answered for its hours."""
     standing = {writer.standing(span, known.now) for writer in validated for span in file.spans}
     if not standing or Standing.UNKNOWN in standing:
         return rules.LOG_UNDIGESTED
@@ -360,7 +366,7 @@ def _judge_log(file: UnreferencedFile, validated: Sequence[Writer], known: Knowl
 
 
 def _judge_other(file: UnreferencedFile, validated: Sequence[Writer], now: datetime) -> str:
-    """A file that CloudTrail does not write: one instant in proven hours is enough."""
+    """Judge a file that CloudTrail does not write: one instant in proven hours is enough."""
     proven = union(span for writer in validated for span in writer.proven)
     if proven and (not file.spans or any(touches(proven, span) for span in file.spans)):
         return rules.LOG_EXTRA
@@ -369,7 +375,7 @@ def _judge_other(file: UnreferencedFile, validated: Sequence[Writer], now: datet
 
 
 def _lost(links: Iterable[Link]) -> Span:
-    """The hours of digests that prove nothing."""
+    """Return the hours of digests that prove nothing."""
     return union(link.interval for link in links if link.state is not DigestState.PROVEN)
 
 
@@ -378,7 +384,7 @@ def _instant(moment: datetime) -> Interval:
 
 
 def _distance(asked: Question, end: datetime) -> timedelta:
-    """How far a digest is from the hours that must be proven."""
+    """Return how far a digest is from the hours that must be proven."""
     return min(
         (max(span.start - end, end - HOUR - span.end, timedelta(0)) for span in asked.near), default=timedelta(0)
     )

@@ -12,7 +12,7 @@ from cloudtrail_validate.core.model import Status
 
 
 class Verdict(StrEnum):
-    """The answer in one word."""
+    """Names a run's answer in one word."""
 
     VALID = "valid"
     CHANGED = "changed"
@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """The answer for scripts (CONTRACT: exit codes)."""
+    """Numbers a run's answer for scripts (CONTRACT: exit codes)."""
 
     VALID = 0
     CHANGED = 1
@@ -42,7 +42,7 @@ class Tally:
         self.numbers[rule, status] += 1
 
     def by_rule(self) -> Mapping[str, int]:
-        """Findings a rule, whatever their status."""
+        """Count findings by rule, whatever their status."""
         out: Counter[str] = Counter()
         for (rule, _), number in self.numbers.items():
             out[rule] += number
@@ -52,7 +52,7 @@ class Tally:
 def decide(
     tally: Tally, *, digests: int, tolerated: Iterable[str] = (), interrupted: bool = False
 ) -> tuple[Verdict, ExitCode]:
-    """The verdict and exit code: a total function of the findings (CONTRACT: exit codes).
+    """Return the verdict and exit code: a total function of the findings (CONTRACT: exit codes).
 
     `digests` is the number of digests looked at, whatever came of them. Evidence of change outranks everything; nothing
     found is never success; `tolerated` rules are passed over only where their finding is unverifiable or uncovered. What an

@@ -48,7 +48,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an event is known by; null where it does not say. `problem` is why it could not be read."""
+    """Identifies an event; fields are null where it does not say. `problem` is why it could not be read."""
 
     event_id: str | None = None
     time: str | None = None
@@ -87,7 +87,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an altered log says differently from its original, event by event: the first events of each sort.
+    """Lists how an altered log differs from its original, event by event: the first events of each sort.
 
     `verdict` and `counts` are those of `ctvalidate diff`, which lists them all. `problem` is why events could not be
     told apart, where they could not.
@@ -102,7 +102,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the bucket's versions say about one object.
+    """Holds what the bucket's versions tell of one object.
 
     `versions` are newest first; of very many only the newest and oldest are there, and `note` says so. `replaced_at`
     is when the original stopped being current, `deleted_at` when the object that is gone now was deleted.

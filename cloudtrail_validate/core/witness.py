@@ -1,4 +1,4 @@
-"""What an independent source tells of events, held against the logs: in which log each is, whether both say the same. Pure.
+"""Compares the events that an independent source tells with those in proven logs. Pure.
 
 A digest proves files; it cannot say that an event was never delivered, nor bring back what is gone. CloudTrail's event
 history (LookupEvents) and the trail's CloudWatch Logs group are written by AWS, apart from the bucket. An event that they
@@ -30,7 +30,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 class Source(StrEnum):
-    """Who tells of events."""
+    """Names the independent sources of events."""
 
     HISTORY = "event-history"
     GROUP = "log-group"
@@ -51,7 +51,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """What is read of an event. Everything may be absent or of another type."""
+    """Holds the fields of an event that are read. Each may be absent or of another type."""
 
     event_id: Any = msgspec.field(name="eventID", default=None)
     time: Any = msgspec.field(name="eventTime", default=None)
@@ -72,7 +72,10 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def read_told(raw: bytes, source: Source, account: str, region: str) -> Told | None:
-    """One event of a source; `account` and `region` are where it was asked, for an event that names none. None: no event."""
+    """Return one event of a source; `account` and `region` are where it was asked, for an event that names none.
+
+    None: no event.
+    """
     if len(raw) > MAX_EVENT_BYTES:
         return None
     try:
@@ -97,7 +100,10 @@ def read_told(raw: bytes, source: Source, account: str, region: str) -> Told | N
 
 
 def events_in(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """The events of a log's content: id and JSON. Nothing where it is no log; elements without an id are passed over."""
+    """Yield the events of a log's content: id and JSON.
+
+    Nothing where it is no log; elements without an id are passed over.
+    """
     try:
         records = _RECORDS.decode(content).records
     except _UNREADABLE:
@@ -121,7 +127,9 @@ class Held(msgspec.Struct, frozen=True):
 
 
 def differing(told: Told, held: Held, parse: Any, differences: Any) -> tuple[tuple[str, object, object], ...] | None:
-    """The values that a source and a log tell differently, of the fields that both have; None where one cannot be read.
+    """Return the values that a source and a log tell differently, of the fields that both have.
+
+    None where one cannot be read.
 
     A field that only one of them has is no difference: sources may leave out what logs have. `parse` and `differences`
     are those of `evidence.events`.
@@ -138,7 +146,7 @@ def differing(told: Told, held: Held, parse: Any, differences: Any) -> tuple[tup
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which management events a trail records, as GetEventSelectors says now. None: not known.
+    """Describes the management events that a trail records, as GetEventSelectors says now. None: not known.
 
     `writes` and `reads`: whether these are recorded; `excluded` sources are not. `vague`: selectors were there that this
     does not understand.
@@ -150,7 +158,7 @@ class Selection(msgspec.Struct, frozen=True):
     vague: bool = False
 
     def leaves_out(self, told: Told) -> bool:
-        """Whether an event is one that the trail does not record."""
+        """Tell whether an event is one that the trail does not record."""
         if told.service in self.excluded:
             return True
         if told.read_only is None:
@@ -181,7 +189,7 @@ def _simple(selector: Mapping[str, Any]) -> Selection:
 
 
 def _advanced(selector: Mapping[str, Any]) -> Selection | None:
-    """An advanced selector of management events; None for one of other events."""
+    """Return an advanced selector of management events; None for one of other events."""
     fields = {str(one.get("Field")): one for one in selector.get("FieldSelectors") or ()}
     if "Management" not in ((fields.pop("eventCategory", None) or {}).get("Equals") or ()):
         return None
@@ -198,20 +206,23 @@ def _advanced(selector: Mapping[str, Any]) -> Selection | None:
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """What is known of one account-region's hours: those that proven digests cover, and those whose logs are lost."""
+    """Holds one account-region's hours: those that proven digests cover, and those whose logs are lost."""
 
     covered: tuple[Interval, ...]
     lost: tuple[Interval, ...] = ()
 
     def due(self, moment: datetime) -> bool:
-        """Whether an event of that moment must be in a proven log: the hour from then on is covered, and nothing is lost."""
+        """Tell whether an event of that moment must be in a proven log.
+
+        The hour from then on is covered, and nothing is lost.
+        """
         needed = Interval(moment, moment + LATE)
         left = needed.seconds - sum(item.within(needed).seconds for item in self.covered)
         return left <= 0 and not any(item.overlaps(needed) for item in self.lost)
 
 
 def absent(told: Told, selection: Selection | None) -> Finding:
-    """An event that no log holds, though proven digests cover its hours and all their logs were read."""
+    """Report an event that no log holds, though proven digests cover its hours and all their logs were read."""
     what = f"{told.name or 'an event'} of {told.service or 'an unknown source'} at {isoformat(told.time)}"
     known = "as far as the trail's event selectors are known it should be"
     if selection is None:
@@ -222,7 +233,7 @@ def absent(told: Told, selection: Selection | None) -> Finding:
 
 
 def differs(told: Told, held: Held, found: Sequence[tuple[str, object, object]], text: Any) -> Finding:
-    """An event that a log tells otherwise than the source. `text` writes a value in at most so many characters."""
+    """Report an event that a log tells otherwise than the source. `text` writes a value in at most so many characters."""
     path, told_value, held_value = found[0]
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     proof = "a proven log" if held.proven else "a log that is not proven"

@@ -48,7 +48,7 @@ def cut(proven: ProvenChains, window: Interval) -> tuple[LogBatch, ...]:
 
 
 def _ranges(region: AccountRegion, place: Place, held: Sequence[ProvenDigest], window: Interval) -> list[LogBatch]:
-    """The batches of one place: consecutive key ranges that together hold every key under its path."""
+    """Return the batches of one place: consecutive key ranges that together hold every key under its path."""
     path = place.path
     bounds = [path, *_bounds(place, held), f"{path[:-1]}0"]  # `0` follows `/`: the first key behind the folder's
     total = sum(reach.number for digest in held for reach in digest.reaches if reach.place == place)
@@ -77,7 +77,7 @@ def listed_ranges(place: Place, window: Interval, *, exact: bool) -> list[tuple[
 
 
 def _bounds(place: Place, held: Sequence[ProvenDigest]) -> list[str]:
-    """Keys at which one batch ends and the next begins: ends of standard digests, as often as references allow."""
+    """Return keys at which one batch ends and the next begins: ends of standard digests, as often as references allow."""
     out: list[str] = []
     number = 0
     for digest in held:
@@ -94,7 +94,7 @@ def _bounds(place: Place, held: Sequence[ProvenDigest]) -> list[str]:
 
 
 def _parts(held: Sequence[ProvenDigest], place: Place | None) -> Iterator[tuple[ProvenDigest, ...]]:
-    """Digests in order, as many at once as their references allow."""
+    """Yield digests in order, as many at once as their references allow."""
     part: list[ProvenDigest] = []
     number = 0
     for digest in held:
@@ -120,5 +120,5 @@ def _number(digests: Sequence[ProvenDigest], place: Place | None) -> int:
 
 
 def _order(digest: ProvenDigest) -> tuple[object, ...]:
-    """Backfill digests first: of the digests that name a log, the first counts it."""
+    """Order backfill digests first: of the digests that name a log, the first counts it."""
     return (digest.entry.chain.kind is Kind.STANDARD, digest.interval.end, digest.entry.where)

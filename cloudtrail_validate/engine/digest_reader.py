@@ -63,7 +63,7 @@ class DigestReader:
             return digest.unreadable(entry.where, entry.chain, entry.end, None, detail), ()
 
     async def references(self, proven: ProvenDigest) -> tuple[LogReference, ...] | None:
-        """The logs that a proven digest names: as kept, or read again. None where these are not the proven bytes."""
+        """Return the logs that a proven digest names: as kept, or read again. None where these are not the proven bytes."""
         kept = self._kept.get(proven.entry.where)
         if kept is not None:
             return kept

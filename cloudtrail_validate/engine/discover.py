@@ -1,4 +1,4 @@
-"""From a trail, a bucket or a folder to the sites to validate, without Organizations permission.
+"""Discovers the account-regions of a target by delimiter listings, without Organizations permission.
 
 The layout (organization id, accounts, regions) is read off the bucket by delimiter listings. What CloudTrail, Organizations
 and the Account API add, where they may be asked, is what *should* be there: a denial of theirs is no finding.
@@ -57,7 +57,7 @@ async def discover(store: Store, target: Target) -> Plan:
 
 
 class _Account(msgspec.Struct, frozen=True):
-    """What one account's folders hold."""
+    """Holds the regions and stray objects of one account's folders."""
 
     base: str
     account: str
@@ -77,7 +77,7 @@ async def _level(store: Store, bucket: str, prefix: str, account: str | None, un
 
 
 def _accounts(target: Target, root: str, bases: Mapping[str, list[str]]) -> list[tuple[str, str]]:
-    """The account folders that belong to the target, each with its base."""
+    """Return the account folders that belong to the target, each with its base."""
     organizations = [base for base in bases if base != root]
     own = organizations
     if not target.trail:
@@ -96,7 +96,7 @@ def _accounts(target: Target, root: str, bases: Mapping[str, list[str]]) -> list
 
 
 def _sites(target: Target, found: Iterable[_Account]) -> Iterable[AccountRegion]:
-    """One site for each account and region; an owner's folders with and without organization are one site."""
+    """Yield one site for each account and region; an owner's folders with and without organization are one site."""
     by_account: dict[str, list[_Account]] = {}
     for item in found:
         by_account.setdefault(item.account, []).append(item)
@@ -114,7 +114,7 @@ def _sites(target: Target, found: Iterable[_Account]) -> Iterable[AccountRegion]
 
 
 def _of_account(target: Target, group: list[_Account], expected: Mapping[str, str]) -> Iterable[AccountRegion]:
-    """The sites of one account's folders; `expected` are regions that must have digests, with the reason."""
+    """Yield the sites of one account's folders; `expected` are regions that must have digests, with the reason."""
     account = group[0].account
     regions = set().union(*(item.digest_regions | item.log_regions for item in group))
     names = sorted(region for region in {*regions, *expected} if not target.regions or region in target.regions)

@@ -44,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Listing:
-    """What one folder lists of digests: entries by chain in order of time, and objects that bear no digest's name.
+    """Holds one folder's listing: digests by chain in order of time, and objects that bear no digest's name.
 
     Of the latter each comes with the day of its folder.
     """
@@ -88,7 +88,7 @@ async def list_digests(store: Lister, folder: Folder, days: Interval) -> Listing
 
 
 def entry_of(folder: Folder, info: ObjectInfo) -> Entry | None:
-    """A listed object as a digest, or None where it bears no digest's name."""
+    """Return a listed object as a digest, or None where it bears no digest's name."""
     name = parse_digest_key(folder, info.key)
     if name is None:
         return None
@@ -96,12 +96,15 @@ def entry_of(folder: Folder, info: ObjectInfo) -> Entry | None:
 
 
 def _is_file(info: ObjectInfo) -> bool:
-    """Whether an object is more than one of the zero-byte ones that stand for folders."""
+    """Tell whether an object is more than one of the zero-byte ones that stand for folders."""
     return bool(info.size) or info.key.endswith(".gz")
 
 
 def _in_place(entry: Entry, path: str) -> bool:
-    """Whether a digest lies in the date folder of its stamp, or next to it. Where CloudTrail puts backfills is not said."""
+    """Tell whether a digest lies in the date folder of its stamp, or next to it.
+
+    Where CloudTrail puts backfills is not said.
+    """
     if entry.where.key.startswith(day_path(entry.end), len(path)) or entry.chain.kind is Kind.BACKFILL:
         return True
     day = folder_day(entry.where.key, path)
@@ -152,14 +155,14 @@ class Finder:
 
     @property
     def _days(self) -> Interval:
-        """What is listed at first. A digest of the last two hours tells that the next is still to come."""
+        """Return the days that are listed first. A digest of the last two hours tells that the next is still to come."""
         return Interval(min(self._window.start, self._now - TAIL), self._window.end + _AFTER_WINDOW)
 
     async def _around(self, folder: Folder) -> None:
         self._sort_in(await list_digests(self._store, folder, self._days))
 
     def own(self, chain: ChainId) -> ChainId:
-        """The chain under the site's own organization id, in whichever of its folders a digest lies."""
+        """Return the chain under the site's own organization id, in whichever of its folders a digest lies."""
         return replace(chain, organization_id=self._nameless.organization_id)
 
     def _sort_in(self, listing: Listing) -> None:

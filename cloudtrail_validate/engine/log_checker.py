@@ -50,12 +50,12 @@ class Job(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Compressed bytes by the listing; 0 where it was not listed."""
+        """Return the compressed bytes by the listing; 0 where it was not listed."""
         return self.info.size if self.info else 0
 
 
 def judge_content(sha256: str, content: Content) -> str | None:
-    """The rule that a log's content breaks, or None: damage first, then the hash, then what follows the member."""
+    """Return the rule that a log's content breaks, or None: damage first, then the hash, then what follows the member."""
     if content.flaw in (Flaw.NOT_GZIP, Flaw.DAMAGED, Flaw.TRUNCATED, Flaw.SPECIAL):
         return rules.LOG_MALFORMED
     if content.sha256 != sha256.lower():
@@ -95,7 +95,7 @@ class LogChecker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _most(self) -> int:
-        """How many workers there may be: what the limiter allows changes."""
+        """Return how many workers there may be: what the limiter allows changes."""
         return self._store.workers or self._limiter.limit
 
     def _employ(self) -> None:

@@ -47,7 +47,7 @@ async def list_outside(
 
 
 def _is_date(stamp: str, now: datetime) -> bool:
-    """Whether `YYYY/`, `YYYY/MM/` or `YYYY/MM/DD/` is a time that CloudTrail can have written to: none to come.
+    """Tell whether `YYYY/`, `YYYY/MM/` or `YYYY/MM/DD/` is a time that CloudTrail can have written to: none to come.
 
     An empty segment (`2026//`) is no date, nor are digits of other scripts, signs and blanks, all of which `int` takes.
     """
@@ -61,6 +61,6 @@ def _is_date(stamp: str, now: datetime) -> bool:
 
 
 def _may_hold(stamp: str, window: Interval) -> bool:
-    """Whether a year's or month's folder may hold days of the window."""
+    """Tell whether a year's or month's folder may hold days of the window."""
     start, end = day_path(window.start - _DAY), day_path(window.end + _DAY)
     return start[: len(stamp)] <= stamp <= end[: len(stamp)]

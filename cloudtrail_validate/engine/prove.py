@@ -151,7 +151,7 @@ class DigestProver:
         return await self._reader.observe(entry, self._keys) if known is None else known
 
     def _take(self) -> tuple[list[Entry], int]:
-        """The newest digests that may be read at once, and how many references they may bring."""
+        """Return the newest digests that may be read at once, and how many references they may bring."""
         batch: list[Entry] = []
         expected = 0
         while self._queue and len(batch) < _DIGESTS_AT_ONCE:
@@ -170,7 +170,7 @@ class DigestProver:
             self._tools.watch.progress.objects_known += 1
 
     def _place(self, where: Locator) -> Locator:
-        """Where an object lies for this store: in a local copy one folder stands for every bucket."""
+        """Return where an object lies for this store: in a local copy one folder stands for every bucket."""
         return Locator("", where.key) if self._bucketless else where
 
     def _prove(self, entry: Entry, evidence: Evidence | None, logs: tuple[LogReference, ...]) -> Link:
@@ -246,7 +246,7 @@ class DigestProver:
 
 
 def _proven(region: AccountRegion, found: Found, prover: DigestProver) -> ProvenChains:
-    """The values that the digest phase comes to."""
+    """Return the values that the digest phase comes to."""
     stray_keys = {entry.where.key for entry in found.strays}
     strays = [link for held in prover.links.values() for link in held if link.where.key in stray_keys]
     links: Mapping[ChainId, list[Link]] = {
@@ -275,7 +275,10 @@ def _proven(region: AccountRegion, found: Found, prover: DigestProver) -> Proven
 
 
 def _unrefuted(entries: Iterable[Entry], links: Iterable[Link]) -> Iterator[Entry]:
-    """The digests of a chain without those that were read and not proven: what anybody may plant shows no delivery."""
+    """Return the digests of a chain without those that were read and not proven.
+
+    What anybody may plant shows no delivery.
+    """
     refuted = {link.where.key for link in links if link.state is not DigestState.PROVEN}
     return (entry for entry in entries if entry.where.key not in refuted)
 
@@ -285,7 +288,7 @@ def _written(entries: Iterable[Entry], links: Iterable[Link]) -> Iterator[dateti
 
 
 def _chain_links(chain: ChainId, links: Sequence[Link], found: Found, window: Interval) -> ChainLinks:
-    """One chain's links, and what the listing says of its digests from before the window."""
+    """Return one chain's links, and what the listing says of its digests from before the window."""
     entries = found.selected.get(chain, [])
     older = [entry.end for entry in entries if entry.end <= window.start]
     earlier = chain in found.earlier or bool(older)

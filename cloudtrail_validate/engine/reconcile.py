@@ -76,7 +76,7 @@ class Outcomes:
         self._watch.found(finding)
 
     def counts(self) -> tuple[tuple[ChainId, Counts], ...]:
-        """The numbers of logs by chain."""
+        """Return the numbers of logs by chain."""
         return tuple(
             (chain, Counts(**{"valid" if status is None else str(status): number for status, number in held.items()}))
             for chain, held in sorted(self._statuses.items(), key=lambda pair: pair[0].sort_key())
@@ -97,7 +97,7 @@ class Outcomes:
             self._count(job, None)
 
     def _rewritten(self, job: Job) -> datetime | None:
-        """When a log was written, where that is after the hour in which CloudTrail wrote it."""
+        """Return the time at which a log was written, where that is after the hour in which CloudTrail wrote it."""
         modified = job.info.modified if job.info and self._dated else None
         late = modified is not None and modified > job.digest.written + REWRITE_SLACK
         return modified if late else None
@@ -170,7 +170,7 @@ class Reconciler:
         return self.result()
 
     def result(self) -> LogResult:
-        """What was found until now."""
+        """Return what was found until now."""
         outcomes = self._outcomes
         return LogResult(
             outcomes.counts(),
@@ -181,7 +181,7 @@ class Reconciler:
         )
 
     async def _waiting(self) -> dict[str, Named]:
-        """The logs that are this batch's, by key. Those that name a key with yet another hash are read at once."""
+        """Return the logs that are this batch's, by key. Those that name a key with yet another hash are read at once."""
         waiting: dict[str, Named] = {}
         claims: set[tuple[Locator, str]] = set()
         further: list[Job] = []
@@ -199,7 +199,7 @@ class Reconciler:
         return waiting
 
     async def _named(self) -> list[Named]:
-        """The references that are this batch's, in the order of its digests: the first that names a log counts it."""
+        """Return the references that are this batch's, in the order of its digests: the first that names a log counts it."""
         batch = self._batch
         answers = await asyncio.gather(*(self._reader.references(digest) for digest in batch.digests))
         out: list[Named] = []
@@ -231,13 +231,13 @@ class Reconciler:
         return jobs
 
     def _is_file(self, info: ObjectInfo) -> bool:
-        """Whether a listed object is a file that a digest must name. Regular ones are no business of the odd batch."""
+        """Tell whether a listed object is a file that a digest must name. Regular ones are no business of the odd batch."""
         place, batch = self._batch.place, self._batch
         odd = place is not None and self._router.is_odd(place.path, info.key)
         return odd == batch.odd and not is_marker(info)
 
     def _job(self, pair: Named, info: ObjectInfo | None) -> list[Job]:
-        """The work of checking a log, if there is any: what a digest outside the window names is only known."""
+        """Return the work of checking a log, if there is any: what a digest outside the window names is only known."""
         return [Job(*pair, info, self._outcomes)] if pair[1].counted else []
 
     async def _put(self, jobs: Sequence[Job]) -> None:
@@ -257,7 +257,7 @@ class Reconciler:
 
 
 def _all_inside(digest: ProvenDigest, batch: LogBatch) -> bool:
-    """Whether every log that a digest names is the batch's."""
+    """Tell whether every log that a digest names is the batch's."""
     if len(digest.reaches) != 1 or batch.odd:
         return False
     (reach,) = digest.reaches

@@ -26,7 +26,7 @@ class LogWorkers(Protocol):
     """Others who may read batches of logs."""
 
     def takes_logs(self, number: int) -> bool:
-        """Whether so many logs of one account-region are read by them."""
+        """Tell whether so many logs of one account-region are read by them."""
         ...
 
     async def reconcile(self, batches: Sequence[LogBatch], scope: Scope, tools: Tools) -> list[LogResult]:
@@ -35,7 +35,7 @@ class LogWorkers(Protocol):
 
 
 def named_in(proven: ProvenChains) -> int:
-    """The number of logs that the digests of an account-region name and that are to be read."""
+    """Return the number of logs that the digests of an account-region name and that are to be read."""
     return sum(digest.number for digest in proven.digests if digest.counted)
 
 
@@ -72,7 +72,7 @@ class RegionAudit:
             self._reader.forget()
 
     def partial(self) -> RegionResult | None:
-        """What was found until now, or None where no digest was proven yet."""
+        """Return what was found until now, or None where no digest was proven yet."""
         return unfinished(self._proven, [part.result() for part in self._parts]) if self._proven else None
 
     async def _each_window(self, windows: Sequence[Interval]) -> RegionResult:
@@ -100,7 +100,7 @@ class RegionAudit:
         return await settle(proven, results, self._scope, self._tools, self._reader)
 
     async def _reconcile(self, proven: ProvenChains) -> list[LogResult]:
-        """All batches side by side: what they may hold together is bounded by the budget of references."""
+        """Reconcile all batches side by side: what they may hold together is bounded by the budget of references."""
         batches = cut(proven, self._scope.window)
         if self._elsewhere is not None and self._elsewhere.takes_logs(named_in(proven)):
             return await self._elsewhere.reconcile(batches, self._scope, self._tools)

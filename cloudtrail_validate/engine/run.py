@@ -33,7 +33,7 @@ class Workers(LogWorkers, Protocol):
     """Others who may validate whole account-regions, or read batches of logs."""
 
     def takes_regions(self, regions: Sequence[AccountRegion], scope: Scope) -> bool:
-        """Whether these account-regions are validated by them."""
+        """Tell whether these account-regions are validated by them."""
         ...
 
     async def audit(
@@ -48,7 +48,7 @@ class Workers(LogWorkers, Protocol):
 
 
 class Memory(Protocol):
-    """What earlier runs have proven."""
+    """Narrows a plan by what earlier runs have proven."""
 
     async def narrow(self, plan: Plan, scope: Scope, store: Store) -> Plan:
         """Leave out of the plan what is unchanged since it was proven. Raises as a listing does."""
@@ -91,11 +91,11 @@ class Engine:
         await self._stopping.wait()
 
     def of_the_plan(self) -> Findings:
-        """Findings that are about no account-region alone."""
+        """Return findings that are about no account-region alone."""
         return self._findings.freeze()
 
     def digests(self) -> Iterable[ProvenDigest]:
-        """All proven digests that name logs."""
+        """Return all proven digests that name logs."""
         return (digest for result in self.results for digest in result.digests)
 
     async def run(
@@ -179,13 +179,13 @@ class Engine:
             self._watch.progress.regions_done += 1
 
     def _further(self, target: Target, plan: Plan) -> tuple[AccountRegion, ...]:
-        """Account-regions that proven digests show to be missing: a multi-region trail writes in all of them."""
+        """Return account-regions that proven digests show to be missing: a multi-region trail writes in all of them."""
         proven = {chain for result in self.results for chain in result.trails}
         reports = (report for result in self.results for report in result.chains)
         return further(target, plan.sites, proven, reports)
 
     def _judged(self) -> list[ChainId]:
-        """The chains that the report accounts for so far."""
+        """Return the chains that the report accounts for so far."""
         return [report.chain for result in self.results for report in result.chains]
 
     def _add(self, finding: Finding) -> None:
@@ -213,7 +213,7 @@ class Engine:
         )
 
     async def _region_keys(self, region: str) -> RegionKeys:
-        """The keys of a region, asked for once."""
+        """Return the keys of a region, asked for once."""
         if region not in self._keys:
             self._keys[region] = asyncio.create_task(in_daemon_thread(self._source.region, region))
         return await asyncio.shield(self._keys[region])

@@ -48,7 +48,7 @@ async def settle(
 
 
 def unfinished(proven: ProvenChains, results: Sequence[LogResult]) -> RegionResult:
-    """The result of an account-region whose run ended early: what was counted, and nothing judged."""
+    """Return the result of an account-region whose run ended early: what was counted, and nothing judged."""
     counts = _log_counts(results)
     chains = tuple(
         ChainReport(
@@ -93,7 +93,10 @@ async def _inquire(
 
 
 def _silent_writers(proven: ProvenChains, folders: tuple[Folder, ...]) -> tuple[Writer, ...]:
-    """Trails that are known to write here and of which no digest tells: without validation, or expected and absent."""
+    """Return trails that are known to write here and of which no digest tells.
+
+    They have no validation, or are expected and absent.
+    """
     out = [Writer(folders, validated=False)] if proven.region.excused else []
     selected = [item for item in proven.chains if item.selected and item.chain.kind is Kind.STANDARD]
     if (proven.region.expected or proven.failures) and not any(_any_proven(item.links) for item in selected):
@@ -143,7 +146,7 @@ class Settler:
         self._watch.found(finding)
 
     def _cannot_list(self, failure: Failure) -> Finding:
-        """A folder that cannot be listed: nobody can vouch for any of its hours."""
+        """Report a folder that cannot be listed: nobody can vouch for any of its hours."""
         region = self._region
         return Finding(
             failure.rule,
@@ -183,7 +186,7 @@ class Settler:
         return out
 
     def _vanished(self) -> Link | None:
-        """A digest of the window that CloudTrail says it delivered to a folder where there is none at all."""
+        """Return a digest of the window that CloudTrail says it delivered to a folder where there is none at all."""
         delivered, folder = self._region.delivered, self._region.folders[0]
         if delivered is None:
             return None
@@ -192,18 +195,18 @@ class Settler:
         return link if link.concerns(self._window) else None
 
     def _newest(self, item: ChainLinks) -> datetime:
-        """The end of a chain's newest digest; one without any in the listing has only earlier ones."""
+        """Return the end of a chain's newest digest; one without any in the listing has only earlier ones."""
         return item.newest.end if item.newest else self._window.start
 
     def _tail(self, item: ChainLinks) -> Tail:
-        """What CloudTrail's last delivery tells of the hours of the window after a chain's newest digest."""
+        """Judge the hours after a chain's newest digest by the time of CloudTrail's last delivery."""
         newest, delivered = self._newest(item), self._region.delivered
         if delivered is None or newest >= self._window.end:
             return Tail.WHOLE
         return judge_tail(newest, self._proven.written if self._dated else None, delivered)
 
     def _cut_off(self, item: ChainLinks) -> list[Link]:
-        """A digest of the window that CloudTrail says it delivered after the newest one there is."""
+        """Return a digest of the window that CloudTrail says it delivered after the newest one there is."""
         region, window, newest = self._region, self._window, self._newest(item)
         end = newest + HOUR
         if item.newest and end > window.start:
@@ -213,7 +216,7 @@ class Settler:
         return [vanished] if vanished else []
 
     def _chains(self, judgements: Mapping[ChainId, Judgement], judged: Judged) -> dict[ChainId, ChainReport]:
-        """The record of each chain, and the rule for each file that no digest names by the hours in which it lies."""
+        """Return the record of each chain, and the rule for each file that no digest names by the hours in which it lies."""
         logs = _log_counts(self._results)
         chains = {chain: ChainReport(chain, logs=counts) for chain, counts in logs.items()}
         for chain, judgement in judgements.items():
@@ -269,7 +272,7 @@ def _any_proven(links: Iterable[Link]) -> bool:
 
 
 def _hour_of(key: str) -> Interval | None:
-    """The hour of the minute in a log's name."""
+    """Return the hour of the minute in a log's name."""
     minute = log_minute(key)
     if minute is None:
         return None
@@ -278,5 +281,5 @@ def _hour_of(key: str) -> Interval | None:
 
 
 def _with_logs(gap: Gap, lying: Sequence[UnreferencedFile]) -> Gap:
-    """The gap with the number of undigested logs in it."""
+    """Return the gap with the number of undigested logs in it."""
     return Gap(gap.rule, gap.interval, sum(file.belongs(gap.interval) for file in lying))

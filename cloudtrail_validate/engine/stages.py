@@ -38,7 +38,7 @@ from cloudtrail_validate.engine.listing import Entry
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What is asked of every account-region: the window, and the time of asking.
+    """Holds what is asked of every account-region: the window, and the time of asking.
 
     `until` is when to begin no more of what is only read again, by the clock; None: whenever it is done.
     """
@@ -56,7 +56,7 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
     @property
     def path(self) -> str:
-        """The key prefix of the folder, with its closing slash."""
+        """Return the key prefix of the folder, with its closing slash."""
         return self.folder.path(self.kind)
 
 
@@ -90,7 +90,10 @@ class ProvenDigest(msgspec.Struct, frozen=True):
 
     @property
     def written(self) -> datetime:
-        """The time by which its logs had been delivered: a backfill digest is written hours after the hour it is of."""
+        """Return the time by which its logs had been delivered.
+
+        A backfill digest is written hours after the hour it is of.
+        """
         if self.entry.chain.kind is Kind.BACKFILL and self.entry.modified is not None:
             return max(self.interval.end, self.entry.modified)
         return self.interval.end
@@ -122,7 +125,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class ProvenChains(msgspec.Struct, frozen=True, tag=True):
-    """What the digest phase of one account-region came to.
+    """Holds the result of the digest phase of one account-region.
 
     `digests` are the proven ones that name logs. `findings` are about single digests; what chains and hours come to is
     for `settle` to say. `unread` are findings about digests that a passing trouble kept from being read and that may
@@ -179,7 +182,7 @@ class Unnamed(msgspec.Struct, frozen=True):
 
 
 class LogResult(msgspec.Struct, frozen=True, tag=True):
-    """What the logs of one batch came to, by chain."""
+    """Holds the result of the logs of one batch, by chain."""
 
     counts: tuple[tuple[ChainId, Counts], ...]
     findings: Findings
@@ -189,7 +192,7 @@ class LogResult(msgspec.Struct, frozen=True, tag=True):
 
 
 class RegionResult(msgspec.Struct, frozen=True, tag=True):
-    """What one account-region came to. `digests` are the proven ones that name logs, for who wants to read more.
+    """Holds the result of one account-region. `digests` are the proven ones that name logs, for who wants to read more.
 
     `unfinished` is true where the run ended before all of it was looked at. `trails` are the chains of which something
     is proven here: they tell where else their trail must write. `skipped` are the `rereads` for which there was no time.

@@ -1,4 +1,4 @@
-"""What the stages of a run share: the store, its limits, the pool that reads logs, keys, and who watches."""
+"""Gathers what the stages of a run share: store, limits, the pool that reads logs, keys, and the watch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFERENCES_KEPT: Final = 12_500  # besides, from proving a digest until its logs
 
 
 class Tools(msgspec.Struct, frozen=True):
-    """What every stage works with.
+    """Holds the store, limits, log pool, watch, budgets and keys that every stage is given.
 
     `references` bounds the log references held at once, `kept` those kept between two stages. `keys` answers with the
     keys of a region, which are asked for once.

@@ -44,7 +44,7 @@ Files = Mapping[Locator, UnreferencedFile]
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What is known of the digests of some folders before files are judged.
+    """Holds the digests of some folders that are known before files are judged.
 
     `links` are those that the run has read, by chain; `claiming` the digests that could be read and neither proven nor
     refuted; `writers` further trails that are known to write here, though no digest shows them; `unread` the hours of
@@ -140,7 +140,7 @@ class Inquiry:
                 held.update({self._in_store(entry.where): entry for entry in entries})
 
     def _todo(self, asked: Question) -> list[tuple[ChainId, Entry]]:
-        """The digests to read next."""
+        """Return the digests to read next."""
         out: list[tuple[ChainId, Entry]] = []
         for chain, entries in self._entries.items():
             states = self._states(chain)
@@ -152,7 +152,7 @@ class Inquiry:
         return out
 
     def _witnesses(self, chain: ChainId, states: Mapping[Locator, DigestState]) -> list[Entry]:
-        """Proven digests of the run whose word on an unproven one read here has not been heard here yet."""
+        """Return proven digests of the run whose word on an unproven one read here has not been heard here yet."""
         own = self._evidence.get(chain, {})
         ordered = sorted(self._entries[chain].items(), key=lambda pair: pair[1])
         out: dict[Locator, Entry] = {}
@@ -193,7 +193,7 @@ class Inquiry:
         return {self._in_store(link.where): link.state for link in held}
 
     async def _claimed(self) -> frozenset[Locator]:
-        """Files that a digest names which could be read and neither proven nor refuted."""
+        """Return files that a digest names which could be read and neither proven nor refuted."""
         out: set[Locator] = set()
         for digest in self._around.claiming:
             logs: Sequence[LogReference] = await self._reader.references(digest) or ()
@@ -205,7 +205,7 @@ class Inquiry:
         return frozenset(out)
 
     def _knowledge(self, asked: Question, claimed: frozenset[Locator], now: datetime) -> Knowledge:
-        """What is known of every trail that writes here, after all was read."""
+        """Return the knowledge of every trail that writes here, after all was read."""
         around = self._around
         links = {
             chain: (*around.links.get(chain, ()), *self._links.get(chain, ()))
@@ -253,7 +253,7 @@ class Inquiry:
         )
 
     def _in_store(self, where: Locator) -> Locator:
-        """Where an object lies for this store: in a local copy one folder stands for every bucket."""
+        """Return where an object lies for this store: in a local copy one folder stands for every bucket."""
         return Locator("", where.key) if self._bucketless else where
 
 

@@ -35,15 +35,15 @@ _CANNOT_LINK: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, er
 
 
 class Readable(Protocol):
-    """What is read from: a file, or the body of an answer."""
+    """Reads bytes: a file, or the body of an answer."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes, none at the end."""
+        """Return at most `size` bytes, none at the end."""
         ...
 
 
 class SpecialFileError(OSError):
-    """What lies there is neither a regular file nor a folder nor a link: a pipe, a socket, a device."""
+    """Tells that neither a regular file nor a folder nor a link lies there: a pipe, a socket, a device."""
 
     def __init__(self) -> None:
         super().__init__(errno.EINVAL, "not a regular file")
@@ -118,7 +118,7 @@ class Draft:
         self.discard()
 
     def finish(self, modified: datetime | None = None, *, sync: bool = True) -> None:
-        """Everything is written: bring it to the disk, so that no crash leaves half of it under its name."""
+        """Bring what was written to the disk, so that no crash leaves half of it under its name."""
         self.file.flush()
         if sync:
             os.fsync(self.file.fileno())
@@ -221,7 +221,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _nameless(folder: Path) -> int | None:
-    """The descriptor of a new file without a name, or None where the system has none."""
+    """Return the descriptor of a new file without a name, or None where the system has none."""
     flag = getattr(os, "O_TMPFILE", 0)
     if not flag or not os.path.isdir(_DESCRIPTORS):  # noqa: PTH112  # a Path here costs as much as the question
         return None
@@ -234,7 +234,7 @@ def _nameless(folder: Path) -> int | None:
 
 
 def _same_device(wanted: Path | None, folder: Path) -> Path:
-    """`wanted` where a file can be renamed from there into `folder`, else `folder` itself."""
+    """Return `wanted` where a file can be renamed from there into `folder`, else `folder` itself."""
     if wanted is not None and wanted.stat().st_dev == folder.stat().st_dev:
         return wanted
     return folder
@@ -255,7 +255,7 @@ def _name_once(name: Path, path: Path) -> None:
 
 
 def takes_bytes(path: Path) -> bool:
-    """Whether a path is a stream or device, or one of the system's names for an open file."""
+    """Tell whether a path is a stream or device, or one of the system's names for an open file."""
     if path.parts[1:2] in (("dev",), ("proc",)) and path.is_absolute() and path.is_symlink():
         return True  # /dev/stdout, /dev/fd/3: whatever is open there, the name is not ours to replace
     try:

@@ -78,7 +78,7 @@ def say(text: str) -> None:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The exception and those that it was raised from, or while handling."""
+    """Return the exception and those that it was raised from, or while handling."""
     chain: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and len(chain) < _CAUSES_READ:
@@ -88,7 +88,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _limit(error: BaseException) -> str | None:
-    """The limit of the system that an exception ran into."""
+    """Return the limit of the system that an exception ran into."""
     if isinstance(error, MemoryError):
         return _NO_MEMORY
     text = str(error)
@@ -105,7 +105,7 @@ def _limit(error: BaseException) -> str | None:
 
 
 def _importing(error: BaseException) -> str | None:
-    """The file that was being imported when the exception arose; None where nothing was."""
+    """Return the file that was being imported when the exception arose; None where nothing was."""
     found = None
     step = error.__traceback__
     while step is not None:

@@ -35,7 +35,7 @@ def cores() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a request may take and how often it is tried again. Times in seconds.
+    """Bounds how long a request may take and how often it is tried again. Times in seconds.
 
     Retries are the store's, not libcurl's or boto3's, so that a SlowDown is seen at once and slows the whole run, not one
     request.
@@ -90,7 +90,7 @@ class RateLimiter:
         self._wake()
 
     def slow_down(self) -> None:
-        """S3 said SlowDown: halve what is in flight, once for each wave of such answers."""
+        """Halve what is in flight after S3 said SlowDown, once for each wave of such answers."""
         now = asyncio.get_running_loop().time()
         if now < self._cooled:
             return

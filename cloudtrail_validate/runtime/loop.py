@@ -93,7 +93,9 @@ def _try_descriptors(number: int) -> None:
 
 
 def fit_descriptor_limit(connections: int) -> int:
-    """How many of so many connections this process may have open. The system's soft limit is raised where that helps.
+    """Return how many of so many connections this process may have open.
+
+    The system's soft limit is raised where that helps.
 
     macOS starts a shell with 256 descriptors, Linux with 1,024; what is over the limit would fail as a network error.
     """
@@ -121,7 +123,7 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def in_daemon_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """The result of a blocking call, made on a thread of its own.
+    """Return the result of a blocking call, made on a thread of its own.
 
     Nothing waits for that thread, neither the loop nor the interpreter at its end: a call that hangs until its timeout
     must not hold up who was told to stop.

@@ -152,7 +152,7 @@ def _write(stream: IO[bytes], frame: bytes) -> None:
 
 
 def _read(stream: IO[bytes]) -> bytes | None:
-    """The next frame, or None at the end."""
+    """Return the next frame, or None at the end."""
     head = stream.read(_HEAD)
     if len(head) < _HEAD:
         return None

@@ -35,7 +35,7 @@ class Entry(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder. A link to one is none."""
+        """Tell whether it is a folder. A link to one is none."""
         return stat.S_ISDIR(self.status.st_mode)
 
 
@@ -57,7 +57,7 @@ class Tree:
         return self._at(path, lambda name, folder: open_regular(name, dir_fd=folder))
 
     def status(self, path: str) -> os.stat_result:
-        """What lies at a path; of a link at its end, the link itself."""
+        """Return the status of what lies at a path; of a link at its end, that of the link itself."""
         folder, _, name = path.rpartition("/")
         if self._by_descriptor:
             with suppress(_LinkError):
@@ -65,7 +65,7 @@ class Tree:
         return os.lstat(os.path.join(self._resolved(folder), name))  # noqa: PTH118  # text, not a Path
 
     def entries(self, path: str) -> list[Entry]:
-        """Everything right in a folder, in no order. What is gone before it can be looked at is left out."""
+        """Return everything right in a folder, in no order. What is gone before it can be looked at is left out."""
         if self._by_descriptor:
             with suppress(_LinkError):
                 return self._in(path, _entries_at)
@@ -98,7 +98,7 @@ class Tree:
         return work(kept.get(folder))
 
     def _resolved(self, path: str) -> str:
-        """Where a path leads by way of its links. Raises FileNotFoundError where that is nowhere, or outside."""
+        """Return where a path leads by way of its links. Raises FileNotFoundError where that is nowhere, or outside."""
         try:
             real = os.path.realpath(f"{self.root}/{path}", strict=True)
         except (RecursionError, ValueError):  # more links than Python follows
@@ -134,7 +134,7 @@ class _Folders:
                 os.close(self._open.popitem()[1])
 
     def get(self, path: str) -> int:
-        """A folder's descriptor, good until the next call. Raises OSError, and `_LinkError` for a link on the way."""
+        """Return a folder's descriptor, good until the next call. Raises OSError, and `_LinkError` for a link on the way."""
         known = self._open.get(path)
         if known is not None:
             self._open.move_to_end(path)
@@ -158,7 +158,7 @@ class _Folders:
 
 
 def _step(name: str, folder: int) -> int:
-    """From a folder into one that lies in it, links not followed."""
+    """Open a folder that lies in an open one, links not followed."""
     try:
         return os.open(name, _LOOK, dir_fd=folder)
     except OSError as error:

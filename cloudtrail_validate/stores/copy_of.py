@@ -32,7 +32,7 @@ class CopyStore:
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """What was copied of the keys under a prefix, under the keys that they have there."""
+        """Yield the copied objects under a prefix of the original, with the keys that they have there."""
         known = self._known
         if bucket != known.of_bucket:
             where = self._here(Locator(bucket, prefix))
@@ -49,7 +49,7 @@ class CopyStore:
             yield [self._as_there(info) for info in page]
 
     async def children(self, bucket: str, prefix: str) -> Children:
-        """One level, with the one folder that leads on to what was copied where that lies further down."""
+        """Return one level, with the one folder that leads on to what was copied where that lies further down."""
         known = self._known
         if bucket != known.of_bucket:
             return await self._source.children(*self._here(Locator(bucket, prefix)))
@@ -62,7 +62,7 @@ class CopyStore:
         return Children((known.there[len(prefix) :].partition("/")[0],), ())
 
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """The copy of the object of exactly this key."""
+        """Return the copy of the object of exactly this key."""
         try:
             where = self._here(Locator(bucket, key))
         except StoreError:
@@ -73,17 +73,17 @@ class CopyStore:
     async def digest(
         self, where: Locator, size: int | None = None, etag: str = ""
     ) -> tuple[Inflater, Mapping[str, str] | None]:
-        """The copy of a digest."""
+        """Return the copy of a digest."""
         return await self._source.digest(self._here(where), size, etag)
 
     async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
-        """What the copy of a log holds."""
+        """Return the content of the copy of a log."""
         return await self._source.content(self._here(where), size, etag, make)
 
     async def contents(
         self, places: Sequence[Locator], make: MakeInflater = Inflater
     ) -> Sequence[Content | AbsentError | StoreError]:
-        """What the copies of several logs hold."""
+        """Return the contents of the copies of several logs."""
         found = [self._here_or_error(where) for where in places]
         answers = iter(await self._source.contents([where for where in found if isinstance(where, Locator)], make))
         return [next(answers) if isinstance(where, Locator) else where for where in found]
@@ -91,7 +91,7 @@ class CopyStore:
     async def stored(
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
     ) -> Stored:
-        """The copy of an object, as it is stored."""
+        """Return the copy of an object, as it is stored."""
         return await self._source.stored(self._here(where), make, size, etag)
 
     async def close(self) -> None:
@@ -99,7 +99,7 @@ class CopyStore:
         await self._source.close()
 
     def _here(self, where: Locator) -> Locator:
-        """Where the copy of an object lies. Raises `StoreError` for one that was not copied."""
+        """Return where the copy of an object lies. Raises `StoreError` for one that was not copied."""
         known = self._known
         if where.bucket not in ("", known.of_bucket):
             if known.bucket:
@@ -117,7 +117,7 @@ class CopyStore:
             return error
 
     def _bound(self, key: str | None) -> str | None:
-        """A bound of a listing, as it is here: none where it lies behind all that was copied."""
+        """Return a bound of a listing, as it is here: none where it lies behind all that was copied."""
         known = self._known
         if key is None or (inside := known.copied(key)) is not None:
             return None if key is None else inside

@@ -33,7 +33,7 @@ class Curl:
         self._closed = False
 
     async def get(self, route: Route, url: str, limit: int) -> Answer:
-        """The whole answer, its body of `limit` bytes at most. Raises `TransferError`."""
+        """Return the whole answer, its body of `limit` bytes at most. Raises `TransferError`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome] = loop.create_future()
 
@@ -53,7 +53,7 @@ class Curl:
         return outcome
 
     async def stream(self, route: Route, url: str, limit: int, take: Callable[[bytes], Awaitable[object]]) -> Answer:
-        """The answer, whose body, where its status is 200, went in pieces to `take` one after the other.
+        """Return the answer, whose body, where its status is 200, went in pieces to `take` one after the other.
 
         Raises `TransferError`, and whatever `take` raises.
         """

@@ -52,7 +52,7 @@ _log = logging.getLogger("cloudtrail_validate")
 
 
 class Order(Enum):
-    """What the loop asks of the thread: start, let the next pieces come, give up."""
+    """Names the orders that the loop gives the thread: start, let the next pieces come, give up."""
 
     BEGIN = "begin"
     TAKEN = "taken"
@@ -150,7 +150,7 @@ class CurlThread:
             self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
-        """On the loop: nobody may wait for a thread that is no more."""
+        """End every transfer, on the loop: nobody may wait for a thread that is no more."""
         if not self._ended.done():
             self._ended.set_result(None)
         while self._inbox:
@@ -195,7 +195,7 @@ class CurlThread:
         return events
 
     def _pace(self) -> float:
-        """Seconds between two looks for what has stalled."""
+        """Return the seconds between two looks for what has stalled."""
         return min(1.0, self._timeouts.read / 8)
 
     def _pass_on(self) -> None:
@@ -279,7 +279,7 @@ class CurlThread:
             curl.setopt(pycurl.PASSWORD, route.signature.secret_key)
 
     def _taker(self, transfer: Transfer) -> Callable[[bytes], int | None]:
-        """Takes a body that is handed on in pieces."""
+        """Return the callback that takes a body which is handed on in pieces."""
 
         def take(data: bytes) -> int | None:
             body, give = transfer.body, transfer.piece
@@ -363,13 +363,13 @@ class CurlThread:
 
 
 def _is_content(lines: Sequence[bytes]) -> bool:
-    """Whether the last answer has the status 200, which libcurl does not tell while a transfer runs."""
+    """Tell whether the last answer has the status 200, which libcurl does not tell while a transfer runs."""
     status = next((line for line in reversed(lines) if line.startswith(b"HTTP/")), b"")
     return status.split(b" ")[1:2] in ([b"200"], [b"200\r\n"])
 
 
 def _own(lines: list[bytes]) -> tuple[bytes, ...] | None:
-    """The header lines of the last answer: of none before it, and no trailers. None where its head is not whole."""
+    """Return the header lines of the last answer: of none before it, and no trailers. None where its head is not whole."""
     if lines.count(b"\r\n") == 1 and lines[-1] == b"\r\n" and lines[0].startswith(b"HTTP/") and b"\n" not in lines:
         return tuple(lines[1:-1])
     start = max((index for index, line in enumerate(lines) if line.startswith(b"HTTP/")), default=-1) + 1

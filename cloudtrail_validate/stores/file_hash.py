@@ -32,12 +32,12 @@ Hashed = Content | AbsentError | StoreError
 
 
 def hash_file(path: str) -> Hashed:
-    """What the content of a log is that the user names by its path, gzip or inflated, or why it could not be read."""
+    """Hash the log that the user names by its path, gzip or inflated; or return why it could not be read."""
     return _hashed(lambda: open_regular(path, follow=True))
 
 
 def hash_in(tree: Tree, path: str, make: MakeInflater = Inflater) -> Hashed:
-    """What the content of a log in a local copy is, gzip or inflated, or why it could not be read."""
+    """Hash a log of a local copy, gzip or inflated; or return why it could not be read."""
     return _hashed(lambda: tree.open(path), make)
 
 
@@ -54,13 +54,13 @@ def feed(opening: Callable[[], BinaryIO], inflater: Inflater) -> None:
 
 
 def failure(error: OSError) -> StoreError | AbsentError:
-    """The system's error in the stores' terms."""
+    """Return the system's error in the stores' terms."""
     text = f"{os.strerror(error.errno)}" if error.errno else str(error)
     return AbsentError(text) if error.errno in _NO_SUCH else StoreError(cause_of(error), text)
 
 
 def cause_of(error: OSError) -> Cause:
-    """Why a file or folder that is there could not be read."""
+    """Return the reason for which a file or folder that is there could not be read."""
     return Cause.ACCESS_DENIED if error.errno in _REFUSED else Cause.NETWORK
 
 
@@ -96,7 +96,7 @@ def _packed(hashed: Hashed) -> Outcome:
 
 
 def unpacked(outcome: Outcome) -> Hashed:
-    """What a process told."""
+    """Read the answer of a hashing process."""
     if outcome.detail is None:
         return Content(outcome.sha256, outcome.size, outcome.flaw)
     return AbsentError(outcome.detail) if outcome.cause is None else StoreError(outcome.cause, outcome.detail)

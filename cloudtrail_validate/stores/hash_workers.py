@@ -39,12 +39,12 @@ class _Process:
 
     @property
     def load(self) -> int:
-        """Frames under way."""
+        """Count the frames under way."""
         return len(self._waiting)
 
     @property
     def alive(self) -> bool:
-        """Whether it still answers."""
+        """Tell whether it still answers."""
         return not self._listening.done()
 
     async def ask(self, paths: Sequence[bytes]) -> list[Outcome]:
@@ -109,7 +109,7 @@ class Hashers:
         return cls(started)
 
     async def hash(self, paths: Sequence[str]) -> list[Hashed]:
-        """What the contents of files are, by their paths in the folder, in their order. Raises `HasherError`."""
+        """Hash files, by their paths in the folder; contents come in their order. Raises `HasherError`."""
         alive = [process for process in self._processes if process.alive]
         if not alive:
             raise HasherError

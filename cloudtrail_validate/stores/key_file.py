@@ -1,4 +1,4 @@
-"""Where public keys come from: `issuer` asks CloudTrail itself, this reads what `ctvalidate keys export` wrote.
+"""Reads and writes files of public keys; `aws.public_keys` asks CloudTrail itself.
 
 No source is trusted: a key counts only under the fingerprint that its own bytes hash to.
 """
@@ -28,7 +28,7 @@ class KeySource(Protocol):
     """Answers with the keys of a region. Blocking; called on a thread, once a region."""
 
     def region(self, region: str) -> RegionKeys:
-        """Every key that may have signed a digest of the window in this region."""
+        """Return every key that may have signed a digest of the window in this region."""
         ...
 
 
@@ -39,7 +39,7 @@ class FileKeys:
         self._keys = keys
 
     def region(self, region: str) -> RegionKeys:
-        """The file's keys for a region."""
+        """Return the file's keys for a region."""
         return RegionKeys(index_keys(key for key in self._keys if key.region in (None, region)))
 
 
@@ -77,7 +77,7 @@ def read_key_file(path: Path) -> FileKeys:
 
 
 def write_keys(keys: Iterable[PublicKey]) -> bytes:
-    """The key file of these keys: JSON, sorted, one key once a region."""
+    """Return the key file of these keys: JSON, sorted, one key once a region."""
     entries = {
         (key.region or "", key.not_before, key.fingerprint): {
             "Value": base64.b64encode(key.der).decode("ascii"),

@@ -62,13 +62,13 @@ class Local:
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Files under a prefix in the order in which S3 would list them."""
+        """Yield files under a prefix in the order in which S3 would list them."""
         walk = self._walk(prefix, after, before)
         while batch := await self._call(lambda: list(islice(walk, _PAGE))):
             yield batch
 
     async def children(self, bucket: str, prefix: str) -> Children:
-        """One level of the tree."""
+        """Return one level of the tree."""
 
         def look() -> Children:
             entries = self._entries(prefix)
@@ -78,7 +78,7 @@ class Local:
         return await self._call(look)
 
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """The file of exactly this key."""
+        """Return the file of exactly this key."""
 
         def look() -> ObjectInfo | None:
             status = self._tree.status(_path(key))
@@ -92,7 +92,7 @@ class Local:
     async def digest(
         self, where: Locator, size: int | None = None, etag: str = ""
     ) -> tuple[Inflater, Mapping[str, str] | None]:
-        """A digest, and what its sidecar says where it has one."""
+        """Return a digest, and what its sidecar says where it has one."""
 
         def read() -> tuple[Inflater, Mapping[str, str] | None]:
             path = _path(where.key)
@@ -103,14 +103,14 @@ class Local:
         return await self._call(read)
 
     async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
-        """A log, gzip or inflated."""
+        """Return a log, gzip or inflated."""
         (hashed,) = await self.contents([where], make)
         if not isinstance(hashed, Content):
             raise hashed
         return hashed
 
     async def contents(self, places: Sequence[Locator], make: MakeInflater = Inflater) -> Sequence[Hashed]:
-        """Several logs, one after the other in one process or on one thread."""
+        """Return several logs, one after the other in one process or on one thread."""
         paths = [_path_or_error(where) for where in places]
         wanted = [path for path in paths if isinstance(path, str)]
         hashed = iter(await self._hash(wanted, make))
@@ -130,7 +130,7 @@ class Local:
     async def stored(
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
     ) -> Stored:
-        """A file as it lies there, with what its sidecar says where it has one."""
+        """Return a file as it lies there, with what its sidecar says where it has one."""
 
         def read() -> Stored:
             path = _path(where.key)
@@ -148,7 +148,7 @@ class Local:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _entries(self, prefix: str) -> list[tuple[str, ObjectInfo | None]]:
-        """Names in one folder in S3's order; None stands for a folder. Links are named, not followed."""
+        """Return names in one folder in S3's order; None stands for a folder. Links are named, not followed."""
         try:
             entries = self._tree.entries(_path(prefix) if prefix else "")
         except (FileNotFoundError, NotADirectoryError):
@@ -173,7 +173,7 @@ class Local:
         return out
 
     def _sidecar(self, path: str) -> Mapping[str, str] | None:
-        """The metadata that a sidecar holds, None without one; what lies in its place and is none holds nothing."""
+        """Return the metadata that a sidecar holds, None without one; what lies in its place and is none holds nothing."""
         try:
             with self._tree.open(path + SIDECAR) as file:
                 return read_sidecar(file.read(MAX_BYTES))
@@ -191,7 +191,7 @@ class Local:
             raise failure(error) from error
 
     def _walk(self, prefix: str, after: str, before: str | None) -> Iterator[ObjectInfo]:
-        """Files in the order of their keys. A stack, not recursion: a hostile tree may be deeper than Python's."""
+        """Yield files in the order of their keys. A stack, not recursion: a hostile tree may be deeper than Python's."""
         stack = [(prefix, iter(self._entries(prefix)))]
         while stack:
             folder, entries = stack[-1]
@@ -210,7 +210,9 @@ class Local:
 
 
 def _path(key: str) -> str:
-    """The path of a key's file. Raises `AbsentError` for keys that no file can have, or that would leave the folder.
+    """Return the path of a key's file.
+
+    Raises `AbsentError` for keys that no file can have, or that would leave the folder.
 
     Empty segments (a prefix that ends in a slash makes one) are left out, as file systems and copy tools do.
     """
@@ -233,7 +235,7 @@ def _path_or_error(where: Locator) -> str | AbsentError:
 
 
 def _is_sidecar(prefix: str, name: str, names: Set[str]) -> bool:
-    """Whether a file was written beside a digest, and is no object of the bucket. Logs have no signature to keep.
+    """Tell whether a file was written beside a digest, and is no object of the bucket. Logs have no signature to keep.
 
     The digest itself may not be there: `recover` writes the signature first, and may be stopped between the two.
     """
@@ -244,18 +246,18 @@ def _is_sidecar(prefix: str, name: str, names: Set[str]) -> bool:
 
 
 def _sorted_as(entry: Entry) -> bytes:
-    """What S3 sorts by: a folder's name stands before a slash in the keys of what lies in it."""
+    """Return the text that S3 sorts by: a folder's name stands before a slash in the keys of what lies in it."""
     return os.fsencode(entry.name + "/" * entry.is_folder)
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:
-    """A line of a listing. What is no regular file has no size of its own, and is no marker of a folder."""
+    """Return a line of a listing. What is no regular file has no size of its own, and is no marker of a folder."""
     size = status.st_size if stat.S_ISREG(status.st_mode) else max(1, status.st_size)
     return ObjectInfo(key, size, _moment(status.st_mtime) or EPOCH)
 
 
 def _moment(stamp: float) -> datetime | None:
-    """A file's time, None for one that no calendar has: whoever may write the file sets it, to any 64 bits."""
+    """Return a file's time, None for one that no calendar has: whoever may write the file sets it, to any 64 bits."""
     try:
         return datetime.fromtimestamp(stamp, UTC)
     except (ValueError, OverflowError, OSError):

@@ -55,12 +55,14 @@ class _Claim(msgspec.Struct, frozen=True):
 
     @property
     def in_place(self) -> bool:
-        """Whether it lies where it says; a folder of this computer stands for any bucket."""
+        """Tell whether it lies where it says; a folder of this computer stands for any bucket."""
         return self.lies.key == self.says.key and self.lies.bucket in ("", self.says.bucket)
 
 
 async def find_digests(store: Lister, bucket: str, prefix: str = "") -> list[Locator]:
-    """Digests of one date folder below a prefix, wherever in CloudTrail's tree that begins: the newest that is found.
+    """Return digests of one date folder below a prefix, wherever in CloudTrail's tree that begins.
+
+    It is the newest folder that is found.
 
     Asks for a bounded number of listings. What cannot be listed is passed over.
     """
@@ -82,7 +84,7 @@ async def find_digests(store: Lister, bucket: str, prefix: str = "") -> list[Loc
 
 
 async def displacements(store: Reader, places: Sequence[Locator]) -> list[Displacement]:
-    """How digests are displaced, of those that can be read: what they say, unproven."""
+    """Return how digests are displaced, of those that can be read: what they say, unproven."""
     claims = [await _read(store, where) for where in places[:_BESIDE]]
     seen = [displacement(claim.lies, claim.says) for claim in claims if claim is not None]
     return [item for item in seen if item is not None]
@@ -110,21 +112,21 @@ class Watched:
     def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """As the source lists it."""
+        """List what the source lists."""
         return self._source.scan(bucket, prefix, after=after, before=before)
 
     async def children(self, bucket: str, prefix: str) -> Children:
-        """As the source lists it."""
+        """List what the source lists."""
         return await self._source.children(bucket, prefix)
 
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """As the source knows it."""
+        """Look an object up in the source."""
         return await self._source.exact(bucket, key)
 
     async def digest(
         self, where: Locator, size: int | None = None, etag: str = ""
     ) -> tuple[Inflater, Mapping[str, str] | None]:
-        """A digest, unless all are displaced."""
+        """Return a digest, unless all are displaced."""
         inflater, metadata = await self._source.digest(where, size, etag)
         if not self._settled:
             await self._consider(where, inflater, metadata)
@@ -174,7 +176,10 @@ class Watched:
         self._settled = True
 
     async def _far(self, where: Locator) -> list[Locator]:
-        """A digest of each of the tree's other days, months and account-regions: a planted folder makes no copy of it."""
+        """Return a digest of each of the tree's other days, months and account-regions.
+
+        A planted folder makes no copy of it.
+        """
         placed = folder_of(*where)
         if placed is None:
             return []
@@ -193,14 +198,14 @@ class Watched:
         return [places[0] for places in found if places]
 
     async def _folders(self, bucket: str, prefix: str) -> Sequence[str]:
-        """The names of the folders at a level; none where it cannot be listed."""
+        """Return the names of the folders at a level; none where it cannot be listed."""
         try:
             return (await self._source.children(bucket, prefix)).folders
         except (AbsentError, StoreError):
             return ()
 
     async def _genuine(self, claims: Sequence[_Claim]) -> bool:
-        """Whether one of them at least is what CloudTrail signed for the place that it names, by itself or a successor."""
+        """Tell whether CloudTrail signed one of them at least, or the successor of one, for the place that it names."""
         known: dict[str, RegionKeys] = {}
         provers: dict[ChainId, Prover] = {}
         there = sorted(filter(None, map(_as_there, claims)), key=lambda item: (item.end, item.where), reverse=True)
@@ -216,7 +221,7 @@ class Watched:
 
 
 def _as_there(claim: _Claim) -> Fetched | None:
-    """A digest as if it lay where it says."""
+    """Return a digest as if it lay where it says."""
     place = folder_of(*claim.says)
     name = parse_digest_key(place[0], claim.says.key) if place else None
     if name is None:

@@ -25,7 +25,7 @@ class Poller(Protocol):
         ...
 
     def poll(self, milliseconds: int | None, /) -> Sequence[tuple[int, int]]:
-        """What has happened, waiting so long at most; None waits for ever."""
+        """Return the descriptors that are ready, waiting so long at most; None waits for ever."""
         ...
 
 
@@ -44,7 +44,7 @@ class SelectPoller:
         del self._events[descriptor]
 
     def poll(self, milliseconds: int | None, /) -> Sequence[tuple[int, int]]:
-        """What has happened."""
+        """Return the descriptors that are ready."""
         readers = [descriptor for descriptor, events in self._events.items() if events & IN]
         writers = [descriptor for descriptor, events in self._events.items() if events & OUT]
         seconds = None if milliseconds is None else milliseconds / 1000
@@ -61,5 +61,5 @@ class SelectPoller:
 
 
 def make_poller() -> Poller:
-    """The best that this system has."""
+    """Return the best that this system has."""
     return SelectPoller() if sys.platform == "win32" else select.poll()

@@ -1,4 +1,4 @@
-"""Where objects lie: the protocol that every store keeps, and what can go wrong in one.
+"""Defines the protocol that every store keeps, and what can go wrong in one.
 
 A store answers with values or raises one of the errors below; nothing else gets out of it. One conformance test runs on all
 of them.
@@ -41,15 +41,15 @@ class Lister(Protocol):
     def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Every object under `prefix` (which ends in a slash) with `after <= key < before`, in batches."""
+        """Return every object under `prefix` (which ends in a slash) with `after <= key < before`, in batches."""
         ...
 
     async def children(self, bucket: str, prefix: str) -> Children:
-        """The folders and objects right under `prefix`."""
+        """Return the folders and objects right under `prefix`."""
         ...
 
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """The object with exactly this key, slashes at its end included."""
+        """Return the object with exactly this key, slashes at its end included."""
         ...
 
 
@@ -65,23 +65,23 @@ class Reader(Protocol):
     async def digest(
         self, where: Locator, size: int | None = None, etag: str = ""
     ) -> tuple[Inflater, Mapping[str, str] | None]:
-        """A digest's content in the inflater that took it, and its metadata (None: this store cannot know it)."""
+        """Return a digest's content in the inflater that took it, and its metadata (None: this store cannot know it)."""
         ...
 
     async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
-        """What a log's content is, as the inflater that `make` makes says."""
+        """Return a log's content, as the inflater that `make` makes tells it."""
         ...
 
     async def contents(
         self, places: Sequence[Locator], make: MakeInflater = Inflater
     ) -> Sequence[Content | AbsentError | StoreError]:
-        """What several logs' contents are, or why they could not be read, in their order."""
+        """Return several logs' contents, or why they could not be read, in their order."""
         ...
 
     async def stored(
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
     ) -> Stored:
-        """An object of any sort, its bytes exactly as stored fed to what `make` makes of its size in bytes.
+        """Return an object of any sort, its bytes exactly as stored fed to what `make` makes of its size in bytes.
 
         `make` is called again for each attempt; `feed` runs on a thread. What it raises comes through as it is, unless
         it is an OSError or ValueError, which would pass for the store's own.
@@ -106,7 +106,7 @@ class Store(Lister, Reader, Protocol):
 
 
 async def outcome(reading: Awaitable[Content]) -> Content | AbsentError | StoreError:
-    """The errors of a store as values."""
+    """Return the errors of a store as values."""
     try:
         return await reading
     except (AbsentError, StoreError) as error:

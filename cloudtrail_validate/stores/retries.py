@@ -25,7 +25,7 @@ class Tries:
         self._begun = 0.0
 
     def reset(self) -> None:
-        """Something succeeded: what follows is another request."""
+        """Begin to count anew: something succeeded, and what follows is another request."""
         self._failures = 0
 
     async def again_after(self, error: StoreError) -> None:

@@ -1,4 +1,4 @@
-"""S3 through libcurl. An answer counts only if it is S3's own about what was asked; anything else is asked again.
+"""Reads S3 through libcurl. An answer counts only if it is S3's own about what was asked; else it is asked again.
 
 What is believed, and what it takes (CONTRACT, "Whose fault it is"):
 
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
-    """What an object's content must be like: size in bytes, and ETag where the listing has one."""
+    """Holds what an object's content must agree with: size in bytes, and ETag where the listing has one."""
 
     size: int
     etag: str
@@ -84,7 +84,7 @@ class S3:
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
     ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Keys under a prefix. A listing that broke off goes on behind the last whole page."""
+        """Yield keys under a prefix. A listing that broke off goes on behind the last whole page."""
         start, token = _just_before(after), None
         last, tries = start, Tries(self._timeouts, self._limiter)
         found = confirmed = False
@@ -111,14 +111,14 @@ class S3:
                 confirmed = True  # nothing is there: asked once more, for it may say that something was deleted
 
     async def children(self, bucket: str, prefix: str) -> Children:
-        """One level of a listing, all its pages."""
+        """Return one level of a listing, all its pages."""
         level = await self._insist(lambda: self._children(bucket, prefix))
         if not level.folders and not level.objects:
             level = await self._insist(lambda: self._children(bucket, prefix))
         return level
 
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """What is listed under exactly this key."""
+        """Return the listing's entry of exactly this key, None where there is none."""
         for _ in range(2):
             page = await self._insist(lambda: self._first(bucket, key))
             if page.objects:
@@ -128,7 +128,7 @@ class S3:
     async def digest(
         self, where: Locator, size: int | None = None, etag: str = ""
     ) -> tuple[Inflater, Mapping[str, str] | None]:
-        """A digest and its user metadata."""
+        """Return a digest and its user metadata."""
 
         async def attempt(listed: Listed | None) -> tuple[Inflater, Answer]:
             return await self._inflated(where, listed, digest.inflater)
@@ -137,7 +137,7 @@ class S3:
         return inflater, answers.metadata(answer)
 
     async def content(self, where: Locator, size: int | None, etag: str = "", make: MakeInflater = Inflater) -> Content:
-        """A log's content: small ones whole, large ones as a stream, inflated where it does not hold up the loop."""
+        """Return a log's content: small ones whole, large ones as a stream, inflated where it does not hold up the loop."""
 
         async def attempt(listed: Listed | None) -> tuple[Content, Answer]:
             if listed is None or listed.size > _WHOLE_BYTES:
@@ -153,13 +153,13 @@ class S3:
     async def contents(
         self, places: Sequence[Locator], make: MakeInflater = Inflater
     ) -> Sequence[Content | AbsentError | StoreError]:
-        """Several logs at once."""
+        """Return several logs at once."""
         return await asyncio.gather(*(outcome(self.content(where, None, make=make)) for where in places))
 
     async def stored(
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
     ) -> Stored:
-        """An object as it is stored."""
+        """Return an object as it is stored."""
 
         async def attempt(listed: Listed | None) -> tuple[Inflater, Answer]:
             return await self._inflated(where, listed, make, aside=True)
@@ -205,7 +205,7 @@ class S3:
             await tries.again_after(failure)
 
     async def _look_up(self, where: Locator, before: Listed | None) -> tuple[Listed | None, bool]:
-        """What a listing says of an object (None: nothing), and whether it says anything.
+        """Look an object up in a listing. Returns its size and ETag (None: not listed), and whether it could be listed.
 
         Where it may not be listed now, what was said `before` stands.
         """
@@ -224,7 +224,10 @@ class S3:
         *,
         aside: bool = False,
     ) -> tuple[Inflater, Answer]:
-        """An object in a new inflater: whole where it is known to be small, else in pieces. `aside`: never on the loop."""
+        """Return an object in a new inflater: whole where it is known to be small, else in pieces.
+
+        `aside`: never on the loop.
+        """
         if listed is None or listed.size > _WHOLE_BYTES:
             inflater = make(listed.size if listed else None)
             answer = await self._get(
@@ -269,7 +272,7 @@ class S3:
             last = max([last, *page.folders[-1:], *(info.key for info in page.objects[-1:])])
 
     async def _first(self, bucket: str, key: str) -> Page:
-        """The first object, at most, whose key begins with `key`."""
+        """Return the first object, at most, whose key begins with `key`."""
         return await self._page(bucket, Asked(answers.listed_name(bucket), key), "", None, limit=1)
 
     async def _page(self, bucket: str, asked: Asked, start: str, token: str | None, limit: int = PAGE) -> Page:
@@ -345,7 +348,7 @@ def _check(answer: Answer, listed: Listed | None) -> None:
 
 
 def _doubtful(failure: StoreError | AbsentError) -> bool:
-    """Whether a refusal has consequences that one answer alone must not have."""
+    """Tell whether a refusal has consequences that one answer alone must not have."""
     if isinstance(failure, AbsentError):
         return isinstance(failure, BucketAbsentError)
     if isinstance(failure, (CustomerKeyError, ElsewhereError, ExpiredError)):
@@ -354,7 +357,7 @@ def _doubtful(failure: StoreError | AbsentError) -> bool:
 
 
 def _on_the_way(error: TransferError, url: str) -> StoreError:
-    """A transfer that broke off, in words that name the host."""
+    """Sort a transfer that broke off into an error that names the host."""
     host = urlsplit(url).hostname or url
     match error.where:
         case Broken.TOO_LONG:
@@ -369,7 +372,10 @@ def _on_the_way(error: TransferError, url: str) -> StoreError:
 
 
 def _just_before(after: str) -> str:
-    """A key that sorts shortly before `after`: S3 lists from behind the key it is given, and `after` is wanted too."""
+    """Return a key that sorts shortly before `after`.
+
+    S3 lists from behind the key it is given, and `after` is wanted too.
+    """
     if not after or after.endswith("/"):
         return after.rstrip("/")
     code = ord(after[-1]) - 1

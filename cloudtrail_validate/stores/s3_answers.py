@@ -1,4 +1,4 @@
-"""What S3 answers: listings, errors, heads of objects. Pure; whatever is not S3's own answer raises `NotS3Error`.
+"""Parses S3's answers: listings, errors, heads of objects. Pure; what is not S3's own answer raises `NotS3Error`.
 
 An answer counts as evidence only if it is S3's about what was asked: captive portals, proxies and gateways answer with
 status 200 and any XML, and with 404 and no code.
@@ -52,7 +52,7 @@ _DEPTH: Final = 8  # of elements: a listing has 4
 
 
 class NotS3Error(StoreError):
-    """Something answered that is not S3, or S3's answer was damaged on its way: to be asked again."""
+    """Tells that an answer is not S3's, or was damaged on its way: to be asked again."""
 
     def __init__(self, detail: str, cause: Cause = Cause.NETWORK) -> None:
         super().__init__(cause, detail)
@@ -91,7 +91,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a listing was asked for: the bucket as `listed_name` gives it, the prefix, and behind which key."""
+    """Holds what a listing was asked for: the bucket as `listed_name` gives it, the prefix, and behind which key."""
 
     bucket: str
     prefix: str
@@ -100,7 +100,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def refusal(answer: Answer) -> StoreError | AbsentError:
-    """What an answer that is none of content means. Only S3's own codes mean anything but trouble on the way."""
+    """Sort an answer that is not content into an error. Only S3's own codes mean anything but trouble on the way."""
     try:
         fields, _, _ = _parse(answer.body, "Error")
     except (expat.ExpatError, NotS3Error, ValueError):
@@ -133,7 +133,7 @@ def _unknown(answer: Answer) -> NotS3Error:
 
 
 def metadata(answer: Answer) -> dict[str, str]:
-    """The user metadata that came with an object, names as sent, without their prefix."""
+    """Return the user metadata that came with an object, names as sent, without their prefix."""
     found: dict[str, str] = {}
     for line in answer.lines:
         if line[: len(_META)].lower() == _META:
@@ -143,7 +143,7 @@ def metadata(answer: Answer) -> dict[str, str]:
 
 
 def modified(answer: Answer) -> datetime | None:
-    """When the object was last written, as its head says."""
+    """Return the time at which the object was last written, as its head says."""
     try:
         moment = parsedate_to_datetime(answer.header(b"last-modified") or "")
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -152,17 +152,17 @@ def modified(answer: Answer) -> datetime | None:
 
 
 def listed_name(bucket: str) -> str:
-    """The name by which S3 lists a bucket; empty for access points, which it may call otherwise."""
+    """Return the name by which S3 lists a bucket; empty for access points, which it may call otherwise."""
     return "" if ":" in bucket or bucket.endswith(_ALIASES) else bucket
 
 
 def etag(answer: Answer) -> str:
-    """The ETag without its quotes; empty where there is none."""
+    """Return the ETag without its quotes; empty where there is none."""
     return _bare(answer.header(b"etag") or "")
 
 
 def parse_page(body: bytes, asked: Asked) -> Page:
-    """One page of a listing of what was asked for. Raises `NotS3Error` for anything else."""
+    """Return one page of a listing of what was asked for. Raises `NotS3Error` for anything else."""
     try:
         return _page(body, asked)
     except (expat.ExpatError, ValueError, OverflowError) as error:  # ValueError: UnicodeDecodeError too
@@ -266,7 +266,7 @@ def _listing(body: bytes) -> tuple[dict[str, str], Sequence[_Item], list[str]]:
 
 
 def _row(body: bytes) -> tuple[list[_Item], bytes] | None:
-    """The objects of a listing, and the listing without them. None where they are not a row of the plainest form."""
+    """Return the objects of a listing, and the listing without them. None where they are not a row of the plainest form."""
     if not body.isascii():
         return None
     text = body.decode("ascii")
@@ -294,7 +294,7 @@ def _decoded(text: str, *, encoded: bool) -> str:
 
 
 def _check_names(names: Sequence[str], asked: Asked) -> None:
-    """S3 lists in ascending order of UTF-8 bytes, which is that of code points, and below the prefix only."""
+    """Check that names ascend and lie below the prefix. S3's order is that of UTF-8 bytes, and so of code points."""
     last = asked.after
     for name in names:
         if name <= last or not name.startswith(asked.prefix):

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Way(msgspec.Struct, frozen=True):
-    """How one bucket is reached.
+    """Holds the way to one bucket.
 
     `url` is where its keys begin, without a slash. With `own` libcurl signs (or nobody does, where `route` has no
     signature); else boto3 must sign each request. `since` is when the credentials were looked at (monotonic seconds).
@@ -63,12 +63,12 @@ class Ways:
         self._opening: dict[str, asyncio.Task[Way]] = {}
 
     def known(self, bucket: str) -> Way | None:
-        """A way that is open, with credentials that are fresh."""
+        """Return a way that is open, with credentials that are fresh."""
         way = self._known.get(bucket)
         return way if way is not None and time.monotonic() - way.since < _FRESH else None
 
     async def to(self, bucket: str) -> Way:
-        """The way to a bucket. Raises `StoreError`, `ConfigurationError`."""
+        """Return the way to a bucket. Raises `StoreError`, `ConfigurationError`."""
         known = self.known(bucket)
         if known is not None:
             return known
@@ -88,14 +88,14 @@ class Ways:
         return way
 
     async def elsewhere(self, way: Way, region: str) -> Way:
-        """The way to a bucket that S3 says lies in another region than it was asked in."""
+        """Return the way to a bucket that S3 says lies in another region than it was asked in."""
         if self._known.get(way.bucket) is way:
             self._aws.found_in(way.bucket, region)
             del self._known[way.bucket]
         return await self.to(way.bucket)
 
     async def renewed(self, way: Way) -> Way:
-        """The way with other credentials than those, which have expired, where there are others."""
+        """Return the way with other credentials than those, which have expired, where there are others."""
         signature = way.route.signature
         if signature is not None:
             await self._call(lambda: self._aws.renew(signature.access_key))
@@ -103,7 +103,7 @@ class Ways:
         return await self.to(way.bucket)
 
     async def to_object(self, way: Way, key: str) -> tuple[Route, str]:
-        """Route and URL of an object. Raises `AbsentError` for a key that no object can have."""
+        """Return the route and URL of an object. Raises `AbsentError` for a key that no object can have."""
         if not key:
             raise AbsentError("an empty key")
         if way.own and not ("." in key and _DOTS.search(key)):
@@ -115,7 +115,7 @@ class Ways:
         return self._sent_for(way, await self._call(lambda: sign_get(way.client, way.bucket, key)))
 
     async def to_page(self, way: Way, options: Mapping[str, Any]) -> tuple[Route, str]:
-        """Route and URL of a page of a listing. `options` are those of ListObjectsV2."""
+        """Return the route and URL of a page of a listing. `options` are those of ListObjectsV2."""
         if way.own:
             asked = {_QUERY[name]: str(value) for name, value in options.items()}
             asked |= {"list-type": "2", "encoding-type": "url"}
@@ -124,7 +124,7 @@ class Ways:
         return self._sent_for(way, await self._call(lambda: sign_list(way.client, way.bucket, options)))
 
     def _sent_for(self, way: Way, request: SignedRequest) -> tuple[Route, str]:
-        """A request that boto3 has signed, to be sent as it is."""
+        """Return a request that boto3 has signed, to be sent as it is."""
         headers = tuple(f"{name}: {value}" for name, value in request.headers.items() if name.lower() not in _OURS)
         return msgspec.structs.replace(way.route, headers=headers, signature=None, verbatim=True), request.url
 
@@ -142,7 +142,7 @@ class Ways:
         return Way(bucket, access.url, root, client, route, own, time.monotonic())
 
     def _refresh(self, bucket: str) -> Way:
-        """The same way. With the same route, too, where the credentials are the same: it bears libcurl's set-up."""
+        """Return the same way. With the same route, too, where the credentials are the same: it bears libcurl's set-up."""
         old, new = self._known[bucket], self._open(bucket)
         return msgspec.structs.replace(new, route=old.route) if new.route == old.route else new
 
@@ -155,5 +155,8 @@ class Ways:
 
 
 def _quoted(value: str) -> str:
-    """A value in a query, as it is signed. urllib looks at each character where one of them is a slash: 30 times as long."""
+    """Return a value in a query, as it is signed.
+
+    `urllib` looks at each character where one of them is a slash: 30 times as long.
+    """
     return value.replace("/", "%2F") if _PLAIN.fullmatch(value) else quote(value, safe="~")

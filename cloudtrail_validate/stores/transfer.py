@@ -10,7 +10,7 @@ import msgspec
 
 
 class Broken(Enum):
-    """Where a transfer broke off. The values are the names that botocore's exceptions give it (`core.trouble`)."""
+    """Names where a transfer broke off. Values are the names of botocore's exceptions, which `core.trouble` knows."""
 
     CERTIFICATE = "SSLError"
     PROXY = "ProxyConnectionError"
@@ -29,7 +29,7 @@ class TransferError(Exception):
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """What libcurl signs with, AWS Signature Version 4 for S3: the region and the two halves of an access key."""
+    """Holds what libcurl signs with (AWS Signature Version 4 for S3): the region and the two halves of an access key."""
 
     region: str
     access_key: str
@@ -64,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True):
     size: int
 
     def header(self, name: bytes) -> str | None:
-        """The first value of a header, by its lower-case name."""
+        """Return the first value of a header, by its lower-case name."""
         start = len(name)
         for line in self.lines:
             if (

@@ -25,7 +25,7 @@ class Rule(msgspec.Struct, frozen=True):
 
     @property
     def tolerable(self) -> bool:
-        """Whether `--tolerate` takes it: only what is uncovered or unverifiable may be passed over."""
+        """Tell whether `--tolerate` takes it: only what is uncovered or unverifiable may be passed over."""
         return bool({self.status, self.also} & {Status.UNVERIFIABLE, Status.UNCOVERED})
 
 
