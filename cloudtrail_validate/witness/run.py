@@ -77,6 +77,7 @@ class Witness:
         self._sources: list[WitnessSourceRecord] = []
         self._skipped: tuple[str, ...] = ()
         self._absent: list[Told] = []
+        self._differing: set[str] = set()
         self._seen: set[int] = set()  # hashes of ids of all events in logs that were read
         self._selection: Selection | None = None
 
@@ -271,8 +272,10 @@ class Witness:
             number["unreadable"] += 1
         elif found:
             number["differing"] += 1
-            self._found.add(differs(told, held, found, as_text))
-            self._progress.findings += 1
+            if told.event_id not in self._differing:  # both sources may tell the same
+                self._differing.add(told.event_id)
+                self._found.add(differs(told, held, found, as_text))
+                self._progress.findings += 1
         else:
             number["agreeing"] += 1
 
