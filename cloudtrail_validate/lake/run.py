@@ -31,16 +31,15 @@ from cloudtrail_validate.core.lake_verdict import (
 from cloudtrail_validate.core.model import Cause, Counts, Finding, Interval
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.trouble import refused
+from cloudtrail_validate.lake.copies import Copies
 from cloudtrail_validate.lake.keyring import Keyring
 from cloudtrail_validate.lake.outcome import Outcome
 from cloudtrail_validate.lake.question import LakeQuestion
 from cloudtrail_validate.lake.reading import (
-    FILES_AT_ONCE,
     MOST_UNLISTED,
+    Files,
     Listing,
     folders,
-    read_results,
-    read_sign,
 )
 from cloudtrail_validate.lake.report import build
 from cloudtrail_validate.report import Report, Run
@@ -74,17 +73,23 @@ def verify(
     session: boto3.Session | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
+    copies: Copies | None = None,
 ) -> Report:
     """Verify all query results at or below a place, and return the report.
 
     `session` is who asks AWS, None for whom the question and the environment name; `progress` may be polled meanwhile.
+    `copies` takes all that is read, and the report; whether it could is for the caller to ask it.
     Raises `RequestError`, `ConfigurationError` and `AccessError` as `api.validate`. What a folder holds raises nothing.
     """
     question.check()
-    return run_loop(_verify(question, session, now or now_utc(), Watch(progress)))
+    if copies is not None:
+        copies.check()
+    return run_loop(_verify(question, session, now or now_utc(), Watch(progress), copies))
 
 
-async def _verify(question: LakeQuestion, session: boto3.Session | None, now: datetime, watch: Watch) -> Report:
+async def _verify(
+    question: LakeQuestion, session: boto3.Session | None, now: datetime, watch: Watch, copies: Copies | None
+) -> Report:
     begun = now_utc()
     filed = read_key_file(question.public_keys) if question.public_keys else None
     aws = await in_daemon_thread(_identity, question, session) if question.source is None or filed is None else None
@@ -92,11 +97,12 @@ async def _verify(question: LakeQuestion, session: boto3.Session | None, now: da
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
     try:
         listings = await _listings(question, store, aws, watch)
-        read = await _signs(question, store, listings, now)
+        files = Files(store, copies)
+        read = await _signs(question, files, listings, now)
         keyring = Keyring(
             _keys(filed, aws, now), [one.sign for one in read if one.sign], now, timeless=filed is not None
         )
-        outcomes = await _judged(store, read, keyring, watch)
+        outcomes = await _judged(files, read, keyring, watch)
     finally:
         await store.close()
     ran = Run(
@@ -104,7 +110,10 @@ async def _verify(question: LakeQuestion, session: boto3.Session | None, now: da
         finished=now_utc().replace(microsecond=0),
         caller_arn=await caller if caller else None,
     )
-    return build(question, outcomes, _all(outcomes), now, ran)
+    report = build(question, outcomes, _all(outcomes), now, ran)
+    if copies is not None:
+        await asyncio.to_thread(copies.finish, report, keyring.found)
+    return report
 
 
 def _keys(filed: KeySource | None, aws: Aws | None, now: datetime) -> Callable[[Interval], KeySource]:
@@ -158,27 +167,27 @@ async def _listings(question: LakeQuestion, store: Store, aws: Aws | None, watch
     return listings
 
 
-async def _signs(question: LakeQuestion, store: Store, listings: Sequence[Listing], now: datetime) -> list[_Read]:
+async def _signs(question: LakeQuestion, files: Files, listings: Sequence[Listing], now: datetime) -> list[_Read]:
     gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
 
     async def sign_of(listing: Listing) -> _Read:
         async with gate:
-            return await _sign(store, question, listing, now)
+            return await _sign(files, question, listing, now)
 
     return await asyncio.gather(*map(sign_of, listings))
 
 
-async def _judged(store: Store, read: Sequence[_Read], keyring: Keyring, watch: Watch) -> tuple[Outcome, ...]:
+async def _judged(files: Files, read: Sequence[_Read], keyring: Keyring, watch: Watch) -> tuple[Outcome, ...]:
     """All folders, each judged by itself, then beside each other."""
     found: dict[tuple[str, str, datetime], FoundKey] = {}
     for one in read:
         if one.sign is not None and (name := _key_of(one.sign)) not in found:
             found[name] = await in_daemon_thread(keyring.find, one.sign)
-    gate, files, counters = asyncio.Semaphore(_FOLDERS_AT_ONCE), asyncio.Semaphore(FILES_AT_ONCE), watch.progress
+    gate, counters = asyncio.Semaphore(_FOLDERS_AT_ONCE), watch.progress
 
     async def judged(one: _Read) -> Outcome:
         async with gate:
-            outcome = await _judge(store, one, found.get(_key_of(one.sign)) if one.sign else None, files)
+            outcome = await _judge(files, one, found.get(_key_of(one.sign)) if one.sign else None)
         counters.regions_done += 1
         counters.objects_done += len(one.listing.objects)
         counters.bytes_done += sum(info.size for info in one.listing.objects.values())
@@ -193,13 +202,13 @@ def _key_of(sign: SignFile) -> tuple[str, str, datetime]:
     return sign.region, sign.fingerprint, sign.completed
 
 
-async def _sign(store: Store, question: LakeQuestion, listing: Listing, now: datetime) -> _Read:
+async def _sign(files: Files, question: LakeQuestion, listing: Listing, now: datetime) -> _Read:
     """Read one folder's sign file."""
     folder = Folder(question.bucket, listing.prefix, place_of(f"{question.above}{listing.prefix}"))
     judge, info = Judge(folder), listing.objects.get(SIGN_FILE)
     if info is None:
         return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MISSING, SIGN_FILE))
-    taken = await read_sign(store, folder.where(SIGN_FILE), info)
+    taken = await files.sign(folder.where(SIGN_FILE), info)
     seen = taken.seen
     if seen.absent:
         return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MISSING, SIGN_FILE))
@@ -211,7 +220,7 @@ async def _sign(store: Store, question: LakeQuestion, listing: Listing, now: dat
     return _Read(listing, folder, sign, None)
 
 
-async def _judge(store: Store, read: _Read, found: FoundKey | None, files: asyncio.Semaphore) -> Outcome:
+async def _judge(files: Files, read: _Read, found: FoundKey | None) -> Outcome:
     """Judge one folder; its results are read only by names that the listing has and CloudTrail gives."""
     listing, folder, sign = read.listing, read.folder, read.sign
     there = set(listing.objects) - {SIGN_FILE}
@@ -222,12 +231,13 @@ async def _judge(store: Store, read: _Read, found: FoundKey | None, files: async
     signed, finding = judge_signature(judge, sign, found, SIGN_FILE)
     found_of_sign: list[Finding] = [finding] if finding else []
     info = listing.objects[SIGN_FILE]
-    found_of_sign += judge_place(judge, sign, found, SIGN_FILE, info.modified if store.dated else None)
+    found_of_sign += judge_place(judge, sign, found, SIGN_FILE, info.modified if files.dated else None)
     listed = sign.listed()
-    seen = await read_results(store, folder.bucket, listing, sorted(there & listed.keys()), files)
+    seen = await files.results(folder.bucket, listing, sorted(there & listed.keys()))
     unlisted = sorted(there - listed.keys())
-    if {one.sha256 for one in seen.values()} != set(listed.values()) and len(unlisted) <= MOST_UNLISTED:
-        seen |= await read_results(store, folder.bucket, listing, unlisted, files)
+    wanted = files.copies is not None or {one.sha256 for one in seen.values()} != set(listed.values())
+    if wanted and len(unlisted) <= MOST_UNLISTED:
+        seen |= await files.results(folder.bucket, listing, unlisted)
     seen = {name: Seen() for name in unlisted} | seen
     about_files, counts = judge_files(judge, sign, signed, seen)
     statement, covered = _statement(sign, signed, seen)
