@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloudtrail_validate.cli import Interrupted
 from cloudtrail_validate.cli.files import telling_of_older
-from cloudtrail_validate.cli.validate import PROGRESS, refused, take_progress
+from cloudtrail_validate.cli.validate import PROGRESS, refused, stop_on_signals, take_progress
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import plural, printable
@@ -76,8 +79,12 @@ def command(place: str, *, folder: Path | None, **options: Any) -> int:
     copies = Copies(folder) if folder is not None else None
     with telling_of_older(outputs):
         report = _verify(question, progress, copies)
+    if report.stopped and not quiet:
+        click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
     written = write_files(report, outputs) and _tell(copies)
     told = print_report(report, format_, show=show, quiet=quiet, kept=kept_as(outputs))
+    if report.stopped:
+        return Interrupted(report.exit_code)
     return report.exit_code if (told and written) or report.exit_code != ExitCode.VALID else int(ExitCode.UNPROVEN)
 
 
@@ -88,14 +95,18 @@ def _verify(question: LakeQuestion, progress: str, copies: Copies | None) -> Rep
     from cloudtrail_validate.lake import verify
 
     counters = Progress()
+    before = signal.getsignal(signal.SIGTERM)
     shown = ProgressLines(counters) if progress == "json" else ProgressBar(counters, enabled=progress != "none")
     try:
         with shown:
-            return verify(question, progress=counters, copies=copies)
+            return verify(question, progress=counters, copies=copies, on_start=stop_on_signals)
     except InternalError:
         raise
     except (RequestError, ConfigurationError, AccessError) as error:
         raise refused(error) from error
+    finally:
+        with contextlib.suppress(ValueError, TypeError):  # beside the main thread, or set by no Python
+            signal.signal(signal.SIGTERM, before)  # which the loop has taken and not given back
 
 
 def _tell(copies: Copies | None) -> bool:

@@ -29,6 +29,7 @@ from cloudtrail_validate.core.lake_verdict import (
     judge_signature,
 )
 from cloudtrail_validate.core.model import Cause, Counts, Finding, Interval
+from cloudtrail_validate.core.outcome import Reached
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.lake.copies import Copies
@@ -52,10 +53,26 @@ if TYPE_CHECKING:
     import boto3
 
     from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.core.signature import PublicKey
     from cloudtrail_validate.stores.protocol import Store
 
 _REQUESTS: Final = 64  # in flight: most folders hold one small file and its sign file
 _FOLDERS_AT_ONCE: Final = 32
+
+
+class Stop:
+    """Ends a run early: `stop` may be called from a signal handler of its loop."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the run as soon as possible."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when the run is to end."""
+        await self._event.wait()
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -74,46 +91,109 @@ def verify(
     now: datetime | None = None,
     progress: Progress | None = None,
     copies: Copies | None = None,
+    on_start: Callable[[Stop], None] | None = None,
 ) -> Report:
     """Verify all query results at or below a place, and return the report.
 
     `session` is who asks AWS, None for whom the question and the environment name; `progress` may be polled meanwhile.
-    `copies` takes all that is read, and the report; whether it could is for the caller to ask it.
+    `copies` takes all that is read, and the report; whether it could is for the caller to ask it. `on_start` is given
+    what stops the run, on its loop: the report then is of what was done until then.
     Raises `RequestError`, `ConfigurationError` and `AccessError` as `api.validate`. What a folder holds raises nothing.
     """
     question.check()
     if copies is not None:
         copies.check()
-    return run_loop(_verify(question, session, now or now_utc(), Watch(progress), copies))
+    return run_loop(_verify(question, session, now or now_utc(), Watch(progress), copies, on_start))
 
 
 async def _verify(
-    question: LakeQuestion, session: boto3.Session | None, now: datetime, watch: Watch, copies: Copies | None
+    question: LakeQuestion,
+    session: boto3.Session | None,
+    now: datetime,
+    watch: Watch,
+    copies: Copies | None,
+    on_start: Callable[[Stop], None] | None,
 ) -> Report:
-    begun = now_utc()
+    begun, stop = now_utc(), Stop()
+    if on_start is not None:
+        on_start(stop)
     filed = read_key_file(question.public_keys) if question.public_keys else None
     aws = await in_daemon_thread(_identity, question, session) if question.source is None or filed is None else None
     store = _store(question, aws)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
+    work = _Work(question, Files(store, copies), store, _keys(filed, aws, now), now, watch)
+    task = asyncio.create_task(work.run(aws, timeless=filed is not None))
+    stopping = asyncio.create_task(stop.wait())
     try:
-        listings = await _listings(question, store, aws, watch)
-        files = Files(store, copies)
-        read = await _signs(question, files, listings, now)
-        keyring = Keyring(
-            _keys(filed, aws, now), [one.sign for one in read if one.sign], now, timeless=filed is not None
-        )
-        outcomes = await _judged(files, read, keyring, watch)
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        interrupted = not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=interrupted)
     finally:
+        stopping.cancel()
         await store.close()
     ran = Run(
         started=begun.replace(microsecond=0),
         finished=now_utc().replace(microsecond=0),
-        caller_arn=await caller if caller else None,
+        caller_arn=await caller if caller and (caller.done() or not interrupted) else None,
     )
-    report = build(question, outcomes, _all(outcomes), now, ran)
+    outcomes = tuple(_beside_each_other(work.done))
+    counters = watch.progress
+    reached = Reached(counters.objects_done, counters.objects_known, counters.listing_done) if interrupted else None
+    report = build(question, outcomes, _all(outcomes), now, ran, reached)
     if copies is not None:
-        await asyncio.to_thread(copies.finish, report, keyring.found)
+        await asyncio.to_thread(copies.finish, report, work.keys)
     return report
+
+
+class _Work:
+    """What there is to do, and what is done of it: `done` are the folders that were judged, `keys` those that were found."""
+
+    def __init__(
+        self,
+        question: LakeQuestion,
+        files: Files,
+        store: Store,
+        source: Callable[[Interval], KeySource],
+        now: datetime,
+        watch: Watch,
+    ) -> None:
+        self.done: list[Outcome] = []
+        self.keys: tuple[PublicKey, ...] = ()
+        self._question = question
+        self._files = files
+        self._store = store
+        self._source = source
+        self._now = now
+        self._watch = watch
+
+    async def run(self, aws: Aws | None, *, timeless: bool) -> None:
+        """Do it. `aws` is who is refused, where the listing is; `timeless`: keys are the same whatever time is asked for."""
+        listings = await _listings(self._question, self._store, aws, self._watch)
+        read = await _signs(self._question, self._files, listings, self._now)
+        signs = [one.sign for one in read if one.sign]
+        keyring = Keyring(self._source, signs, self._now, timeless=timeless)
+        found: dict[tuple[str, str, datetime], FoundKey] = {}
+        for sign in signs:
+            if _key_of(sign) not in found:
+                found[_key_of(sign)] = await in_daemon_thread(keyring.find, sign)
+        self.keys = keyring.found
+        gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
+
+        async def judged(one: _Read) -> None:
+            async with gate:
+                self._take(one, await _judge(self._files, one, found.get(_key_of(one.sign)) if one.sign else None))
+
+        await asyncio.gather(*map(judged, read))
+
+    def _take(self, read: _Read, outcome: Outcome) -> None:
+        counters = self._watch.progress
+        counters.regions_done += 1
+        counters.objects_done += len(read.listing.objects)
+        counters.bytes_done += sum(info.size for info in read.listing.objects.values())
+        for finding in outcome.findings:
+            self._watch.found(finding)
+        self.done.append(outcome)
 
 
 def _keys(filed: KeySource | None, aws: Aws | None, now: datetime) -> Callable[[Interval], KeySource]:
@@ -175,27 +255,6 @@ async def _signs(question: LakeQuestion, files: Files, listings: Sequence[Listin
             return await _sign(files, question, listing, now)
 
     return await asyncio.gather(*map(sign_of, listings))
-
-
-async def _judged(files: Files, read: Sequence[_Read], keyring: Keyring, watch: Watch) -> tuple[Outcome, ...]:
-    """All folders, each judged by itself, then beside each other."""
-    found: dict[tuple[str, str, datetime], FoundKey] = {}
-    for one in read:
-        if one.sign is not None and (name := _key_of(one.sign)) not in found:
-            found[name] = await in_daemon_thread(keyring.find, one.sign)
-    gate, counters = asyncio.Semaphore(_FOLDERS_AT_ONCE), watch.progress
-
-    async def judged(one: _Read) -> Outcome:
-        async with gate:
-            outcome = await _judge(files, one, found.get(_key_of(one.sign)) if one.sign else None)
-        counters.regions_done += 1
-        counters.objects_done += len(one.listing.objects)
-        counters.bytes_done += sum(info.size for info in one.listing.objects.values())
-        for finding in outcome.findings:
-            watch.found(finding)
-        return outcome
-
-    return tuple(_beside_each_other(await asyncio.gather(*map(judged, read))))
 
 
 def _key_of(sign: SignFile) -> tuple[str, str, datetime]:

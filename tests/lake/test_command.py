@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -163,6 +165,31 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, words: list[str], told:
     assert "lies among the results" in str(lake(root, "-o", root / "report.json").exception)
     for place in ("s3://", "s3://B/", tmp_path / "nowhere"):
         assert "expected s3://BUCKET/PREFIX/ or a folder" in str(tool("lake", place).exception)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(("tampers", "code"), [([], 130), (["lake-result-missing"], 1)])
+def test_an_interrupt_leaves_what_was_found_until_then(tmp_path: Path, tampers: list[str], code: int) -> None:
+    """A result of terabytes, which takes no room, gives time to be interrupted in."""
+    root = tmp_path / "lake"
+    simulation = write(root, *tampers, spec=LakeSpec(queries=3))
+    with (folder_of(root, simulation, 2) / "result_1.csv.gz").open("r+b") as file:
+        file.truncate(1 << 42)
+    command = [sys.executable, "-m", "cloudtrail_validate", "lake", str(root), "--public-keys", str(keys_of(root))]
+    with subprocess.Popen(
+        [*command, "--format", "json", "--progress", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        for line in process.stderr:  # two of three folders are done, whatever they came to
+            if json.loads(line)["account_regions_done"] == 2:
+                break
+        process.send_signal(signal.SIGINT)
+        report = from_json(process.stdout.read())
+        process.stderr.read()
+    assert process.wait(timeout=60) == report.exit_code == code
+    assert report.stopped
+    assert len(report.saved_queries) == 2
 
 
 # S3
