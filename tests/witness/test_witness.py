@@ -164,6 +164,14 @@ def test_a_proven_log_that_history_contradicts(trail: Trail) -> None:
     assert "a proven log" in next(one.message for one in report.findings if one.rule.startswith("witness"))
 
 
+def test_an_event_that_was_completed_later_is_no_difference(trail: Trail) -> None:
+    event = trail.aws.history[REGION].pop(len(trail.aws.history[REGION]) // 2)
+    added = {"reason": "UPDATED_DATA", "updatedFields": "userAgent", "originalEventID": event["eventID"]}
+    trail.aws.history[REGION].append({**event, "userAgent": "another", "addendum": added})
+    report = trail.witness()
+    assert (report.exit_code, found(report)) == (0, [])
+
+
 def test_only_the_lost_hours(trail: Trail) -> None:
     key = middle(trail)
     gone = trail.read(key)
