@@ -341,6 +341,7 @@ def policy_actions(name: str = "policy.json") -> set[str]:
 
 
 SENDING: Final = ("notify", "metrics")  # rooms that send with the caller's own rights, not with the auditor's role
+WITNESSING: Final = {"cloudtrail:GetEventSelectors", "logs:FilterLogEvents"}  # what only a witness asks: witness.json
 KEEPING: Final = {"s3:PutObject"}  # a state, or the part of a shard, into a bucket of its own: state.json
 
 
@@ -378,7 +379,8 @@ def actions_in_source(rooms: tuple[str, ...] | None = None) -> set[str]:
 
 
 def test_policy_holds_exactly_what_the_source_calls() -> None:
-    assert policy_actions() == actions_in_source() - KEEPING | {BY_S3}
+    assert policy_actions() == actions_in_source() - KEEPING - WITNESSING | {BY_S3}
+    assert policy_actions("witness.json") == WITNESSING | {"cloudtrail:LookupEvents", "cloudtrail:DescribeTrails"}
 
 
 def test_policy_of_sending_holds_exactly_what_the_source_sends() -> None:

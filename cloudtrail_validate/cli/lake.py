@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloudtrail_validate.cli import Interrupted
 from cloudtrail_validate.cli.files import telling_of_older
-from cloudtrail_validate.cli.validate import PROGRESS, refused, take_progress
+from cloudtrail_validate.cli.validate import PROGRESS, refused, stop_on_signals, take_progress
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.core.verdict import ExitCode
 
 if TYPE_CHECKING:
     from cloudtrail_validate.lake import LakeQuestion
+    from cloudtrail_validate.lake.copies import Copies
     from cloudtrail_validate.report import Report
 
 
@@ -26,6 +30,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Use exported keys; see `ctvalidate keys export`.",
+)
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Keep what is verified, with keys and report, in a folder of its own.",
 )
 @click.option("--follow-links", is_flag=True, help="Take links in a folder that lead out of it as files.")
 @click.option("--profile", metavar="NAME", help="AWS profile.")
@@ -41,7 +52,7 @@ if TYPE_CHECKING:
     help="A bar on a terminal, or lines of JSON for programs, on standard error.  [default: auto]",
 )
 @click.option("--no-progress", is_flag=True, help="No progress bar, even on a terminal.")
-def command(place: str, **options: Any) -> int:
+def command(place: str, *, folder: Path | None, **options: Any) -> int:
     """Verify the saved results of CloudTrail Lake queries: one folder, or all at and below a prefix.
 
     The signature of each sign file, the hash of each result file that it lists, what lies there besides, and whether the
@@ -49,6 +60,7 @@ def command(place: str, **options: Any) -> int:
     the signature. Exits as a validation does: 0 all proven, 1 evidence of change, 3 unproven, 4 no results found.
     """
     from cloudtrail_validate.lake import LakeQuestion
+    from cloudtrail_validate.lake.copies import Copies
     from cloudtrail_validate.lake.question import read_place
 
     format_, outputs, show, quiet = (options.pop(name) for name in ("format_", "outputs", "show", "quiet"))
@@ -56,41 +68,65 @@ def command(place: str, **options: Any) -> int:
     try:
         check_outputs(format_, outputs)
         source, bucket, prefix = read_place(place)
-        for path in outputs:
-            _check_apart(path, source)
+        for option, path in (*(("--output", path) for path in outputs), *((("--to", folder),) if folder else ())):
+            _check_apart(option, path, source)
         question = LakeQuestion(
             source=source, bucket=bucket, prefix=prefix, tolerate=frozenset(options.pop("tolerate")), **options
         )
         question.check()
     except RequestError as error:
         raise click.UsageError(printable(str(error))) from error
+    copies = Copies(folder) if folder is not None else None
     with telling_of_older(outputs):
-        report = _verify(question, progress)
-    written = write_files(report, outputs)
+        report = _verify(question, progress, copies)
+    if report.stopped and not quiet:
+        click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
+    written = write_files(report, outputs) and _tell(copies)
     told = print_report(report, format_, show=show, quiet=quiet, kept=kept_as(outputs))
+    if report.stopped:
+        return Interrupted(report.exit_code)
     return report.exit_code if (told and written) or report.exit_code != ExitCode.VALID else int(ExitCode.UNPROVEN)
 
 
-def _verify(question: LakeQuestion, progress: str) -> Report:
+def _verify(question: LakeQuestion, progress: str, copies: Copies | None) -> Report:
     from cloudtrail_validate.cli.progress import ProgressBar, ProgressLines
     from cloudtrail_validate.core.errors import AccessError, ConfigurationError, InternalError
     from cloudtrail_validate.core.findings import Progress
     from cloudtrail_validate.lake import verify
 
     counters = Progress()
+    before = signal.getsignal(signal.SIGTERM)
     shown = ProgressLines(counters) if progress == "json" else ProgressBar(counters, enabled=progress != "none")
     try:
         with shown:
-            return verify(question, progress=counters)
+            return verify(question, progress=counters, copies=copies, on_start=stop_on_signals)
     except InternalError:
         raise
     except (RequestError, ConfigurationError, AccessError) as error:
         raise refused(error) from error
+    finally:
+        with contextlib.suppress(ValueError, TypeError):  # beside the main thread, or set by no Python
+            signal.signal(signal.SIGTERM, before)  # which the loop has taken and not given back
 
 
-def _check_apart(path: Path, source: Path | None) -> None:
+def _tell(copies: Copies | None) -> bool:
+    """Say what was kept. False where it is not all."""
+    if copies is None:
+        return True
+    where = printable(str(copies.folder))
+    for key in copies.left_out:
+        click.echo(f"ctvalidate: left out {printable(key)}: no file can safely have this name", err=True)
+    if copies.failure is not None:
+        click.echo(f"ctvalidate: --to: {printable(copies.failure)}", err=True)
+        return False
+    told = f"{plural(copies.files, 'file')} in {where}; prove it again: ctvalidate lake {where}/tree --public-keys"
+    click.echo(f"ctvalidate: {told} {where}/keys.json", err=True)
+    return True
+
+
+def _check_apart(option: str, path: Path, source: Path | None) -> None:
     """Refuse a report among the results: the next verification would call it extra."""
     if source is not None and path.resolve().is_relative_to(source.resolve()):
         raise click.UsageError(
-            f"--output: {str(path)!r} lies among the results, and would count as planted there: expected another place"
+            f"{option}: {str(path)!r} lies among the results, and would count as planted there: expected another place"
         )

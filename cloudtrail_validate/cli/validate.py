@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
@@ -286,7 +286,7 @@ def execute(
     counters = counters or Progress()
 
     def begin(engine: Engine) -> None:
-        _stop_on_signals(engine)
+        stop_on_signals(engine)
         if on_start is not None:
             on_start(engine)
 
@@ -377,7 +377,14 @@ class _Refusal(click.ClickException):
         setattr(self, "exit_code", int(code))  # noqa: B010  # a class variable in click's annotations
 
 
-def _stop_on_signals(engine: Engine) -> None:
+class Stoppable(Protocol):
+    """What ends early when it is told to, from a signal handler of its loop."""
+
+    def stop(self) -> None:
+        """End as soon as possible."""
+
+
+def stop_on_signals(engine: Stoppable) -> None:
     """Let the first signal end the run in order; a second one ends the process."""
     import asyncio
 

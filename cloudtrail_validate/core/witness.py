@@ -131,7 +131,8 @@ def differing(told: Told, held: Held, parse: Any, differences: Any) -> tuple[tup
 
     None where one cannot be read.
 
-    A field that only one of them has is no difference: sources may leave out what logs have. `parse` and `differences`
+    A field that only one of them has is no difference: sources may leave out what logs have. Nor is an event that
+    CloudTrail completed later (`addendum`, User Guide, "CloudTrail record contents"). `parse` and `differences`
     are those of `evidence.events`.
     """
     if told.raw == held.raw:
@@ -140,6 +141,8 @@ def differing(told: Told, held: Held, parse: Any, differences: Any) -> tuple[tup
         one, other = parse(told.raw), parse(held.raw)
     except ValueError:
         return None
+    if "addendum" in one or "addendum" in other:  # CloudTrail tells an event again with what it learnt later
+        return ()
     shared = [name for name in one if name in other]
     found = differences({name: one[name] for name in shared}, {name: other[name] for name in shared})
     return tuple((item.path, item.before, item.after) for item in found)

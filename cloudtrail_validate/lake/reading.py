@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -22,6 +22,7 @@ from cloudtrail_validate.core.lake import (
     is_result_name,
 )
 from cloudtrail_validate.core.model import Locator, ObjectInfo
+from cloudtrail_validate.lake.copies import Copies
 from cloudtrail_validate.stores.protocol import Store
 
 FILES_AT_ONCE: Final = 8  # of results, which may be gigabytes each; hashing them is what takes the time
@@ -51,13 +52,15 @@ class _Stop(Exception):  # noqa: N818 - no error: what was read is enough
 class _Hashing(Inflater):
     """Hashes an object's bytes as they are stored, and keeps the first `keep` of them; inflates nothing.
 
-    Raises `_Stop` behind `most` bytes.
+    Raises `_Stop` behind `most` bytes. With `copies` the bytes go into a draft of a file as well.
     """
 
-    __slots__ = ("_kept_most", "_most_stored", "_sha", "head", "special", "stored")
+    __slots__ = ("_copies", "_kept_most", "_most_stored", "_sha", "draft", "head", "special", "stored")
 
-    def __init__(self, keep: int, most: int = _ANY_SIZE) -> None:
+    def __init__(self, keep: int, most: int = _ANY_SIZE, copies: Copies | None = None) -> None:
         super().__init__()
+        self._copies = copies
+        self.draft = copies.draft() if copies else None
         self._sha = hashlib.sha256()
         self._kept_most = keep
         self._most_stored = most
@@ -71,6 +74,8 @@ class _Hashing(Inflater):
         self.stored += len(data)
         if len(self.head) < self._kept_most:
             self.head += data[: self._kept_most - len(self.head)]
+        if self._copies is not None and self.draft is not None:
+            self._copies.write(self.draft, data)
         if self.stored > self._most_stored:
             raise _Stop
 
@@ -151,42 +156,60 @@ def _listing(prefix: str, objects: Iterable[ObjectInfo]) -> Listing | None:
     return None
 
 
-async def read_sign(store: Store, where: Locator, info: ObjectInfo) -> Taken:
-    """A sign file's bytes. One that claims to be larger than any can be is not read."""
-    if info.size > MAX_SIGN_BYTES:
-        return Taken(seen=Seen(special=f"it has {info.size:,} bytes"))
-    seen = await _read(store, where, info, MAX_SIGN_BYTES + 1, MAX_SIGN_BYTES)
-    return Taken(seen.head, seen)
+class Files:
+    """Reads files of a store, and copies what it reads where there are `copies`."""
 
+    def __init__(self, store: Store, copies: Copies | None = None) -> None:
+        self.dated = store.dated
+        self.copies = copies
+        self._store = store
+        self._gate = asyncio.Semaphore(FILES_AT_ONCE)
 
-async def read_results(
-    store: Store, bucket: str, listing: Listing, names: Sequence[str], gate: asyncio.Semaphore
-) -> dict[str, Seen]:
-    """The files of one folder by name, those that `names` gives; they are all in the listing."""
+    async def sign(self, where: Locator, info: ObjectInfo) -> Taken:
+        """A sign file's bytes. One that claims to be larger than any can be is not read."""
+        if info.size > MAX_SIGN_BYTES:
+            return Taken(seen=Seen(special=f"it has {info.size:,} bytes"))
+        seen = await self._read(where, info, MAX_SIGN_BYTES + 1, MAX_SIGN_BYTES)
+        return Taken(seen.head, seen)
 
-    async def one(name: str) -> Seen:
-        async with gate:
-            info = listing.objects[name]
-            return await _read(store, Locator(bucket, listing.prefix + name), info, HEAD_BYTES)
+    async def results(self, bucket: str, listing: Listing, names: Sequence[str]) -> dict[str, Seen]:
+        """The files of one folder by name, those that `names` gives; they are all in the listing."""
 
-    return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
+        async def one(name: str) -> Seen:
+            async with self._gate:
+                return await self._read(Locator(bucket, listing.prefix + name), listing.objects[name], HEAD_BYTES)
 
+        return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
 
-async def _read(store: Store, where: Locator, info: ObjectInfo, keep: int, most: int = _ANY_SIZE) -> Seen:
-    used: list[_Hashing] = []
+    async def _read(self, where: Locator, info: ObjectInfo, keep: int, most: int = _ANY_SIZE) -> Seen:
+        used: list[_Hashing] = []
 
-    def make(_: int | None) -> Inflater:
-        used.append(_Hashing(keep, most))
-        return used[-1]
+        def make(_: int | None) -> Inflater:
+            used.append(_Hashing(keep, most, self.copies))  # a new one each attempt
+            return used[-1]
 
-    try:
-        await store.stored(where, make, info.size, info.etag)
-    except _Stop:
+        try:
+            seen = await self._seen(where, info, make, used)
+            last = used[-1] if used else None
+            if self.copies is not None and last is not None and last.draft is not None and seen.sha256:
+                await asyncio.to_thread(self.copies.place, last.draft, where.key, seen.sha256)
+            return seen
+        finally:
+            for hashing in used:
+                if hashing.draft is not None:
+                    hashing.draft.discard()
+
+    async def _seen(
+        self, where: Locator, info: ObjectInfo, make: Callable[[int | None], Inflater], used: Sequence[_Hashing]
+    ) -> Seen:
+        try:
+            await self._store.stored(where, make, info.size, info.etag)
+        except _Stop:
+            return used[-1].seen()
+        except CustomerKeyError as error:
+            return Seen(special=error.detail)
+        except AbsentError:
+            return Seen(absent=True)
+        except StoreError as error:
+            return Seen(cause=error.cause, detail=error.detail)
         return used[-1].seen()
-    except CustomerKeyError as error:
-        return Seen(special=error.detail)
-    except AbsentError:
-        return Seen(absent=True)
-    except StoreError as error:
-        return Seen(cause=error.cause, detail=error.detail)
-    return used[-1].seen()

@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from cloudtrail_validate.core.findings import Findings
 from cloudtrail_validate.core.model import Counts
+from cloudtrail_validate.core.outcome import Reached
 from cloudtrail_validate.core.text import without_secrets
 from cloudtrail_validate.core.verdict import decide
 from cloudtrail_validate.lake.outcome import Outcome, signs
 from cloudtrail_validate.lake.question import LakeQuestion
-from cloudtrail_validate.report import CountsRecord, QueryRecord, Report, RequestEcho, Run, Summary
+from cloudtrail_validate.report import CountsRecord, ProgressRecord, QueryRecord, Report, RequestEcho, Run, Summary
 from cloudtrail_validate.report.build import public_keys, record, this_tool
 from cloudtrail_validate.report.incidents import incidents
 from cloudtrail_validate.report.references import encodable
@@ -24,11 +25,22 @@ from cloudtrail_validate.report.reliance import relied_on
 _SECOND: Final = timedelta(seconds=1)
 
 
-def build(question: LakeQuestion, outcomes: Sequence[Outcome], findings: Findings, now: datetime, run: Run) -> Report:
-    """The report. Its window is from the first completion of a query to the last, or `now` where there is none."""
+def build(
+    question: LakeQuestion,
+    outcomes: Sequence[Outcome],
+    findings: Findings,
+    now: datetime,
+    run: Run,
+    reached: Reached | None = None,
+) -> Report:
+    """The report; `reached` is how far an interrupted run had come.
+
+    Its window is from the first completion of a query to the last, or `now` where there is none.
+    """
     times = sorted(outcome.sign.completed for outcome in outcomes if outcome.sign) or [now]
     files = sum((outcome.files for outcome in outcomes), Counts())
-    verdict, code = decide(findings.tally, digests=len(outcomes), tolerated=question.tolerate)
+    stopped = reached is not None
+    verdict, code = decide(findings.tally, digests=len(outcomes), tolerated=question.tolerate, interrupted=stopped)
     report = Report(
         verdict=verdict,
         exit_code=int(code),
@@ -46,6 +58,8 @@ def build(question: LakeQuestion, outcomes: Sequence[Outcome], findings: Finding
         findings=tuple(map(record, findings.kept)),
         public_keys=public_keys(outcome.key for outcome in outcomes if outcome.key),
         findings_truncated=findings.truncated,
+        interrupted=True if stopped else UNSET,
+        progress=ProgressRecord(**asdict(reached)) if reached is not None else UNSET,
         queries=tuple(map(_query, _in_order(outcomes))),
     )
     report = replace(report, relied_on=relied_on(report))

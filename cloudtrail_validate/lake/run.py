@@ -29,18 +29,18 @@ from cloudtrail_validate.core.lake_verdict import (
     judge_signature,
 )
 from cloudtrail_validate.core.model import Cause, Counts, Finding, Interval
+from cloudtrail_validate.core.outcome import Reached
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.trouble import refused
+from cloudtrail_validate.lake.copies import Copies
 from cloudtrail_validate.lake.keyring import Keyring
 from cloudtrail_validate.lake.outcome import Outcome
 from cloudtrail_validate.lake.question import LakeQuestion
 from cloudtrail_validate.lake.reading import (
-    FILES_AT_ONCE,
     MOST_UNLISTED,
+    Files,
     Listing,
     folders,
-    read_results,
-    read_sign,
 )
 from cloudtrail_validate.lake.report import build
 from cloudtrail_validate.report import Report, Run
@@ -53,10 +53,26 @@ if TYPE_CHECKING:
     import boto3
 
     from cloudtrail_validate.aws.session import Aws
+    from cloudtrail_validate.core.signature import PublicKey
     from cloudtrail_validate.stores.protocol import Store
 
 _REQUESTS: Final = 64  # in flight: most folders hold one small file and its sign file
 _FOLDERS_AT_ONCE: Final = 32
+
+
+class Stop:
+    """Ends a run early: `stop` may be called from a signal handler of its loop."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the run as soon as possible."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when the run is to end."""
+        await self._event.wait()
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -74,37 +90,110 @@ def verify(
     session: boto3.Session | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
+    copies: Copies | None = None,
+    on_start: Callable[[Stop], None] | None = None,
 ) -> Report:
     """Verify all query results at or below a place, and return the report.
 
     `session` is who asks AWS, None for whom the question and the environment name; `progress` may be polled meanwhile.
+    `copies` takes all that is read, and the report; whether it could is for the caller to ask it. `on_start` is given
+    what stops the run, on its loop: the report then is of what was done until then.
     Raises `RequestError`, `ConfigurationError` and `AccessError` as `api.validate`. What a folder holds raises nothing.
     """
     question.check()
-    return run_loop(_verify(question, session, now or now_utc(), Watch(progress)))
+    if copies is not None:
+        copies.check()
+    return run_loop(_verify(question, session, now or now_utc(), Watch(progress), copies, on_start))
 
 
-async def _verify(question: LakeQuestion, session: boto3.Session | None, now: datetime, watch: Watch) -> Report:
-    begun = now_utc()
+async def _verify(
+    question: LakeQuestion,
+    session: boto3.Session | None,
+    now: datetime,
+    watch: Watch,
+    copies: Copies | None,
+    on_start: Callable[[Stop], None] | None,
+) -> Report:
+    begun, stop = now_utc(), Stop()
+    if on_start is not None:
+        on_start(stop)
     filed = read_key_file(question.public_keys) if question.public_keys else None
     aws = await in_daemon_thread(_identity, question, session) if question.source is None or filed is None else None
     store = _store(question, aws)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
+    work = _Work(question, Files(store, copies), store, _keys(filed, aws, now), now, watch)
+    task = asyncio.create_task(work.run(aws, timeless=filed is not None))
+    stopping = asyncio.create_task(stop.wait())
     try:
-        listings = await _listings(question, store, aws, watch)
-        read = await _signs(question, store, listings, now)
-        keyring = Keyring(
-            _keys(filed, aws, now), [one.sign for one in read if one.sign], now, timeless=filed is not None
-        )
-        outcomes = await _judged(store, read, keyring, watch)
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        interrupted = not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=interrupted)
     finally:
+        stopping.cancel()
         await store.close()
     ran = Run(
         started=begun.replace(microsecond=0),
         finished=now_utc().replace(microsecond=0),
-        caller_arn=await caller if caller else None,
+        caller_arn=await caller if caller and (caller.done() or not interrupted) else None,
     )
-    return build(question, outcomes, _all(outcomes), now, ran)
+    outcomes = tuple(_beside_each_other(work.done))
+    counters = watch.progress
+    reached = Reached(counters.objects_done, counters.objects_known, counters.listing_done) if interrupted else None
+    report = build(question, outcomes, _all(outcomes), now, ran, reached)
+    if copies is not None:
+        await asyncio.to_thread(copies.finish, report, work.keys)
+    return report
+
+
+class _Work:
+    """What there is to do, and what is done of it: `done` are the folders that were judged, `keys` those that were found."""
+
+    def __init__(
+        self,
+        question: LakeQuestion,
+        files: Files,
+        store: Store,
+        source: Callable[[Interval], KeySource],
+        now: datetime,
+        watch: Watch,
+    ) -> None:
+        self.done: list[Outcome] = []
+        self.keys: tuple[PublicKey, ...] = ()
+        self._question = question
+        self._files = files
+        self._store = store
+        self._source = source
+        self._now = now
+        self._watch = watch
+
+    async def run(self, aws: Aws | None, *, timeless: bool) -> None:
+        """Do it. `aws` is who is refused, where the listing is; `timeless`: keys are the same whatever time is asked for."""
+        listings = await _listings(self._question, self._store, aws, self._watch)
+        read = await _signs(self._question, self._files, listings, self._now)
+        signs = [one.sign for one in read if one.sign]
+        keyring = Keyring(self._source, signs, self._now, timeless=timeless)
+        found: dict[tuple[str, str, datetime], FoundKey] = {}
+        for sign in signs:
+            if _key_of(sign) not in found:
+                found[_key_of(sign)] = await in_daemon_thread(keyring.find, sign)
+        self.keys = keyring.found
+        gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
+
+        async def judged(one: _Read) -> None:
+            async with gate:
+                self._take(one, await _judge(self._files, one, found.get(_key_of(one.sign)) if one.sign else None))
+
+        await asyncio.gather(*map(judged, read))
+
+    def _take(self, read: _Read, outcome: Outcome) -> None:
+        counters = self._watch.progress
+        counters.regions_done += 1
+        counters.objects_done += len(read.listing.objects)
+        counters.bytes_done += sum(info.size for info in read.listing.objects.values())
+        for finding in outcome.findings:
+            self._watch.found(finding)
+        self.done.append(outcome)
 
 
 def _keys(filed: KeySource | None, aws: Aws | None, now: datetime) -> Callable[[Interval], KeySource]:
@@ -158,48 +247,27 @@ async def _listings(question: LakeQuestion, store: Store, aws: Aws | None, watch
     return listings
 
 
-async def _signs(question: LakeQuestion, store: Store, listings: Sequence[Listing], now: datetime) -> list[_Read]:
+async def _signs(question: LakeQuestion, files: Files, listings: Sequence[Listing], now: datetime) -> list[_Read]:
     gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
 
     async def sign_of(listing: Listing) -> _Read:
         async with gate:
-            return await _sign(store, question, listing, now)
+            return await _sign(files, question, listing, now)
 
     return await asyncio.gather(*map(sign_of, listings))
-
-
-async def _judged(store: Store, read: Sequence[_Read], keyring: Keyring, watch: Watch) -> tuple[Outcome, ...]:
-    """All folders, each judged by itself, then beside each other."""
-    found: dict[tuple[str, str, datetime], FoundKey] = {}
-    for one in read:
-        if one.sign is not None and (name := _key_of(one.sign)) not in found:
-            found[name] = await in_daemon_thread(keyring.find, one.sign)
-    gate, files, counters = asyncio.Semaphore(_FOLDERS_AT_ONCE), asyncio.Semaphore(FILES_AT_ONCE), watch.progress
-
-    async def judged(one: _Read) -> Outcome:
-        async with gate:
-            outcome = await _judge(store, one, found.get(_key_of(one.sign)) if one.sign else None, files)
-        counters.regions_done += 1
-        counters.objects_done += len(one.listing.objects)
-        counters.bytes_done += sum(info.size for info in one.listing.objects.values())
-        for finding in outcome.findings:
-            watch.found(finding)
-        return outcome
-
-    return tuple(_beside_each_other(await asyncio.gather(*map(judged, read))))
 
 
 def _key_of(sign: SignFile) -> tuple[str, str, datetime]:
     return sign.region, sign.fingerprint, sign.completed
 
 
-async def _sign(store: Store, question: LakeQuestion, listing: Listing, now: datetime) -> _Read:
+async def _sign(files: Files, question: LakeQuestion, listing: Listing, now: datetime) -> _Read:
     """Read one folder's sign file."""
     folder = Folder(question.bucket, listing.prefix, place_of(f"{question.above}{listing.prefix}"))
     judge, info = Judge(folder), listing.objects.get(SIGN_FILE)
     if info is None:
         return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MISSING, SIGN_FILE))
-    taken = await read_sign(store, folder.where(SIGN_FILE), info)
+    taken = await files.sign(folder.where(SIGN_FILE), info)
     seen = taken.seen
     if seen.absent:
         return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MISSING, SIGN_FILE))
@@ -211,7 +279,7 @@ async def _sign(store: Store, question: LakeQuestion, listing: Listing, now: dat
     return _Read(listing, folder, sign, None)
 
 
-async def _judge(store: Store, read: _Read, found: FoundKey | None, files: asyncio.Semaphore) -> Outcome:
+async def _judge(files: Files, read: _Read, found: FoundKey | None) -> Outcome:
     """Judge one folder; its results are read only by names that the listing has and CloudTrail gives."""
     listing, folder, sign = read.listing, read.folder, read.sign
     there = set(listing.objects) - {SIGN_FILE}
@@ -222,12 +290,13 @@ async def _judge(store: Store, read: _Read, found: FoundKey | None, files: async
     signed, finding = judge_signature(judge, sign, found, SIGN_FILE)
     found_of_sign: list[Finding] = [finding] if finding else []
     info = listing.objects[SIGN_FILE]
-    found_of_sign += judge_place(judge, sign, found, SIGN_FILE, info.modified if store.dated else None)
+    found_of_sign += judge_place(judge, sign, found, SIGN_FILE, info.modified if files.dated else None)
     listed = sign.listed()
-    seen = await read_results(store, folder.bucket, listing, sorted(there & listed.keys()), files)
+    seen = await files.results(folder.bucket, listing, sorted(there & listed.keys()))
     unlisted = sorted(there - listed.keys())
-    if {one.sha256 for one in seen.values()} != set(listed.values()) and len(unlisted) <= MOST_UNLISTED:
-        seen |= await read_results(store, folder.bucket, listing, unlisted, files)
+    wanted = files.copies is not None or {one.sha256 for one in seen.values()} != set(listed.values())
+    if wanted and len(unlisted) <= MOST_UNLISTED:
+        seen |= await files.results(folder.bucket, listing, unlisted)
     seen = {name: Seen() for name in unlisted} | seen
     about_files, counts = judge_files(judge, sign, signed, seen)
     statement, covered = _statement(sign, signed, seen)

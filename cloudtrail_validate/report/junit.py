@@ -23,7 +23,8 @@ from xml.sax.saxutils import escape, quoteattr
 from cloudtrail_validate.core.model import HOUR, Interval, Kind, Status, isoformat
 from cloudtrail_validate.core.text import duration, printable
 from cloudtrail_validate.report import ChainRecord, ExitCode, FindingRecord, Report, Verdict
-from cloudtrail_validate.report.references import CHANGE, OPEN, by_query, copied, explanations, hours, sentence
+from cloudtrail_validate.report.beside import by_query
+from cloudtrail_validate.report.references import CHANGE, OPEN, copied, explanations, hours, sentence
 
 DAY: Final = timedelta(days=1)
 _OUTCOMES: Final = {"failure": "failures", "error": "errors", "skipped": "skipped"}  # of a case, and as an attribute

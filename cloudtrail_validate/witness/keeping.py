@@ -27,8 +27,8 @@ class _Line(msgspec.Struct, frozen=True):
     source: str
     account: str
     region: str
+    proven: bool
     event: msgspec.Raw
-    proven: bool = False
 
 
 _LINE: Final = msgspec.json.Decoder(_Line)
@@ -80,7 +80,7 @@ class Keep:
 
 def _lines(told: Iterable[Told]) -> Iterable[bytes]:
     for one in sorted(told, key=lambda one: (one.time, one.event_id)):
-        line = _Line(one.source.value, one.account, one.region, msgspec.Raw(_compact(one.raw)))
+        line = _Line(one.source.value, one.account, one.region, False, msgspec.Raw(_compact(one.raw)))
         yield msgspec.json.encode(line) + b"\n"
 
 

@@ -77,6 +77,7 @@ class Witness:
         self._sources: list[WitnessSourceRecord] = []
         self._skipped: tuple[str, ...] = ()
         self._absent: list[Told] = []
+        self._differing: set[str] = set()
         self._seen: set[int] = set()  # hashes of ids of all events in logs that were read
         self._selection: Selection | None = None
 
@@ -149,10 +150,10 @@ class Witness:
         self._skipped = tuple(sorted({account for account, _ in hours if account != own}))
         sources = Sources(aws, Keep(self._asked.keep) if self._asked.keep else None, self._now, self._asked.budget)
         mine = {place: spans for place, spans in hours.items() if place[0] == own}
-        self._progress.phase = "event history"
-        told_by_group = await self._group(aws, sources, hours, own)
         work = {place: slots(spans) for place, spans in sorted(hours.items())}
         self._progress.objects_known += sum(map(len, work.values()))
+        told_by_group = await self._group(aws, sources, hours, own)
+        self._progress.phase = "event history"
         gate = asyncio.Semaphore(_PLACES_AT_ONCE)
         logs = _Logs(session, results, outcome.findings.kept)
 
@@ -219,9 +220,12 @@ class Witness:
         parts = group.split(":")
         region = parts[3] if len(parts) > 3 and parts[3] else arn.region
         asked, answers = slots(span for spans in hours.values() for span in spans), []
+        self._progress.phase = "log group"
+        self._progress.objects_known += len(asked)
         for slot in asked:
             answer = await in_daemon_thread(sources.group, group, own, region, slot)
             answers.append(answer)
+            self._progress.objects_done += 1
             for told in answer.told:
                 out[told.account, told.region].append(told)
         self._note(Source.GROUP, own, region, asked, answers, sources)
@@ -271,8 +275,10 @@ class Witness:
             number["unreadable"] += 1
         elif found:
             number["differing"] += 1
-            self._found.add(differs(told, held, found, as_text))
-            self._progress.findings += 1
+            if told.event_id not in self._differing:  # both sources may tell the same
+                self._differing.add(told.event_id)
+                self._found.add(differs(told, held, found, as_text))
+                self._progress.findings += 1
         else:
             number["agreeing"] += 1
 

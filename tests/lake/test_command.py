@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -164,6 +167,31 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, words: list[str], told:
         assert "expected s3://BUCKET/PREFIX/ or a folder" in str(tool("lake", place).exception)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(("tampers", "code"), [([], 130), (["lake-result-missing"], 1)])
+def test_an_interrupt_leaves_what_was_found_until_then(tmp_path: Path, tampers: list[str], code: int) -> None:
+    """A result of terabytes, which takes no room, gives time to be interrupted in."""
+    root = tmp_path / "lake"
+    simulation = write(root, *tampers, spec=LakeSpec(queries=3))
+    with (folder_of(root, simulation, 2) / "result_1.csv.gz").open("r+b") as file:
+        file.truncate(1 << 42)
+    command = [sys.executable, "-m", "cloudtrail_validate", "lake", str(root), "--public-keys", str(keys_of(root))]
+    with subprocess.Popen(
+        [*command, "--format", "json", "--progress", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        for line in process.stderr:  # two of three folders are done, whatever they came to
+            if json.loads(line)["account_regions_done"] == 2:
+                break
+        process.send_signal(signal.SIGINT)
+        report = from_json(process.stdout.read())
+        process.stderr.read()
+    assert process.wait(timeout=60) == report.exit_code == code
+    assert report.stopped
+    assert len(report.saved_queries) == 2
+
+
 # S3
 
 
@@ -206,6 +234,59 @@ def test_a_key_of_another_region_or_time_is_sought(aws: AwsServer) -> None:
     client.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(sign).encode())
     report = ask_s3()
     assert (report.exit_code, found(report)) == (3, [("lake-key-unknown", "unverifiable", SIGN)])
+
+
+def test_what_is_kept_is_proven_again_offline(aws: AwsServer, tmp_path: Path) -> None:
+    in_s3(aws, "lake-result-extra", queries=3)
+    kept = tmp_path / "kept"
+    first = from_json(tool("lake", f"s3://{BUCKET}/", "--to", kept, "--format", "json").stdout)
+    summed = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=kept, capture_output=True, check=False)
+    assert (summed.returncode, summed.stdout) == (0, b"")
+    again = from_json(tool("lake", kept / "tree", "--public-keys", kept / "keys.json", "--format", "json").stdout)
+    assert found(again) == found(first) == [("lake-result-extra", "extra", "result_3.csv.gz")]
+    assert [one.statement for one in again.saved_queries] == [one.statement for one in first.saved_queries]
+    assert from_json((kept / "report.json").read_text()).verdict == "changed"
+    client = aws.client("s3")
+    for item in client.list_objects_v2(Bucket=BUCKET)["Contents"]:
+        there = client.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
+        assert (kept / "tree" / item["Key"]).read_bytes() == there
+    assert not list(kept.glob(".ctvalidate-*"))
+    assert "new or empty folder" in str(tool("lake", f"s3://{BUCKET}/", "--to", kept).exception)
+
+
+def test_no_key_leaves_the_folder_that_is_kept(aws: AwsServer, tmp_path: Path) -> None:
+    in_s3(aws, queries=1)
+    client = aws.client("s3")
+    (sign,) = [one["Key"] for one in client.list_objects_v2(Bucket=BUCKET)["Contents"] if one["Key"].endswith(SIGN)]
+    folder = sign.removesuffix(SIGN)
+    hostile = ["a/../../../../../../../../../../evil", "x" * 250, "con:1", "\u202e", "a\\b", "trailing."]
+    for name in hostile:
+        client.put_object(Bucket=BUCKET, Key=folder + name, Body=b"x")
+    answer = tool("lake", f"s3://{BUCKET}/", "--to", tmp_path / "in" / "kept")
+    assert answer.return_value == 1
+    assert answer.stderr.count("left out") == len(hostile)
+    assert not list(tmp_path.rglob("evil"))
+    assert len(list((tmp_path / "in" / "kept" / "tree").rglob("result*"))) == 3
+
+
+def test_a_folder_that_cannot_be_written_to_turns_a_pass_into_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "lake"
+    write(root)
+    (tmp_path / "file").write_text("")
+    assert "--to" in str(lake(root, "--to", tmp_path / "file" / "kept").exception)
+    assert "lies among the results" in str(lake(root, "--to", root / "kept").exception)
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # as a full disk: no file may become larger
+    try:
+        answer = lake(root, "--to", tmp_path / "kept")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert answer.return_value == 3
+    assert "cannot write to" in answer.stderr
+    assert "VALID" in answer.stdout
 
 
 def test_what_may_not_be_read_is_unverifiable(aws: AwsServer) -> None:

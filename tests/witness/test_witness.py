@@ -146,8 +146,9 @@ def test_an_edited_log_shows_what_was_edited(trail: Trail) -> None:
     records = trail.read(key)
     was, records[0]["sourceIPAddress"] = records[0]["sourceIPAddress"], "203.0.113.9"
     trail.write(key, records)
-    report = trail.witness()
+    report = trail.witness(trail=trail.create())
     assert report.exit_code == 1
+    assert record(report).differing == 2  # both sources say so, and it is one finding
     (finding,) = [one for one in report.findings if one.rule == "witness-event-differs"]
     assert (finding.key, finding.status) == (key, "altered")
     assert (finding.expected, finding.actual) == (f'"{was}"', '"203.0.113.9"')
@@ -161,6 +162,14 @@ def test_a_proven_log_that_history_contradicts(trail: Trail) -> None:
     report = trail.witness()
     assert [rule for rule, _ in found(report)] == ["witness-event-differs"]
     assert "a proven log" in next(one.message for one in report.findings if one.rule.startswith("witness"))
+
+
+def test_an_event_that_was_completed_later_is_no_difference(trail: Trail) -> None:
+    event = trail.aws.history[REGION].pop(len(trail.aws.history[REGION]) // 2)
+    added = {"reason": "UPDATED_DATA", "updatedFields": "userAgent", "originalEventID": event["eventID"]}
+    trail.aws.history[REGION].append({**event, "userAgent": "another", "addendum": added})
+    report = trail.witness()
+    assert (report.exit_code, found(report)) == (0, [])
 
 
 def test_only_the_lost_hours(trail: Trail) -> None:

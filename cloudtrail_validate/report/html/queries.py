@@ -6,8 +6,8 @@ from typing import Final
 
 from cloudtrail_validate.core.text import plural, size
 from cloudtrail_validate.report import Report, Verdict
+from cloudtrail_validate.report.beside import query_lines
 from cloudtrail_validate.report.html.parts import facts, minute, text
-from cloudtrail_validate.report.references import query_lines
 
 MOST_QUERIES: Final = 200  # on the page; the JSON report has all
 A_SIGN_FILE_IS: Final = (

@@ -8,6 +8,7 @@ from typing import Final
 from cloudtrail_validate.core.model import Status, isoformat
 from cloudtrail_validate.core.text import duration, plural, share, size
 from cloudtrail_validate.report import Report, Verdict
+from cloudtrail_validate.report.beside import witness_lines
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.examination import Examination
 from cloudtrail_validate.report.html.cards import cards
@@ -34,7 +35,6 @@ from cloudtrail_validate.report.references import (
     places,
     sentence,
     title,
-    witness_lines,
 )
 
 OUTCOMES: Final = ("valid", "altered", "missing", "extra", "unverifiable")

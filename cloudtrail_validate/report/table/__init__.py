@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from cloudtrail_validate.core.model import Status, isoformat
 from cloudtrail_validate.core.text import duration, share, size
 from cloudtrail_validate.report import StateRecord, Verdict
+from cloudtrail_validate.report.beside import witness_lines
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.formats import FEW
 from cloudtrail_validate.report.page import Page
@@ -26,7 +27,6 @@ from cloudtrail_validate.report.references import (
     narrowed,
     nothing_found,
     places,
-    witness_lines,
 )
 from cloudtrail_validate.report.remembered import memory_of, unchanged
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.text import plural
 from cloudtrail_validate.report import Verdict
-from cloudtrail_validate.report.references import by_query, query_lines
+from cloudtrail_validate.report.beside import by_query, query_lines
 
 if TYPE_CHECKING:
     from cloudtrail_validate.report import QueryRecord, Report
