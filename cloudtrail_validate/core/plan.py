@@ -96,15 +96,15 @@ class Unchanged(msgspec.Struct, frozen=True):
 class AccountRegion(msgspec.Struct, frozen=True):
     """Names one account's region to validate, its `folders` newest location first.
 
-        `expected` says why a trail must have digests here, if it must.
-        `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
-        region folders; `has_logs` is false where there is no folder of logs to list, `logs_elsewhere` true where
-        another result of the run lists, reads and judges the logs of this place; `excused` is true where a trail without
-        validation writes to the same folder. `windows` are the hours to validate where these are not those of the run;
-        `edges` digests that an earlier run proved, to be looked at again; `unchanged` hours that it proved and whose listing
-        is the same, with the numbers of their objects. `rereads` are further such hours, which are read again in this order
-        while there is time.
-        """
+    `expected` says why a trail must have digests here, if it must.
+    `delivered` is GetTrailStatus.LatestDigestDeliveryTime where it is known; `strays` are objects that lie beside the
+    region folders; `has_logs` is false where there is no folder of logs to list, `logs_elsewhere` true where
+    another result of the run lists, reads and judges the logs of this place; `excused` is true where a trail without
+    validation writes to the same folder. `windows` are the hours to validate where these are not those of the run;
+    `edges` digests that an earlier run proved, to be looked at again; `unchanged` hours that it proved and whose listing
+    is the same, with the numbers of their objects. `rereads` are further such hours, which are read again in this order
+    while there is time.
+    """
 
     account: str
     region: str
