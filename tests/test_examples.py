@@ -342,6 +342,7 @@ def policy_actions(name: str = "policy.json") -> set[str]:
 
 SENDING: Final = ("notify", "metrics")  # rooms that send with the caller's own rights, not with the auditor's role
 WITNESSING: Final = {"cloudtrail:GetEventSelectors", "logs:FilterLogEvents"}  # what only a witness asks: witness.json
+SIGNING: Final = {"kms:GetPublicKey", "kms:Sign", "kms:Verify"}  # with a key of the caller's own: see ctvalidate policy
 KEEPING: Final = {"s3:PutObject"}  # a state, or the part of a shard, into a bucket of its own: state.json
 
 
@@ -379,7 +380,7 @@ def actions_in_source(rooms: tuple[str, ...] | None = None) -> set[str]:
 
 
 def test_policy_holds_exactly_what_the_source_calls() -> None:
-    assert policy_actions() == actions_in_source() - KEEPING - WITNESSING | {BY_S3}
+    assert policy_actions() == actions_in_source() - KEEPING - SIGNING - WITNESSING | {BY_S3}
     assert policy_actions("witness.json") == WITNESSING | {"cloudtrail:LookupEvents", "cloudtrail:DescribeTrails"}
 
 
