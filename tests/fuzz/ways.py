@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import click
 import msgspec
@@ -79,6 +80,22 @@ def a_page(mutator: Mutator) -> tuple[bytes, Asked]:
         body = material.page_xml(of.spec.bucket, "AWSLogs/", [], tuple(f"AWSLogs/{n}/" for n in ("1", "2", "3")))
         return mutator.xml(body), Asked(of.spec.bucket, "AWSLogs/", delimited=True)
     return mutator.xml(material.page_xml(of.spec.bucket, prefix, listed)), Asked(of.spec.bucket, prefix)
+
+
+def read_page(case: tuple[bytes, Asked]) -> Page:
+    """Read a page, quickly and as XML throughout: to the same end."""
+    with mock.patch.object(s3_answers, "_row", return_value=None):
+        try:
+            slowly: Page | str = s3_answers.parse_page(*case)
+        except NotS3Error as error:
+            slowly = str(error)
+    try:
+        page = s3_answers.parse_page(*case)
+    except NotS3Error:
+        assert isinstance(slowly, str)  # refused either way
+        raise
+    assert page == slowly
+    return page
 
 
 def check_page(case: tuple[bytes, Asked], page: Page | None) -> None:
@@ -678,7 +695,7 @@ def a_policy(mutator: Mutator) -> str:
 
 
 def _cases() -> Iterator[Way]:
-    yield Way("a page of a listing", 3000, a_page, lambda case: s3_answers.parse_page(*case), (NotS3Error,), check_page)
+    yield Way("a page of a listing", 3000, a_page, read_page, (NotS3Error,), check_page)
     yield Way("S3's refusals and headers", 3000, an_answer, look_at, (), check_refusal)
     yield Way("digests", 4000, a_digest, lambda case: digest.observe(case, _keys()), (), check_digest)
     yield Way("gzip", 4000, a_container, inflate, (), check_container)
