@@ -19,7 +19,7 @@ import msgspec
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.digest import parse_time
-from cloudtrail_validate.core.layout import ACCOUNT, REGION
+from cloudtrail_validate.core.layout import ACCOUNT, REGION, plausible
 from cloudtrail_validate.core.model import Finding, Interval, Locator, isoformat
 
 LATE: Final = timedelta(hours=1)  # an event is in a log within ~15 minutes, and its log may be of the next hour
@@ -82,7 +82,7 @@ def read_told(raw: bytes, source: Source, account: str, region: str) -> Told | N
         event = _EVENT.decode(raw)
     except _UNREADABLE:
         return None
-    time = parse_time(event.time) if isinstance(event.time, str) else None
+    time = plausible(parse_time(event.time)) if isinstance(event.time, str) else None
     if time is None or not isinstance(event.event_id, str) or not 0 < len(event.event_id) <= _LONGEST:
         return None
     own_account, own_region = _text(event.account), _text(event.region)
@@ -236,7 +236,7 @@ def absent(told: Told, selection: Selection | None) -> Finding:
 
 
 def differs(told: Told, held: Held, found: Sequence[tuple[str, object, object]], text: Any) -> Finding:
-    """Report an event that a log tells otherwise than the source. `text` writes a value in at most so many characters."""
+    """Report an event that a log tells otherwise than the source. `text` writes a value, at most so long."""
     path, told_value, held_value = found[0]
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     proof = "a proven log" if held.proven else "a log that is not proven"
@@ -264,8 +264,10 @@ def _finding(told: Told, rule: str, *, detail: str) -> Finding:
     )
 
 
-def _value(value: object, text: Any) -> str:
-    return str(text(value, _LONGEST))
+def _value(value: object, text: Any) -> str | None:
+    """Write a value; None for one that only the other side has, such as a field of an object that both have."""
+    said = text(value, _LONGEST)
+    return said if said is None else str(said)
 
 
 def _text(value: object) -> str:

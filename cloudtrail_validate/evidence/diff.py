@@ -23,7 +23,6 @@ from cloudtrail_validate.core.gzip import Flaw, Inflater
 from cloudtrail_validate.core.text import size
 from cloudtrail_validate.core.versions import Change, Changed, Changes, Counts, Event
 from cloudtrail_validate.evidence.events import (
-    ABSENT,
     MAX_EVENT_BYTES,
     Difference,
     NotALogError,
@@ -32,6 +31,7 @@ from cloudtrail_validate.evidence.events import (
     clipped,
     differences,
     parse,
+    shown,
     split,
     syntax,
 )
@@ -310,9 +310,7 @@ def _differences(before: bytes, after: bytes) -> Iterator[Difference]:
 
 
 def _change(difference: Difference) -> Change:
-    before, after = (
-        None if value is ABSENT else as_text(value, _VALUE) for value in (difference.before, difference.after)
-    )
+    before, after = (shown(value, _VALUE) for value in (difference.before, difference.after))
     return Change(path=clipped(difference.path, _WORD), before=before, after=after)
 
 

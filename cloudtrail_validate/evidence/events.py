@@ -202,6 +202,11 @@ class _Mark(str):
     __slots__ = ()
 
 
+def shown(value: object, limit: int) -> str | None:
+    """Return a value as `as_text` does, None for one that is absent."""
+    return None if value is ABSENT else as_text(value, limit)
+
+
 def as_text(value: object, limit: int) -> str:
     """A value as JSON text, after `limit` characters an ellipsis. Always encodes as UTF-8."""
     out: list[str] = []

@@ -32,7 +32,7 @@ from cloudtrail_validate.core.witness import (
 )
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.stages import RegionResult
-from cloudtrail_validate.evidence.events import as_text, differences, parse
+from cloudtrail_validate.evidence.events import differences, parse, shown
 from cloudtrail_validate.report import Report, WitnessRecord, WitnessSourceRecord
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.limits import TryBudget
@@ -277,7 +277,7 @@ class Witness:
             number["differing"] += 1
             if told.event_id not in self._differing:  # both sources may tell the same
                 self._differing.add(told.event_id)
-                self._found.add(differs(told, held, found, as_text))
+                self._found.add(differs(told, held, found, shown))
                 self._progress.findings += 1
         else:
             number["agreeing"] += 1

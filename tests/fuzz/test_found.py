@@ -6,19 +6,21 @@ import hashlib
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
 from cloudtrail_validate.aws.public_keys import list_public_keys
+from cloudtrail_validate.core import witness
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.findings import Findings
-from cloudtrail_validate.core.model import Interval, Status
+from cloudtrail_validate.core.model import Interval, Locator, Status
 from cloudtrail_validate.core.shards import Shard
 from cloudtrail_validate.distribute import parts
 from cloudtrail_validate.distribute.parts import Part
+from cloudtrail_validate.evidence import events
 from cloudtrail_validate.snapshot import manifest
 from cloudtrail_validate.state import codec as state
 from cloudtrail_validate.state.model import State, merge
@@ -180,3 +182,30 @@ def test_hours_that_are_owed_stay_owed_where_two_runs_together_know_the_whole_da
     assert region.owed == (0,)
     apart = merge(half(range(5), (3,)), half(range(7, 9), (8, 40)))
     assert apart.regions[0].owed == (3, 8)
+
+
+class TestWitness:
+    """Events that a source tells, held against those of logs."""
+
+    EVENT: ClassVar = {"eventID": "e", "eventTime": "2026-01-01T00:00:00Z", "userIdentity": {"type": "Root"}}
+
+    def told(self, **changes: Any) -> witness.Told | None:
+        return witness.read_told(
+            msgspec.json.encode({**self.EVENT, **changes}), witness.Source.GROUP, "1" * 12, "us-east-1"
+        )
+
+    def test_a_field_that_only_one_side_has_within_an_object_is_shown_as_none(self) -> None:
+        """The value of what is absent was written as JSON, which it is not: the run ended in an error of its own."""
+        told = self.told(userIdentity={"type": "Root", "arn": "arn:aws:iam::111122223333:root"})
+        assert told is not None
+        held = witness.Held(Locator("b", "k"), True, msgspec.json.encode(self.EVENT))
+        found = witness.differing(told, held, events.parse, events.differences)
+        assert found is not None
+        finding = witness.differs(told, held, found, events.shown)
+        assert (finding.expected, finding.actual) == ('"arn:aws:iam::111122223333:root"', None)
+
+    @pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+    def test_an_event_of_no_time_in_which_any_can_be_is_none(self, time: str) -> None:
+        """Adding to its time raised OverflowError."""
+        assert self.told(eventTime=time) is None
+        assert self.told() is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -24,7 +25,7 @@ from cloudtrail_validate.aws import public_keys
 from cloudtrail_validate.aws.errors import ANY_ERROR, by_code, from_botocore
 from cloudtrail_validate.aws_lambda.deliveries import MOST_OBJECTS, Watched, read_event, sort_event
 from cloudtrail_validate.cli import configuration, group
-from cloudtrail_validate.core import copies, digest, layout, slips, trouble
+from cloudtrail_validate.core import copies, digest, layout, slips, trouble, witness
 from cloudtrail_validate.core.activity import explaining_events
 from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, RequestError, StoreError
 from cloudtrail_validate.core.gzip import Content, Flaw, Inflater, digest_of, digest_of_pieces
@@ -43,6 +44,7 @@ from cloudtrail_validate.report.examination import ExaminationError, read_examin
 from cloudtrail_validate.report.kept import KeptError, read
 from cloudtrail_validate.report.merged import merge
 from cloudtrail_validate.report.table import render as table
+from cloudtrail_validate.search import expression
 from cloudtrail_validate.snapshot import manifest
 from cloudtrail_validate.state import codec as state
 from cloudtrail_validate.state.model import fold
@@ -694,6 +696,64 @@ def a_policy(mutator: Mutator) -> str:
     return mutator.json(json.dumps(value).encode()).decode("utf-8", "surrogateescape")
 
 
+# An independent source's events, and expressions over events.
+
+
+def two_events(mutator: Mutator) -> tuple[bytes, bytes]:
+    data = material.content(
+        next(item for key, item in material.objects(material.made()).items() if material.is_log(key))
+    )
+    event = json.dumps(json.loads(data)["Records"][0]).encode()
+    return mutator.json(event), mutator.one(event, mutator.json(event))
+
+
+def hold_against(case: tuple[bytes, bytes]) -> Any:
+    """Read an event as a source tells it, and compare it with the one in a log."""
+    told = witness.read_told(case[0], witness.Source.HISTORY, "111122223333", material.REGION)
+    content = b'{"Records":[' + case[1] + b"]}"
+    found = list(witness.events_in(content))
+    if told is None:
+        return None
+    for _, raw in found:
+        held = witness.Held(log=Locator("b", "k"), proven=True, raw=raw)
+        differing = witness.differing(told, held, events.parse, events.differences)
+        if differing:
+            str(witness.differs(told, held, differing, events.shown).detail).encode("utf-8", "surrogatepass")
+    coverage = witness.Coverage((Interval(NOW, NOW + timedelta(hours=5)),), ())
+    coverage.due(told.time)
+    for selection in (None, witness.Selection(reads=True, writes=True)):
+        str(witness.absent(told, selection).detail).encode("utf-8", "surrogatepass")
+    if told.time <= NOW:
+        witness.slots([Interval(told.time, told.time + timedelta(hours=1))])
+    return told
+
+
+_EXPRESSIONS: Final = (
+    "eventName == 'DeleteTrail' && errorCode == null",
+    'contains(requestParameters.bucketName, `"x"`)',
+    "length(resources[?type=='AWS::S3::Bucket'].ARN) > `1`",
+    "join(',', keys(userIdentity))",
+    "sort_by(resources, &ARN)[*].{a: ARN, b: type} | [0]",
+    "map(&to_string(@), values(@))",
+)
+
+
+def an_expression(mutator: Mutator) -> tuple[str, Any]:
+    data, _ = two_events(mutator)
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        event = {}
+    return mutator.text(mutator.of(_EXPRESSIONS)), event
+
+
+def try_expression(case: tuple[str, Any]) -> Any:
+    compiled = expression.compile_expression(case[0])
+    with contextlib.suppress(expression.TooLongError):
+        return compiled.holds(case[1], len(json.dumps(case[1])))
+    return False
+
+
 def _cases() -> Iterator[Way]:
     yield Way("a page of a listing", 3000, a_page, read_page, (NotS3Error,), check_page)
     yield Way("S3's refusals and headers", 3000, an_answer, look_at, (), check_refusal)
@@ -713,6 +773,8 @@ def _cases() -> Iterator[Way]:
     yield Way("command line", 1600, a_text, read_text, (RequestError,))
     yield Way("events of AWS", 2400, an_event, take_event, (), check_event)
     yield Way("keys", 4000, a_key, read_key)
+    yield Way("events of a witness", 1500, two_events, hold_against)
+    yield Way("expressions", 1500, an_expression, try_expression, (RequestError,))
     yield Way("policies", 1600, a_policy, policies.parse)
 
 
