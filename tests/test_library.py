@@ -301,4 +301,7 @@ def test_a_local_copy_needs_no_aws_where_keys_are_given(
     assert set(rules_of(report)) == {"digest-signature-missing", "gap-broken", "log-undigested"}
     assert {finding.status for finding in report.findings} <= {"unverifiable", "uncovered", "notice"}
     assert report.exit_code == 3
+    # The others are proven by the signatures that their successors quote: the key that proved these is told.
+    assert report.summary.digests.valid
+    assert {key.source for key in report.public_keys} == {"file"}
     assert SPEC.hours == report.summary.window_seconds // 3600

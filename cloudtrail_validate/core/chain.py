@@ -65,10 +65,14 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Prover:
-    """Carries proof along a chain. Feed it every digest once, newest first."""
+    """Carries proof along a chain. Feed it every digest once, newest first.
+
+    `fingerprints` are those of the keys that proved a signature, a digest's own or one that its successor quotes.
+    """
 
     def __init__(self, keys: RegionKeys) -> None:
         self._keys = keys
+        self.fingerprints: set[str] = set()
         self._claims: dict[Locator, list[tuple[Claim, bool]]] = {}
 
     def missing(self, where: Locator, interval: Interval) -> Link:
@@ -84,7 +88,12 @@ class Prover:
         proven = evidence.own is SignatureStatus.VALID
         if not proven and evidence.own is not SignatureStatus.UNUSABLE:
             by_hash = any(claim.sha256.lower() == evidence.sha256 for claim in trusted)
-            proven = by_hash or any(proves(evidence, claim.signature, self._keys) for claim, _ in claims)
+            quoted = not by_hash and any(proves(evidence, claim.signature, self._keys) for claim, _ in claims)
+            proven = by_hash or quoted
+            if quoted:
+                self.fingerprints.add(evidence.fingerprint)
+        elif proven:
+            self.fingerprints.add(evidence.fingerprint)
         findings = list(evidence.findings)
         broken = next((claim for claim in trusted if _contradicts(claim, evidence)), None)
         if broken is not None:

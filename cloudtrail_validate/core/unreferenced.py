@@ -174,7 +174,8 @@ def question(files: Iterable[UnreferencedFile]) -> Question:
         standard += file.spans
         if file.minute is not None:
             latest = file.minute + REACH
-            until = latest if file.modified is None else min(file.modified, latest)
+            known = file.modified is not None and file.modified >= file.minute - NAME_SLACK  # else it is no delivery's
+            until = min(file.modified, latest) if known and file.modified else latest
             standard.append(Interval(file.minute, until))
     return Question(
         union(near),

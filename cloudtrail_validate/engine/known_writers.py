@@ -8,13 +8,13 @@ its own: its chain here was erased, or never came.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
 
-from cloudtrail_validate.core.chain import DigestState, Link, Prover
+from cloudtrail_validate.core.chain import DigestState, Prover
 from cloudtrail_validate.core.coverage import Span, touches, union
 from cloudtrail_validate.core.errors import AbsentError
 from cloudtrail_validate.core.layout import ACCOUNT, DIGEST_KIND, REGION, Folder
@@ -28,6 +28,7 @@ from cloudtrail_validate.stores.protocol import Lister
 KeysOf = Callable[[str], Awaitable[RegionKeys]]
 TrailId = tuple[str, str, str | None]  # name, home region, organization: what `core.unreferenced.writers` counts as one
 _ACCOUNTS: Final = 8  # of an organization; its trails are in all of them, so a few that are left show each
+_AT_ONCE: Final = 32  # digests read side by side: what each names is held until all of them are there
 _SUCCESSORS: Final = 3 * HOUR  # digests read after the hours asked for: they prove one whose own signature is lost
 
 
@@ -87,10 +88,15 @@ async def _chains(folder: Folder, hours: Span, store: Lister) -> dict[ChainId, l
     return {chain: entries for chain, entries in out.items() if entries}
 
 
-async def _proven(entries: Iterable[Entry], hours: Span, reader: DigestReader, keys: RegionKeys) -> Span:
+async def _proven(entries: Sequence[Entry], hours: Span, reader: DigestReader, keys: RegionKeys) -> Span:
     """The hours, out of those asked for and whole digests long, that proven digests of one chain cover."""
-    prover, links = Prover(keys), list[Link]()
-    answers = await asyncio.gather(*(reader.observe(entry, keys) for entry in entries))
-    for evidence in sorted((item for item, _ in answers if item), key=lambda item: item.interval.end, reverse=True):
-        links.append(prover.step(evidence)[0])
-    return union(link.covers for link in links if link.state is DigestState.PROVEN and touches(hours, link.covers))
+    prover = Prover(keys)
+    out: list[Interval] = []
+    newest_first = sorted(entries, reverse=True)
+    for start in range(0, len(newest_first), _AT_ONCE):
+        part = newest_first[start : start + _AT_ONCE]
+        for evidence, _ in await asyncio.gather(*(reader.observe(entry, keys) for entry in part)):
+            link = prover.step(evidence)[0] if evidence is not None else None
+            if link is not None and link.state is DigestState.PROVEN and touches(hours, link.covers):
+                out.append(link.covers)
+    return union(out)

@@ -180,7 +180,7 @@ class DigestProver:
             link = prover.missing(entry.where, Interval(entry.end - HOUR, entry.end))
         else:
             link, findings = prover.step(evidence)
-            if evidence.own is SignatureStatus.VALID:
+            if evidence.fingerprint in prover.fingerprints:
                 self.keys.add(self._keys.keys[evidence.fingerprint])
             if logs and link.state is DigestState.PROVEN:
                 self._name(entry, link, evidence.sha256, logs)

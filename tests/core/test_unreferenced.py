@@ -197,6 +197,11 @@ def read_all(
     return order
 
 
+def test_a_last_modified_from_before_the_name_is_no_delivery_and_ends_no_search() -> None:
+    assert wanted(question([file(9.5, 2.5)]), Kind.STANDARD, 3, 10, 11, 200) == [3, 10, 11, 200]
+    assert wanted(question([file(9.5, 9.45)]), Kind.STANDARD, 3, 10, 11, 200) == [10]
+
+
 def test_only_what_could_name_the_file_is_read() -> None:
     hours = list(range(1, 25))
     assert read_all(question([file(2.5, 2.5)]), listed(*hours), hours) == [3]
