@@ -13,6 +13,7 @@ import heapq
 import random
 import resource
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,21 +97,26 @@ class Fleet:
     loss: float
 
 
-def makespan(work: dict[Place, float], world: World, parts: int, fleet: Fleet, generator: random.Random) -> float:
-    """Seconds until the last part is done."""
-    own = [0.0] * parts
-    largest = [0.0] * parts
+def dealt(work: dict[Place, float], parts: int) -> list[tuple[float, float]]:
+    """Seconds of CPU of each part: all of it, and its largest account-region."""
+    own, largest = [0.0] * parts, [0.0] * parts
     for place, number in deal(work, parts).items():
         own[number - 1] += work[place]
         largest[number - 1] = max(largest[number - 1], work[place])
+    return list(zip(own, largest, strict=True))
+
+
+def makespan(parts: Sequence[tuple[float, float]], world: World, fleet: Fleet, generator: random.Random) -> float:
+    """Seconds until the last part (`dealt`) is done."""
     finding = world.accounts * LISTS_AN_ACCOUNT * A_LIST  # on one core: it is not divided
     free = [0.0] * fleet.machines
-    waiting = list(range(parts))
+    waiting = deque(parts)
     while waiting:
-        part = waiting.pop(0)
+        part = waiting.popleft()
+        own, largest = part
         begun = heapq.heappop(free)
         # Logs of a large account-region are cut, but its digests are one core's work: no part ends before these.
-        needed = max(own[part] / fleet.cores, min(largest[part], world.hours * world.digest))
+        needed = max(own / fleet.cores, min(largest, world.hours * world.digest))
         took = fleet.start + (finding + needed) * exp(generator.gauss(0, _DISPERSION))
         if generator.random() < fleet.loss:
             took *= generator.random()
@@ -171,8 +177,9 @@ def rows_of(world: World, parts: Sequence[int], fleets: Sequence[Fleet], rounds:
     ideal = sum(work.values()) / 3600
     rows = [["if nothing were lost", *(f"{ideal / (fleet.machines * fleet.cores):.2f} h" for fleet in fleets), ""]]
     for number in parts:
+        each_part = dealt(work, number)
         hours = [
-            max(makespan(work, world, number, fleet, random.Random(seed)) for seed in range(rounds)) / 3600  # as above
+            max(makespan(each_part, world, fleet, random.Random(seed)) for seed in range(rounds)) / 3600
             for fleet in fleets
         ]
         dollars = world.lists(number) * LIST

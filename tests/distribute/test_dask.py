@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,12 +16,14 @@ from typing import Any, Final
 
 import pytest
 
+from benchmarks.server import certified
 from cloudtrail_validate import Report, Request, run
 from cloudtrail_validate.core.findings import Progress
 from cloudtrail_validate.distribute import dask, dispatch
 from cloudtrail_validate.distribute.dask import Guarded, SchedulerLostError
 from cloudtrail_validate.report.json import render
 from cloudtrail_validate.simulate import FolderSink, Simulation, TrailSpec, simulate
+from tests.cli.helpers import finish, start
 from tests.scenarios import keys
 
 SPEC: Final = TrailSpec(
@@ -38,9 +41,9 @@ WORKERS: Final = 2
 class Cluster:
     """A scheduler and its workers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.file = folder / "scheduler.json"
-        told = ["--scheduler-file", str(self.file)]
+        told = ["--scheduler-file", str(self.file), *options]
         here = ["--host", "127.0.0.1", "--no-dashboard"]
         self.scheduler = self._start("dask_scheduler", *told, *here, "--port", "0")
         alone = ["--nthreads", "1", "--no-nanny"]
@@ -152,6 +155,39 @@ def test_a_killed_scheduler_leaves_what_it_had_unproven_and_named(
             (same,) = [one for one in alone.chains if (one.account, one.region) == (chain.account, chain.region)]
             assert chain == same
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_scheduler_over_tls_is_reached_as_dasks_own_configuration_says(
+    trail: tuple[Path, Simulation], tmp_path: Path
+) -> None:
+    folder, made = trail
+    with certified() as (trusted, _):
+        certificate, secret = (str(Path(trusted).with_name(name)) for name in ("certificate.pem", "key.pem"))
+        options = ["--protocol", "tls", "--tls-ca-file", trusted, "--tls-cert", certificate, "--tls-key", secret]
+        cluster = Cluster(tmp_path, *options)
+        times = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (made.manifest.start, made.manifest.end)]
+        asked = ["--source", str(folder / "trail"), "--public-keys", str(folder / "keys.json"), "--format", "json"]
+        asked += ["--start-time", times[0], "--end-time", times[1], "--executor", f"dask:{cluster.file}"]
+        known = {
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE": trusted,
+            "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT": certificate,
+            "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY": secret,
+        }
+        try:
+            while not cluster.file.exists() or not cluster.file.read_text().endswith("}"):
+                time.sleep(0.05)
+            assert "tls://" in cluster.file.read_text()
+            for _ in range(60):  # until a worker is there
+                ran = finish(start(*asked, env={**os.environ, **known}), timeout=120)
+                if "has no workers" not in ran.err:
+                    break
+            assert ran.code == 0, ran.err
+            assert json.loads(ran.out)["verdict"] == "valid"
+            stranger = finish(start(*asked, env=dict(os.environ)), timeout=120)
+            assert stranger.code == 2
+            assert "--executor" in stranger.line
+        finally:
+            cluster.end()
 
 
 class Silent(Executor):
