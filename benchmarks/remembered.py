@@ -1,7 +1,7 @@
 """A second run with a memory that finds nothing new, against the full run: requests and CPU. And what a memory weighs.
 
-Four weeks of 17 regions, each with logs of about 4 kB. The weight is measured as saved: of this trail by the hour and day, and of states
-of 200 accounts, 17 regions and a year, whose fingerprints are random as real ones are.
+Four weeks of 17 regions, each with logs of about 4 kB. The weight is measured as saved: of this trail by the hour and day,
+and of states of 200 accounts, 17 regions and a year, whose fingerprints are random as real ones are.
 """
 
 from __future__ import annotations
