@@ -86,17 +86,12 @@ def hour_in(key: str) -> int | None:
     Nearly all that is listed are logs, and parsing each name would double the time.
     """
     parts = key.rsplit("_", 2)
-    if len(parts) != 3 or len(parts[1]) != _STAMP or not key.endswith((".json.gz", ".json")):
-        return None
-    stamp = parts[1]
-    if not (stamp[11:13].isdecimal() and stamp[11:13] < "60" and stamp[13] == "Z"):
-        return None
-    return _hour_of_stamp(stamp[:11])
+    return _hour_of_stamp(parts[1]) if len(parts) == 3 and len(parts[1]) == _STAMP else None
 
 
-@lru_cache(maxsize=1 << 16)  # hours: seven years, the same in all account-regions
+@lru_cache(maxsize=1 << 17)  # minutes: three months, the same in all account-regions
 def _hour_of_stamp(stamp: str) -> int | None:
-    minute = log_minute(f"000000000000_CloudTrail_any-region-1_{stamp}00Z_x.json.gz")
+    minute = log_minute(f"000000000000_CloudTrail_any-region-1_{stamp}_x.json.gz")
     return hour_of(minute) if minute is not None else None
 
 
