@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -63,10 +64,9 @@ async def list_hours(
     """
     lines: dict[int, list[str]] = {}
     digests: dict[int, int] = {}
-    stamps = Stamps()
     async for path, page in _pages(store, region, kinds, days, now):
         for info in page:
-            hour = stamps.hour(info.key)
+            hour = hour_in(info.key)
             if hour is None:
                 if is_marker(info):
                     continue
@@ -80,25 +80,19 @@ async def list_hours(
     return {hour: _taken(held, digests.get(hour, 0)) for hour, held in lines.items()}
 
 
-class Stamps:
-    """Tells the hour in a log's name. Nearly all that is listed are logs: a pattern for each would double the time."""
+def hour_in(key: str) -> int | None:
+    """Hours since 1970 of the hour in a log's name; None where it does not end as one: `_YYYYMMDDTHHmmZ_UNIQUE.json.gz`.
 
-    def __init__(self) -> None:
-        self._known: dict[str, int | None] = {}
+    Nearly all that is listed are logs, and parsing each name would double the time.
+    """
+    parts = key.rsplit("_", 2)
+    return _hour_of_stamp(parts[1]) if len(parts) == 3 and len(parts[1]) == _STAMP else None
 
-    def hour(self, key: str) -> int | None:
-        """Hours since 1970; None where the name does not end as a log's: `_YYYYMMDDTHHmmZ_UNIQUE.json.gz`."""
-        parts = key.rsplit("_", 2)
-        if len(parts) != 3 or len(parts[1]) != _STAMP or not key.endswith((".json.gz", ".json")):
-            return None
-        stamp = parts[1]
-        if not (stamp[11:13].isdecimal() and stamp[11:13] < "60" and stamp[13] == "Z"):
-            return None
-        hour = self._known.get(stamp[:11], 0)
-        if hour == 0:
-            minute = log_minute(f"000000000000_CloudTrail_any-region-1_{stamp}_x.json.gz")
-            hour = self._known[stamp[:11]] = hour_of(minute) if minute is not None else None
-        return hour
+
+@lru_cache(maxsize=1 << 17)  # minutes: three months, the same in all account-regions
+def _hour_of_stamp(stamp: str) -> int | None:
+    minute = log_minute(f"000000000000_CloudTrail_any-region-1_{stamp}_x.json.gz")
+    return hour_of(minute) if minute is not None else None
 
 
 async def _pages(

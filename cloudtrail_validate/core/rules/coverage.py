@@ -139,6 +139,7 @@ COVERAGE = (
             "Compare with the report of the run that proved these hours, and with any snapshot or replica of that time.",
             WHO_DELETED,
             TRAIL_CHANGES,
+            "Each run finds it until the same is there again. Once it is explained, keep the state and begin a new one.",
         ),
     ),
     Rule(
