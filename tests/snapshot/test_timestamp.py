@@ -238,9 +238,9 @@ def test_a_name_of_a_sort_that_nobody_knows_is_no_error_of_ours(tsa: Tsa, tmp_pa
     """Found by damage: cryptography lets out a KeyError for the tag of a text that X.509 does not know."""
     whole = tsa.reply(query())
     told = set()
-    for named in re.finditer(b"Example Time Stamping", whole):
+    for place in re.finditer(b"Example Time Stamping", whole):
         for tag in (0xA9, 0x04, 0x1F, 0x00, 0xFF):
-            at = named.start() - 2
+            at = place.start() - 2
             found = timestamp.check(whole[:at] + bytes([tag]) + whole[at + 1 :], DATA, tmp_path, tsa.ca)
             assert not found.proven
             assert found.told.isprintable()
