@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,6 +35,9 @@ _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 _CA_PLACEHOLDER: Final = "tsa-ca.pem"
 
 
+T = TypeVar("T")
+
+
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What a token is worth, in words; `proven` where its signature leads to an authority that was given.
 
@@ -51,6 +54,16 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     token: bytes | None
     told: str
+
+
+class _Token(NamedTuple):
+    """What was read of an answer. `imprint` is empty where it is of another hash than SHA-256."""
+
+    response: TimeStampResponse
+    nonce: int | None
+    imprint: bytes
+    time: str
+    by: str
 
 
 class _Unreadable(Exception):  # noqa: N818  # no error: a token that only other programs read
@@ -94,13 +107,11 @@ def stamp(data: bytes, post: Callable[[bytes], bytes]) -> Answered:
         return Answered(token=None, told=f"no time stamp: the authority refused ({_REFUSALS.get(status, status)})")
     try:
         token = _parse(answer)
-        info = token.tst_info
-        nonce, imprint, time = info.nonce, info.message_imprint.message, info.gen_time
     except _Unreadable as error:
         return Answered(token=answer, told=f"time stamp kept, not read: {error}")
-    if nonce != request.nonce or imprint != hashlib.sha256(data).digest():
+    if token.nonce != request.nonce or token.imprint != hashlib.sha256(data).digest():
         return Answered(token=None, told="no time stamp: the answer is to another request")
-    return Answered(token=answer, told=f"time stamp of {isoformat(time)} by {_authority(token)}")
+    return Answered(token=answer, told=f"time stamp of {token.time} by {token.by}")
 
 
 def check(answer: bytes, data: bytes, root: Path, authorities: Path | None) -> Checked:
@@ -131,17 +142,14 @@ def _check(answer: bytes, data: bytes, trusted: list[Certificate]) -> tuple[str,
         return f"{TIMESTAMP} holds no granted time stamp", False
     try:
         token = _parse(answer)
-        info = token.tst_info
-        algorithm, imprint = info.message_imprint.hash_algorithm.dotted_string, info.message_imprint.message
-        time, by = isoformat(info.gen_time), _authority(token)
     except _Unreadable as error:
         return f"kept, not checked here: {error}", False
-    if algorithm != _SHA256 or imprint != hashlib.sha256(data).digest():
+    if token.imprint != hashlib.sha256(data).digest():
         return f"is of something else than {MANIFEST}", False
     if not trusted:
-        return f"says {time}, by {by}; whose word that is was not checked: give --timestamp-ca", False
-    why = _refused(token, data, trusted)
-    return (f"is not proven by --timestamp-ca: {why}", False) if why else (f"{time}, by {by}", True)
+        return f"says {token.time}, by {token.by}; whose word that is was not checked: give --timestamp-ca", False
+    why = _refused(token.response, data, trusted)
+    return (f"is not proven by --timestamp-ca: {why}", False) if why else (f"{token.time}, by {token.by}", True)
 
 
 def _refused(token: TimeStampResponse, data: bytes, trusted: list[Certificate]) -> str:
@@ -151,38 +159,59 @@ def _refused(token: TimeStampResponse, data: bytes, trusted: list[Certificate]) 
     roots = [one for one in trusted if one.subject == one.issuer]
     builder = library.VerifierBuilder(roots=roots or trusted, intermediates=[x for x in trusted if x not in roots])
     try:
-        builder.build().verify(token, hashlib.sha256(data).digest())
-    except (library.VerificationError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        return printable(" ".join(str(error).split())[:200])
+        _guarded(lambda: builder.build().verify(token, hashlib.sha256(data).digest()))
+    except _Unreadable as error:
+        return str(error)
     return ""
 
 
-def _parse(answer: bytes) -> TimeStampResponse:
+def _parse(answer: bytes) -> _Token:
+    """What an answer says. Raises `_Unreadable`."""
     library = _library()
     assert library is not None  # noqa: S101  # for the type checker: see the callers
+
+    def read() -> _Token:
+        response: TimeStampResponse = library.decode_timestamp_response(answer)
+        info, imprint = response.tst_info, response.tst_info.message_imprint
+        of_ours = imprint.hash_algorithm.dotted_string == _SHA256
+        time = isoformat(info.gen_time)
+        return _Token(response, info.nonce, imprint.message if of_ours else b"", time, _authority(response))
+
     try:
-        token: TimeStampResponse = library.decode_timestamp_response(answer)
-        _ = token.tst_info.gen_time, token.tst_info.message_imprint.message, token.signed_data.certificates
-    except (ValueError, TypeError, OverflowError) as error:
-        raise _Unreadable(f"rfc3161-client refuses it ({printable(_reason(error))})") from error
-    return token
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
+        return _guarded(read)
+    except _Unreadable as error:
+        raise _Unreadable(f"rfc3161-client refuses it ({error})") from error
 
 
 def _authority(token: TimeStampResponse) -> str:
     """The name of whoever signed, as the certificate beside the signature says it."""
-    try:
-        (signer,) = token.signed_data.signer_infos
-        for der in token.signed_data.certificates:
-            held = load_der_x509_certificate(der)
-            if held.issuer == signer.issuer and held.serial_number == signer.serial_number:
-                return printable(held.subject.rfc4514_string()[:200])
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        pass
+    (signer,) = token.signed_data.signer_infos
+    for der in token.signed_data.certificates:
+        held = load_der_x509_certificate(der)
+        if held.issuer == signer.issuer and held.serial_number == signer.serial_number:
+            return printable(held.subject.rfc4514_string()[:200])
     return "an authority whose certificate is not in it"
+
+
+def _guarded(read: Callable[[], T]) -> T:
+    """What a parser makes of hostile bytes. Whatever it raises becomes `_Unreadable`, in one line.
+
+    Two libraries in Rust read a token lazily: beside ValueError they let out KeyError, for a text of a sort that X.509 does
+    not know, and may panic, which is no `Exception`.
+    """
+    try:
+        return read()
+    except Exception as error:
+        raise _Unreadable(_reason(error)) from error
+    except BaseException as panic:
+        if type(panic).__module__ != "pyo3_runtime":
+            raise
+        raise _Unreadable(_reason(panic)) from panic
+
+
+def _reason(error: BaseException) -> str:
+    told = " ".join(str(error).split())[:120]
+    return printable(told if isinstance(error, ValueError) and told else f"{type(error).__name__}: {told}")
 
 
 def _status(answer: bytes) -> int | None:

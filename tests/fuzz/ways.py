@@ -54,7 +54,7 @@ from cloudtrail_validate.stores.key_file import read_key_file
 from cloudtrail_validate.stores.s3_answers import Asked, NotS3Error, Page
 from cloudtrail_validate.stores.transfer import Answer
 from tests.aws_lambda import events as lambda_events
-from tests.fuzz import material
+from tests.fuzz import evidence, material
 from tests.fuzz.drive import Way
 from tests.fuzz.mutate import ODD_TEXT, Mutator
 from tests.snapshot.test_manifest import GOOD as MANIFEST
@@ -768,6 +768,7 @@ def _cases() -> Iterator[Way]:
     yield Way("parts", 1200, a_part, merge_parts, (ConfigurationError,), check_merged)
     yield Way("plans", 1200, a_plan, lambda data: parts.read_plan(data, "x"), (ConfigurationError,), check_plan)
     yield Way("states", 2000, a_state_file, use_state, (ConfigurationError,))
+    yield from evidence.cases()
     yield Way("manifests", 1600, a_manifest, manifest.decode, (manifest.NotASnapshotError,), check_manifest)
     yield Way("configuration", 1600, a_config, load_config, (click.UsageError,))
     yield Way("command line", 1600, a_text, read_text, (RequestError,))

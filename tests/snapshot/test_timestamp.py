@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
 import shlex
 import subprocess
 import sys
@@ -231,3 +232,17 @@ def test_the_answer_is_kept_byte_for_byte(tsa: Tsa, tmp_path: Path) -> None:
         text=True,
     ).stdout
     assert "Status: Granted" in text
+
+
+def test_a_name_of_a_sort_that_nobody_knows_is_no_error_of_ours(tsa: Tsa, tmp_path: Path) -> None:
+    """Found by damage: cryptography lets out a KeyError for the tag of a text that X.509 does not know."""
+    whole = tsa.reply(query())
+    told = set()
+    for place in re.finditer(b"Example Time Stamping", whole):
+        for tag in (0xA9, 0x04, 0x1F, 0x00, 0xFF):
+            at = place.start() - 2
+            found = timestamp.check(whole[:at] + bytes([tag]) + whole[at + 1 :], DATA, tmp_path, tsa.ca)
+            assert not found.proven
+            assert found.told.isprintable()
+            told.add(found.told)
+    assert any("KeyError" in words for words in told), told
