@@ -94,7 +94,7 @@ def _from_history(path: Path, aws: Aws, folder: Path, budget: int | None) -> int
     from cloudtrail_validate.core.model import isoformat
     from cloudtrail_validate.runtime.clock import now_utc
     from cloudtrail_validate.witness.keeping import Keep
-    from cloudtrail_validate.witness.run import recover
+    from cloudtrail_validate.witness.recovering import recover
 
     report, keep = read_report(str(path)).report, Keep(folder)
     events = slots = failed = 0

@@ -33,11 +33,11 @@ from cloudtrail_validate.core.witness import (
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.stages import RegionResult
 from cloudtrail_validate.evidence.events import differences, parse, shown
-from cloudtrail_validate.report import Report, WitnessRecord, WitnessSourceRecord
+from cloudtrail_validate.report import WitnessRecord, WitnessSourceRecord
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.limits import TryBudget
 from cloudtrail_validate.runtime.loop import in_daemon_thread
-from cloudtrail_validate.witness.hours import Place, coverage_of, lost_hours
+from cloudtrail_validate.witness.hours import Place, coverage_of
 from cloudtrail_validate.witness.keeping import Keep
 from cloudtrail_validate.witness.sources import Answer, Sources, longest, trail_settings
 
@@ -78,6 +78,7 @@ class Witness:
         self._skipped: tuple[str, ...] = ()
         self._absent: list[Told] = []
         self._differing: set[str] = set()
+        self._read: set[tuple[Place, Interval]] = set()  # slots whose logs were read
         self._seen: set[int] = set()  # hashes of ids of all events in logs that were read
         self._selection: Selection | None = None
 
@@ -162,6 +163,7 @@ class Witness:
                 await self._place(place, work[place], sources, logs, coverage, told_by_group, ask=place in mine)
 
         await asyncio.gather(*map(one, work))
+        await self._look_elsewhere(logs, work)
         self._judge_absent()
         self._progress.phase = "done"
 
@@ -251,6 +253,7 @@ class Witness:
                 answers.append(answer)
                 told += answer.told
             if told:
+                self._read.add((place, slot))
                 held = await logs.held(place, slot, {one.event_id for one in told}, self._seen)
                 known = coverage.get(place, Coverage(()))
                 for one in told:
@@ -281,6 +284,16 @@ class Witness:
                 self._progress.findings += 1
         else:
             number["agreeing"] += 1
+
+    async def _look_elsewhere(self, logs: _Logs, work: Mapping[Place, Sequence[Interval]]) -> None:
+        """Read the logs of the account's other regions, of the days of events that are in none so far."""
+        for told in self._absent:
+            for place, asked in work.items():
+                for slot in asked if place[0] == told.account else ():
+                    known = hash(told.event_id) in self._seen or (place, slot) in self._read
+                    if slot.contains(told.time) and not known:
+                        self._read.add((place, slot))
+                        await logs.held(place, slot, set(), self._seen)
 
     def _judge_absent(self) -> None:
         """Events of global services may lie in the logs of another region: only what no log holds is absent."""
@@ -363,32 +376,3 @@ class _Logs:
 def _within(spans: Iterable[Interval], window: Interval) -> tuple[Interval, ...]:
     found = (span.within(window) for span in spans)
     return tuple(span for span in found if span.seconds)
-
-
-def recover(
-    report: Report, aws: Aws, keep: Keep, now: datetime, budget: int | None = None
-) -> Iterable[tuple[Source, Place, Interval, Answer]]:
-    """What the sources hold of the hours that a report lost, written to `keep` slot by slot. Blocking.
-
-    Of accounts other than the caller's only the trail's log group can tell.
-    """
-    sources, hours = Sources(aws, keep, now, budget), lost_hours(report)
-    own = aws.account()
-    arn = parse_trail_arn(report.request.trail_arn or "")
-    group = trail_settings(aws, report.request.trail_arn or "", arn.region)[0] if arn else None
-    for place, spans in hours.items():
-        for slot in slots(span.within(Interval(span.start, now)) for span in spans):
-            if place[0] == own:
-                yield Source.HISTORY, place, slot, sources.history(*place, slot)
-            else:
-                problem = f"event history of {place[0]} can be read with a role of that account only"
-                yield Source.HISTORY, place, slot, Answer(problem=problem)
-    if group is not None and arn is not None:
-        region = (group.split(":")[3:4] or [""])[0] or arn.region
-        for slot in slots(span for spans in hours.values() for span in spans):
-            yield (
-                Source.GROUP,
-                (own or arn.account, region),
-                slot,
-                sources.group(group, own or arn.account, region, slot),
-            )
