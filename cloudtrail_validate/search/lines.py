@@ -18,7 +18,6 @@ from cloudtrail_validate.search.event import Event, value_of
 from cloudtrail_validate.search.hits import Hit, Proof
 from cloudtrail_validate.search.summary import Principal
 
-_SOUND: Final = msgspec.json.Decoder()
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER: Final = msgspec.json.Encoder()
 _UNSEEN: Final = re.compile("[^\x00-\x7e]")  # candidates, outside of ASCII, where JSON has nothing but strings
@@ -111,7 +110,6 @@ def _members(raw: bytes) -> dict[str, Any]:
     members: dict[str, Any]
     try:
         raw.decode("utf-8")
-        _SOUND.decode(raw)
         members = _FIELDS.decode(raw) if raw.translate(None, _CONTROLS) == raw else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         members = {}

@@ -14,6 +14,9 @@ from typing import Final
 import msgspec
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024  # CloudTrail's own limit is 1 MB (User Guide, "Quotas"); bounds what is held
+MOST_BRACKETS: Final = (
+    5_000_000  # of one log, ~1 µs each; CloudTrail's largest have a million, a bomb has thousands of millions
+)
 _NAME: Final = b'"Records"'
 _SKIPPED: Final = re.compile(
     rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL
@@ -41,7 +44,8 @@ def whole(content: bytes) -> list[msgspec.Raw] | None:
 class Splitter:
     """Splits content that comes in pieces into events.
 
-    `events` counts those that were found, `too_large` those beyond `MAX_EVENT_BYTES`, which are passed over.
+    `events` counts those that were found, `too_large` those beyond `MAX_EVENT_BYTES`, which are passed over. After
+    `MOST_BRACKETS` nothing more is looked at, and what is left counts as one that was too large.
     """
 
     def __init__(self) -> None:
@@ -51,10 +55,12 @@ class Splitter:
         self._begin = -1  # of the event in `_rest`, -1 outside of events
         self._at = 0  # up to where `_rest` has been looked at
         self._in_string = False
-        self._passed_over = False
+        self._brackets = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Take the next piece; yields the events that end in it. Must be run to its end."""
+        if self._brackets > MOST_BRACKETS:
+            return
         data = self._rest + piece if self._rest else piece
         end = len(data)
         at = self._at
@@ -71,28 +77,37 @@ class Splitter:
             if at == end:
                 break
             at += 1
-            match data[at - 1]:
-                case 0x22:
-                    self._in_string = True
-                case 0x5B | 0x7B as opening:
-                    if self._depth == _DEPTH and opening == 0x7B:
-                        self._begin, self._passed_over = at - 1, False
-                    self._depth += 1
-                case _:
-                    self._depth = max(0, self._depth - 1)
-                    if self._depth == _DEPTH and (self._begin >= 0 or self._passed_over):
-                        if not self._passed_over and at - self._begin <= MAX_EVENT_BYTES:
-                            self.events += 1
-                            yield data[self._begin : at]
-                        elif not self._passed_over:
-                            self.too_large += 1
-                        self._begin, self._passed_over = -1, False
+            self._brackets += 1
+            if self._brackets > MOST_BRACKETS:
+                self._rest = b""
+                self.too_large += 1
+                return
+            if self._mark(data[at - 1], at):
+                if at - self._begin <= MAX_EVENT_BYTES:
+                    self.events += 1
+                    yield data[self._begin : at]
+                else:
+                    self.too_large += 1
+                self._begin = -1
         self._keep(data, at)
+
+    def _mark(self, mark: int, at: int) -> bool:
+        """Take a bracket or the quote of an open string, which ends before `at`. True where it ends an event."""
+        if mark == 0x22:
+            self._in_string = True
+        elif mark in (0x5B, 0x7B):
+            if self._depth == _DEPTH and mark == 0x7B:
+                self._begin = at - 1
+            self._depth += 1
+        else:
+            self._depth = max(0, self._depth - 1)
+            return self._depth == _DEPTH and self._begin >= 0
+        return False
 
     def _keep(self, data: bytes, at: int) -> None:
         """Hold on to what the next piece may complete: an open event, unless it is too large, or an open string."""
         if self._begin >= 0 and len(data) - self._begin > MAX_EVENT_BYTES:
-            self._begin, self._passed_over = -1, True
+            self._begin = -1  # and so it has no end that is looked for
             self.too_large += 1
         keep = self._begin if self._begin >= 0 else at
         self._rest, self._at = data[keep:], at - keep

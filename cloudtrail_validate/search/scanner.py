@@ -20,6 +20,7 @@ from cloudtrail_validate.search.query import GivenUpError, Matcher
 from cloudtrail_validate.search.records import Splitter, whole
 
 WHOLE_BYTES: Final = 8 * 1024 * 1024  # inflated; the bytes of a log that are held, and of its hits
+MOST_FOUND: Final = 200_000  # events of one log; CloudTrail's have some 50,000 at most, a bomb has millions
 _MOST_MEMBERS: Final = 100  # gzip members after a log's own that are inflated; a log has none
 _HEAD: Final = 4
 
@@ -44,16 +45,23 @@ class Searched(Content, frozen=True):
 
 
 class FoundList:
-    """What was found in one log: in memory, or on disk where it is more than `WHOLE_BYTES`; `lost` found room in neither."""
+    """What was found in one log: in memory, or on disk where it is more than `WHOLE_BYTES`.
+
+    `lost` were beyond `MOST_FOUND`, or found no room in the temporary folder.
+    """
 
     def __init__(self) -> None:
         self._held: list[Found] = []
         self._bytes = 0
         self._file: IO[bytes] | None = None
-        self.lost = 0
+        self.lost = self._number = 0
 
     def add(self, found: Found) -> None:
         """Take one in."""
+        self._number += 1
+        if self._number > MOST_FOUND:
+            self.lost += 1
+            return
         self._held.append(found)
         self._bytes += len(found.raw) + 100
         if self._bytes > WHOLE_BYTES:
@@ -136,8 +144,10 @@ class Scanner(Inflater):
         unreadable = self._unreadable
         if self._splitter and not self._splitter.events and not too_large:
             unreadable += 1  # no event at all: the log itself cannot be read
-        unsearched = Unsearched(unreadable, too_large, self._given_up, self._found.lost if self._found else 0)
-        return Searched(content.sha256, content.size, content.flaw, self._found or (), unsearched)
+        lost = 0 if self._found is None else self._found.lost
+        unsearched = Unsearched(unreadable, too_large, self._given_up, lost)
+        found = () if self._found is None else self._found
+        return Searched(content.sha256, content.size, content.flaw, found, unsearched)
 
     def _begin(self, data: bytes) -> None:
         super()._begin(data)

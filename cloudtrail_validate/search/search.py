@@ -134,7 +134,7 @@ class Searcher:
                 (unsearched.unreadable, "cannot be read as JSON"),
                 (unsearched.too_large, "too large to be an event"),
                 (unsearched.given_up, "--where was given up"),
-                (unsearched.lost, "found, and no room in the temporary folder"),
+                (unsearched.lost, "found, and too many to be kept"),
             )
             self._not_searched(where, ", ".join(f"{number:,} × {what}" for number, what in parts if number))
         for found in content.found:

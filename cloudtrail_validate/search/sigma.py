@@ -7,6 +7,7 @@ id with each match. Strings match in any letter case, as Sigma has it. Needs the
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 
 from cloudtrail_validate.core.errors import ConfigurationError, RequestError
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.runtime.files import open_regular
 from cloudtrail_validate.search.event import Event, value_of
 from cloudtrail_validate.search.hits import Hit, SigmaMatch
 from cloudtrail_validate.search.prefilter import Values
@@ -23,6 +25,7 @@ from cloudtrail_validate.search.prefilter import Values
 _ROWS: Final = 2_000  # events that wait for the rules, with a row each
 _WAITING_BYTES: Final = 32 * 1024 * 1024  # of such events
 _LONGEST: Final = 64 * 1024  # characters of a value that rules see
+_LARGEST: Final = 1024 * 1024  # bytes of a rule's file
 _MOST_RULES: Final = 5_000  # SigmaHQ has some 60 for CloudTrail
 _MOST_FIELDS: Final = 1_500  # SQLite takes 2,000 columns
 _TABLE: Final = "logs"  # of pySigma's SQLite backend
@@ -70,10 +73,11 @@ def load(folder: Path) -> Rules:
     if not folder.is_dir():
         raise RequestError(f"--rules: expected a folder of Sigma rules, got {str(folder)!r}")
     backend: Any = sqlite
-    files = sorted((*folder.rglob("*.yml"), *folder.rglob("*.yaml")))
+    failed: dict[str, str] = {}
+    files = _files(folder, failed)
     if len(files) > _MOST_RULES:
         raise RequestError(f"--rules: expected at most {_MOST_RULES:,} files")
-    rules = _read(files, backend.sqliteBackend())
+    rules = _read(files, backend.sqliteBackend(), failed)
     if not rules.compiled:
         raise RequestError(f"--rules: no Sigma rule for CloudTrail that can be run in {str(folder)!r}")
     if len(rules.fields) > _MOST_FIELDS:
@@ -81,17 +85,35 @@ def load(folder: Path) -> Rules:
     return _checked(rules)
 
 
-def _read(files: Iterable[Path], backend: Any) -> Rules:
+def _files(folder: Path, failed: dict[str, str]) -> list[Path]:
+    """The YAML files below a folder, in order; folders that cannot be read are failed ones."""
+
+    def note(error: OSError) -> None:
+        failed[printable(str(error.filename))] = _reason(error)
+
+    found = (Path(place, name) for place, _, names in os.walk(folder, onerror=note) for name in names)
+    return sorted(path for path in found if path.suffix in (".yml", ".yaml"))
+
+
+def _text(path: Path) -> str:
+    """The text of a rule's file. Raises ValueError or OSError."""
+    with open_regular(path, follow=True) as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError("larger than any rule")
+    return data.decode("utf-8")
+
+
+def _read(files: Iterable[Path], backend: Any, failed: dict[str, str]) -> Rules:
     """Compile the rules of some files. Whatever a file holds that is no rule to run is a reason, and no error."""
     from sigma.collection import SigmaCollection
 
     compiled: list[Compiled] = []
     fields: dict[str, None] = {}
-    failed: dict[str, str] = {}
     skipped = 0
     for path in files:
         try:
-            rules = SigmaCollection.from_yaml(path.read_text(encoding="utf-8")).rules
+            rules = SigmaCollection.from_yaml(_text(path)).rules
             for rule in rules:
                 source = getattr(rule, "logsource", None)
                 if source is None:
@@ -102,7 +124,7 @@ def _read(files: Iterable[Path], backend: Any) -> Rules:
                 compiled.append(_compiled(rule, backend))
                 fields |= dict.fromkeys(_fields(rule))
         except Exception as error:
-            failed[str(path)] = _reason(error)
+            failed[printable(str(path))] = _reason(error)
     return Rules(tuple(compiled), tuple(fields), skipped, failed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,11 +94,17 @@ def test_most_events_need_no_rule(tmp_path: Path) -> None:
 def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "rules", CASES[0][0])
     (folder / "broken.yml").write_text("title: [")
+    (folder / "large.yml").write_text("#" * 2_000_000)
+    (folder / "folder.yml").mkdir()
+    os.mkfifo(folder / "pipe.yml")
+    (folder / "nowhere.yml").symlink_to("nothing")
+    (folder / "bytes.yml").write_bytes(b"\xff")
     (folder / "other.yml").write_text("title: T\nlogsource: {product: windows}\ndetection: {s: {a: b}, condition: s}\n")
     write(folder, "keywords: ['x']\ncondition: keywords", 2, "Words")
     rules = load(folder)
     assert len(rules.compiled) + len(rules.failed) >= 2
-    assert any("broken.yml" in name for name in rules.failed)
+    for name in ("broken", "large", "pipe", "nowhere", "bytes"):
+        assert any(f"{name}.yml" in failed for failed in rules.failed), name
     assert rules.skipped == 1
 
 
