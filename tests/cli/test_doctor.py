@@ -198,7 +198,7 @@ def test_alerts_are_told(bare: AwsServer, capsys: pytest.CaptureFixture[str], tm
 
 def state_of(age: timedelta, *open_: Status) -> bytes:
     moment = datetime.now(UTC) - age
-    found = tuple(OpenFinding("rule", status, None, None, None, None, None, moment, moment) for status in open_)
+    found = tuple(OpenFinding("log-altered", status, None, None, None, None, None, moment, moment) for status in open_)
     return encode(State(f"s3://{BUCKET}/", TRAIL, moment, 3, open=found))
 
 
