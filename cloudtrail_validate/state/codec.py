@@ -3,7 +3,7 @@
 A file is a line `ctvalidate.state/1`, a line with the SHA-256 of the content, a line with a signature or `unsigned`, and the
 content: msgpack, deflated. The signature (algorithm, SHA-256 of the public key, base64) is over the first line, the file's
 name among those of the state and the second line, a line feed behind each. An hour of an account-region costs ~50 bytes (32
-of them a hash, which nothing compresses), a whole day the same: about 18 kB an account-region and year.
+of them a hash, which nothing compresses), a whole day the same: about 15 kB an account-region and year.
 """
 
 from __future__ import annotations

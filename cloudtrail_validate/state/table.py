@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from cloudtrail_validate.state.view import OpenView, RegionView, StateView
 
 T = TypeVar("T")
-_HEADING: Final = ("Account", "Region", "Proven from", "to", "Hours", "Digests", "Logs", "Unproven", "Read since")
+_HEADING: Final = ("Account", "Region", "Hours", "Unproven", "Logs", "Proven from", "to", "Read since", "Digests")
 
-_NUMBERS: Final = range(4, 8)
+_NUMBERS: Final = frozenset({2, 3, 4, 8})
 
 
 def render(view: StateView, page: Page, *, show: int | None) -> None:
@@ -54,11 +54,13 @@ def _signed(view: StateView) -> str:
 def _regions(page: Page, view: StateView, show: int | None) -> None:
     rows = [_HEADING, *(_row(region) for region in _first(view.regions, show))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADING))]
+    fitting = [sum(widths[: column + 1]) + 2 * column <= page.width for column in range(len(_HEADING))]
     page.line()
     for number, row in enumerate(rows):
         cells = [
             f"{cell:>{width}}" if column in _NUMBERS else f"{cell:<{width}}"
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            if fitting[column]
         ]
         page.line(("  ".join(cells).rstrip(), "dim" if number == 0 else ""))
     _left_out(page, len(view.regions), show)
@@ -69,13 +71,13 @@ def _row(region: RegionView) -> tuple[str, ...]:
     return (
         region.account,
         region.region[:40],
-        f"{held[0].start:%Y-%m-%d %H:%M}" if held else "-",
-        f"{held[-1].end:%Y-%m-%d %H:%M}" if held else "-",
         f"{region.hours:,}",
-        f"{region.digests:,}",
-        f"{region.logs:,}",
         f"{_hours(region):,}",
+        f"{region.logs:,}",
+        f"{held[0].start:%Y-%m-%d}" if held else "-",
+        f"{held[-1].end:%Y-%m-%d}" if held else "-",
         f"{min(item.read for item in held):%Y-%m-%d %H:%M}" if held else "-",
+        f"{region.digests:,}",
     )
 
 
