@@ -9,6 +9,7 @@ Logs that no digest names are judged by their listing alone, so they are read at
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import Counter
 from typing import Final, Protocol
 
@@ -30,6 +31,7 @@ from cloudtrail_validate.session import Session
 _UNNAMED: Final = frozenset({rules.LOG_EXTRA, rules.LOG_PENDING, rules.LOG_UNDIGESTED})  # judged by their listing alone
 _UNREAD: Final = frozenset({rules.LOG_MISSING, rules.LOG_UNREADABLE})
 _AT_ONCE: Final = 64  # unnamed logs read at a time
+_REMEMBERED: Final = 200_000  # logs with hits, ~100 B each; later ones would be shown as often as they are read
 _KEPT: Final = 1_000  # logs that are named as not searched; more are only counted
 
 
@@ -58,6 +60,7 @@ class Searcher:
         self._matcher = Matcher(query, further=self._further)  # refuses now what cannot be meant
         self._session: Session | None = None
         self._unnamed: dict[Locator, str] = {}
+        self._taken: set[bytes] = set()
         self._firsts: dict[tuple[str, str], tuple[Hit, Event]] = {}
         self.hits: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
@@ -137,9 +140,21 @@ class Searcher:
                 (unsearched.lost, "found, and too many to be kept"),
             )
             self._not_searched(where, ", ".join(f"{number:,} × {what}" for number, what in parts if number))
+        if content.found and self._seen_before(proof):
+            return
         for found in content.found:
             event = read_event(found.raw) or Event()
             self._hit(Hit(found.raw, proof, found.uses), event)
+
+    def _seen_before(self, proof: Proof) -> bool:
+        """Whether this log's hits were taken already: one that two chains of a trail lead to is read for each of them."""
+        name = hashlib.blake2b(
+            f"{proof.bucket}/{proof.log}/{proof.rule}".encode("utf-8", "surrogatepass"), digest_size=16
+        )
+        known = name.digest() in self._taken
+        if not known and len(self._taken) < _REMEMBERED:
+            self._taken.add(name.digest())
+        return known
 
     def _hit(self, hit: Hit, event: Event) -> None:
         if self._proven_only and not hit.proof.proven:
