@@ -77,7 +77,7 @@ class Wanted:
         if self.quiet:
             return
         from cloudtrail_validate.core.text import printable
-        from cloudtrail_validate.report.references import sentence
+        from cloudtrail_validate.report.wording import sentence
         from cloudtrail_validate.search.outcome import numbers
 
         click.echo(f"ctvalidate: {printable(numbers(outcome))}", err=True)

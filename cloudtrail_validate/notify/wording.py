@@ -14,7 +14,8 @@ from cloudtrail_validate.core.model import Status, isoformat
 from cloudtrail_validate.core.text import plural
 from cloudtrail_validate.notify.event import Brief, Event, OpenFinding
 from cloudtrail_validate.report import Verdict
-from cloudtrail_validate.report.references import CHANGE, OPEN, title
+from cloudtrail_validate.report.references import CHANGE, OPEN
+from cloudtrail_validate.report.wording import title
 
 MAX_SUBJECT: Final = 99  # characters: SNS wants fewer than 100, without control characters and in ASCII
 LISTED: Final = 20  # findings that a message names; the report has all of them

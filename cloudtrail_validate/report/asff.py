@@ -20,16 +20,14 @@ from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.references import (
     account_of,
-    explanations,
-    how_far,
     identities,
     object_arn,
     partition,
     region_of,
     severity,
-    title,
     to_json,
 )
+from cloudtrail_validate.report.wording import explanations, how_far, title
 
 MOST: Final = 100  # findings of one BatchImportFindings (Security Hub API reference)
 _TITLE, _DESCRIPTION, _ADVICE, _FIELD = 256, 1_024, 512, 2_048  # characters, as Security Hub counts them

@@ -15,7 +15,8 @@ from typing import Final
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
-from cloudtrail_validate.report.references import event_lines, hours, sentence, version_lines
+from cloudtrail_validate.report.references import hours
+from cloudtrail_validate.report.wording import event_lines, sentence, version_lines
 
 HEADER: Final = (
     "rule",

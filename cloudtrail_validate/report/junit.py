@@ -24,7 +24,8 @@ from cloudtrail_validate.core.model import HOUR, Interval, Kind, Status, isoform
 from cloudtrail_validate.core.text import duration, printable
 from cloudtrail_validate.report import ChainRecord, ExitCode, FindingRecord, Report, Verdict
 from cloudtrail_validate.report.beside import by_query
-from cloudtrail_validate.report.references import CHANGE, OPEN, copied, explanations, hours, sentence
+from cloudtrail_validate.report.references import CHANGE, OPEN, hours
+from cloudtrail_validate.report.wording import copied, explanations, sentence
 
 DAY: Final = timedelta(days=1)
 _OUTCOMES: Final = {"failure": "failures", "error": "errors", "skipped": "skipped"}  # of a case, and as an attribute

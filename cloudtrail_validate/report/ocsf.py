@@ -25,12 +25,10 @@ from cloudtrail_validate.report.references import (
     object_arn,
     object_uri,
     partition,
-    sentence,
     severity,
-    title,
     to_json,
-    version_lines,
 )
+from cloudtrail_validate.report.wording import sentence, title, version_lines
 
 VERSION: Final = "1.5.0"
 _CLASS: Final = 2004

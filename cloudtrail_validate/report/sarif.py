@@ -16,15 +16,8 @@ from cloudtrail_validate.core.model import Status, isoformat
 from cloudtrail_validate.core.rules import RULES, Rule
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import ExitCode, FindingRecord, Report
-from cloudtrail_validate.report.references import (
-    encodable,
-    identities,
-    object_uri,
-    sentence,
-    source_uri,
-    title,
-    to_json,
-)
+from cloudtrail_validate.report.references import encodable, identities, object_uri, source_uri, to_json
+from cloudtrail_validate.report.wording import sentence, title
 
 SCHEMA_URI: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 FINGERPRINT: Final = "ctvalidate/v1"  # raised when `identities` changes, so that consumers do not mix the two up

@@ -14,8 +14,9 @@ from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.report.ocsf import VERSION, milliseconds
-from cloudtrail_validate.report.references import sentence, to_json
+from cloudtrail_validate.report.references import to_json
 from cloudtrail_validate.report.sarif import SCHEMA_URI, plain_message
+from cloudtrail_validate.report.wording import sentence
 from cloudtrail_validate.search.hits import Hit, SigmaMatch
 from cloudtrail_validate.search.lines import proof_value
 from cloudtrail_validate.search.uses import USES

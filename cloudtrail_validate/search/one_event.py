@@ -12,7 +12,7 @@ from cloudtrail_validate.core.gzip import Inflater
 from cloudtrail_validate.core.model import Locator
 from cloudtrail_validate.evidence.prove_file import FileProof, prove_file
 from cloudtrail_validate.report.html.parts import facts, text
-from cloudtrail_validate.report.references import LIMITS
+from cloudtrail_validate.report.wording import LIMITS
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.search.event import read_event
 from cloudtrail_validate.search.hits import Hit

@@ -9,7 +9,7 @@ from itertools import islice
 from cloudtrail_validate.core.text import plural
 from cloudtrail_validate.report import Report, Verdict
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import sentence
+from cloudtrail_validate.report.wording import sentence
 from cloudtrail_validate.search.hits import Hit
 from cloudtrail_validate.search.outcome import Outcome, numbers
 from cloudtrail_validate.search.summary import Principal

@@ -15,7 +15,7 @@ from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import plural
 from cloudtrail_validate.report import Report, Verdict
 from cloudtrail_validate.report.html.parts import facts, text
-from cloudtrail_validate.report.references import LIMITS, sentence
+from cloudtrail_validate.report.wording import LIMITS, sentence
 from cloudtrail_validate.search.hits import Hit
 from cloudtrail_validate.search.outcome import Outcome, numbers
 

@@ -18,8 +18,8 @@ import msgspec
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import plural, printable, size
 from cloudtrail_validate.report import Report
-from cloudtrail_validate.report.references import LIMITS, sentence
 from cloudtrail_validate.report.reliance import relied_on
+from cloudtrail_validate.report.wording import LIMITS, sentence
 from cloudtrail_validate.snapshot.manifest import KEYS, MANIFEST, REPORT, SIGNATURE, STATEMENT, TIMESTAMP, Manifest
 
 _MARK: Final = "<!-- ctvalidate declaration 1 -->"  # 1: the wording; another wording gets another number

@@ -14,7 +14,7 @@ from cloudtrail_validate.core.coverage import TAIL
 from cloudtrail_validate.core.model import Interval, Kind
 from cloudtrail_validate.report import ChainRecord, GapRecord, Report
 from cloudtrail_validate.report.due import Due, chain_due, due, due_of, due_seconds, due_sentence
-from cloudtrail_validate.report.references import all_proven
+from cloudtrail_validate.report.wording import all_proven
 from tests.report.samples import START, at, chain, report
 
 DAY = Interval(START, at(24))

@@ -25,16 +25,8 @@ from cloudtrail_validate.core.versions import Change, Changed, Changes, Counts, 
 from cloudtrail_validate.report import FindingRecord, Report, Verdict, asff, from_json, jsonl, junit, ocsf, sarif
 from cloudtrail_validate.report import csv as csv_format
 from cloudtrail_validate.report.incidents import incidents
-from cloudtrail_validate.report.references import (
-    change_lines,
-    explanations,
-    hours,
-    identities,
-    object_arn,
-    object_uri,
-    partition,
-    sentence,
-)
+from cloudtrail_validate.report.references import hours, identities, object_arn, object_uri, partition
+from cloudtrail_validate.report.wording import change_lines, explanations, sentence
 from tests.report import samples
 from tests.report.samples import ACCOUNT, BUCKET, HOSTILE_KEYS, SECOND, at, chain, finding, log_key, report
 

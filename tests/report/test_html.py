@@ -24,7 +24,7 @@ from cloudtrail_validate.report.examination import ExaminationError, read_examin
 from cloudtrail_validate.report.html import MOST_FINDINGS, embedded, render
 from cloudtrail_validate.report.html.charts import MOST_ACCOUNTS
 from cloudtrail_validate.report.html.heat import MOST_COLUMNS, MOST_ROWS, Axis, heat
-from cloudtrail_validate.report.references import LIMITS, explanations
+from cloudtrail_validate.report.wording import LIMITS, explanations
 from tests.report import samples
 from tests.report.browser import REQUIRED, Browser, Page, browser, program
 from tests.report.samples import ACCOUNT, HOSTILE_KEYS, SECOND, START, at, chain, finding, log_key, report

@@ -23,9 +23,9 @@ from cloudtrail_validate.report.incidents import group
 from cloudtrail_validate.report.json import render as render_json
 from cloudtrail_validate.report.kept import Kept, KeptError, read
 from cloudtrail_validate.report.merged import SEVERAL, Filter, merge, narrow
-from cloudtrail_validate.report.references import sentence
 from cloudtrail_validate.report.table import render as render_table
 from cloudtrail_validate.report.table.comparison import render as render_comparison
+from cloudtrail_validate.report.wording import sentence
 from tests.report import samples
 from tests.report.samples import ACCOUNT, SECOND, at, chain, digest_key, finding, log_key, report
 

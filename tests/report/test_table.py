@@ -30,9 +30,9 @@ from cloudtrail_validate.report import (
     Verdict,
 )
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import LIMITS
 from cloudtrail_validate.report.sentences import describe, remedy
 from cloudtrail_validate.report.table import FEW, MOST_ROWS, render
+from cloudtrail_validate.report.wording import LIMITS
 from tests.report.samples import explained
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,7 +21,8 @@ from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.examination import Examination
 from cloudtrail_validate.report.html.heat import heat
 from cloudtrail_validate.report.html.static import body, headline
-from cloudtrail_validate.report.references import explanations, hours
+from cloudtrail_validate.report.references import hours
+from cloudtrail_validate.report.wording import explanations
 
 MOST_FINDINGS: Final = 20_000  # in the document, worst first: about 15 MB; the other formats hold them all
 _STATUSES: Final = tuple(Status)

@@ -9,7 +9,8 @@ from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import duration, plural, printable
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.html.parts import badge, text
-from cloudtrail_validate.report.references import explanations, hours, span
+from cloudtrail_validate.report.references import hours
+from cloudtrail_validate.report.wording import explanations, span
 
 FIRST: Final = 200  # findings in the page itself
 

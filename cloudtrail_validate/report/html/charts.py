@@ -20,7 +20,7 @@ from cloudtrail_validate.report.due import chain_due
 from cloudtrail_validate.report.html.heat import Axis
 from cloudtrail_validate.report.html.parts import minute, text
 from cloudtrail_validate.report.incidents import Incident
-from cloudtrail_validate.report.references import span
+from cloudtrail_validate.report.wording import span
 
 MOST_ACCOUNTS: Final = 30  # worst covered first; the others share one strip
 ON_PAGE_ONE: Final = 12  # accounts whose strips have room on the first printed page, below the summary

@@ -8,7 +8,7 @@ from typing import Final
 
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import plural
-from cloudtrail_validate.report import PublicKeyRecord, Report, references
+from cloudtrail_validate.report import PublicKeyRecord, Report, wording
 from cloudtrail_validate.report.examination import MOST_RESULTS, Examination, Result
 from cloudtrail_validate.report.html.parts import minute, table, text
 
@@ -97,6 +97,6 @@ def limits(report: Report) -> str:
     """What a pass does not mean."""
     return (
         '<section class="limits" aria-labelledby="limits-title">\n'
-        f'<h2 id="limits-title">What a pass means, and what it does not</h2>\n<p>{references.limits(report)}</p>\n'
+        f'<h2 id="limits-title">What a pass means, and what it does not</h2>\n<p>{wording.limits(report)}</p>\n'
         "</section>\n"
     )

@@ -25,17 +25,8 @@ from cloudtrail_validate.report.html.queries import (
 from cloudtrail_validate.report.html.roots import beside, keys, limits, relied_on
 from cloudtrail_validate.report.html.story import brief, story
 from cloudtrail_validate.report.incidents import Incident, group
-from cloudtrail_validate.report.references import (
-    CHANGE,
-    OPEN,
-    copied,
-    derivation,
-    key_sources,
-    narrowed,
-    places,
-    sentence,
-    title,
-)
+from cloudtrail_validate.report.references import CHANGE, OPEN
+from cloudtrail_validate.report.wording import copied, derivation, key_sources, narrowed, places, sentence, title
 
 OUTCOMES: Final = ("valid", "altered", "missing", "extra", "unverifiable")
 _WORDS: Final = {

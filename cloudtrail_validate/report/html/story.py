@@ -13,8 +13,8 @@ from cloudtrail_validate.report import EventRecord, Report
 from cloudtrail_validate.report.html.charts import events_of, timeline
 from cloudtrail_validate.report.html.parts import badge, table, text
 from cloudtrail_validate.report.incidents import Incident
-from cloudtrail_validate.report.references import span
 from cloudtrail_validate.report.steps import Advisor
+from cloudtrail_validate.report.wording import span
 
 MOST_INCIDENTS: Final = 50  # told; the findings of the others are in the list
 MOST_BRIEF: Final = 5  # in the summary

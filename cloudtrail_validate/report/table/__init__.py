@@ -17,7 +17,11 @@ from cloudtrail_validate.report.beside import witness_lines
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.formats import FEW
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import (
+from cloudtrail_validate.report.remembered import memory_of, unchanged
+from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
+from cloudtrail_validate.report.table.queries import queries
+from cloudtrail_validate.report.table.story import STYLES, story
+from cloudtrail_validate.report.wording import (
     all_proven,
     copied,
     derivation,
@@ -28,10 +32,6 @@ from cloudtrail_validate.report.references import (
     nothing_found,
     places,
 )
-from cloudtrail_validate.report.remembered import memory_of, unchanged
-from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
-from cloudtrail_validate.report.table.queries import queries
-from cloudtrail_validate.report.table.story import STYLES, story
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,8 +11,8 @@ from cloudtrail_validate.core.text import duration, plural
 from cloudtrail_validate.core.versions import Changes, Versions
 from cloudtrail_validate.report.incidents import Incident, group
 from cloudtrail_validate.report.page import Page
-from cloudtrail_validate.report.references import changed_events, history, span
 from cloudtrail_validate.report.steps import Advisor
+from cloudtrail_validate.report.wording import changed_events, history, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
