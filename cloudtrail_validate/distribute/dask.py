@@ -55,9 +55,10 @@ class Guarded(Executor):
         return answer
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # Executor's own
-        """Take no more calls."""
+        """Take no more calls; with `cancel_futures`, or without `wait`, give up those under way."""
         self._closed.set()
-        self._inner.shutdown(wait=wait, cancel_futures=cancel_futures)
+        with suppress(Exception):  # of any kind where the scheduler is gone, or goes now: there is nothing left to end
+            self._inner.shutdown(wait=wait and not cancel_futures)  # Dask's own knows no `cancel_futures`
 
     def _take(self, answer: Future[Any], asked: Future[Any]) -> None:
         """Pass an answer on. What was cancelled there, and not here, is lost."""
@@ -95,6 +96,7 @@ class DaskExecutor:
 
     def close(self) -> None:
         """Leave the cluster."""
+        self.executor.shutdown(wait=False)
         self._client.close(timeout=2)
 
 

@@ -220,4 +220,16 @@ def test_calls_fail_when_the_client_has_given_up() -> None:
     inner.asked[0].set_result(1)  # too late, and nobody minds
     with pytest.raises((CancelledError, InvalidStateError)):
         cancelled.result(timeout=0)
-    guarded.shutdown()
+    guarded.shutdown(wait=False)
+
+
+def test_nothing_is_left_running_though_the_scheduler_is_gone() -> None:
+    class Gone(Silent):
+        def shutdown(self, wait: bool = True) -> None:  # type: ignore[override]  # as Dask's own
+            raise RuntimeError("client is closed")
+
+    before = set(threading.enumerate())
+    Guarded(Gone(), lambda: "closed").shutdown(wait=False, cancel_futures=True)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=10)
+        assert not thread.is_alive()
