@@ -78,12 +78,12 @@ def _plain(text: str) -> str:
     return re.sub(r"([*_`<>|\[\]])", r"\\\1", text)
 
 
-def main() -> None:
+def main(folder: Path = FOLDER) -> None:
     """Write the pages."""
-    FOLDER.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     for name, text in pages().items():
-        (FOLDER / name).write_text(text, encoding="utf-8", newline="\n")
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:2]))

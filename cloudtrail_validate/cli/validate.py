@@ -290,7 +290,7 @@ def execute(
         if on_start is not None:
             on_start(engine)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         session = sign_in(request)
         with _shown(counters, progress, bar=listener is None):
@@ -308,8 +308,9 @@ def execute(
     except (RequestError, ConfigurationError, AccessError) as error:
         raise refused(error) from error
     finally:
-        with contextlib.suppress(ValueError, TypeError):  # beside the main thread, or set by no Python
-            signal.signal(signal.SIGTERM, before)  # which the loop has taken and not given back
+        for number, handler in before.items():
+            with contextlib.suppress(ValueError, TypeError):  # beside the main thread, or set by no Python
+                signal.signal(number, handler)  # which the loop has taken and not given back
 
 
 def refused(error: Exception) -> click.ClickException:

@@ -6,6 +6,7 @@ that a step builds or walks, is taken from a budget a few times the size of the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -94,7 +95,9 @@ def compile_expression(text: str) -> Expression:
     if len(text) > LONGEST:
         raise RequestError(f"--where: expected at most {LONGEST:,} characters")
     try:
-        parsed = jmespath.compile(text).parsed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PendingDeprecationWarning)  # of literals without quotes, which people write
+            parsed = jmespath.compile(text).parsed
     except RecursionError:
         raise RequestError("--where: nested too deeply") from None
     except (exceptions.JMESPathError, ValueError) as error:

@@ -21,6 +21,7 @@ from cloudtrail_validate.state.codec import INDEX, decode, encode
 from cloudtrail_validate.state.keeping import load, save
 from cloudtrail_validate.state.model import RegionState, State
 from cloudtrail_validate.state.storage import LocalStorage, Storage, Tag, storage_of
+from tests.cli.test_start import plain_env
 from tests.cli.test_state import validated
 from tests.state.test_model import NOW, REGION, edge, state, stretch
 
@@ -36,6 +37,7 @@ def command(options: Sequence[str], **more: Any) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        env=plain_env(),
         **more,
     )
 
@@ -97,7 +99,9 @@ def test_two_runs_at_once_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     where = tmp_path / "a.state"
     options = validated(tmp_path, capsys, "--state", str(where))
     processes = [command(options) for _ in range(3)]
-    assert [process.wait(120) for process in processes] == [0, 0, 0]
+    for process in processes:
+        process.communicate(timeout=120)
+    assert [process.returncode for process in processes] == [0, 0, 0]
     assert hours(where) == 3
     assert decode(where.read_bytes(), "state").runs >= 1
 
