@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +9,7 @@ import click
 
 from cloudtrail_validate.cli import Interrupted
 from cloudtrail_validate.cli.files import telling_of_older
-from cloudtrail_validate.cli.validate import PROGRESS, refused, stop_on_signals, take_progress
+from cloudtrail_validate.cli.validate import PROGRESS, refused, signals_given_back, stop_on_signals, take_progress
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import plural, printable
@@ -95,18 +93,14 @@ def _verify(question: LakeQuestion, progress: str, copies: Copies | None) -> Rep
     from cloudtrail_validate.lake import verify
 
     counters = Progress()
-    before = signal.getsignal(signal.SIGTERM)
     shown = ProgressLines(counters) if progress == "json" else ProgressBar(counters, enabled=progress != "none")
     try:
-        with shown:
+        with signals_given_back(), shown:
             return verify(question, progress=counters, copies=copies, on_start=stop_on_signals)
     except InternalError:
         raise
     except (RequestError, ConfigurationError, AccessError) as error:
         raise refused(error) from error
-    finally:
-        with contextlib.suppress(ValueError, TypeError):  # beside the main thread, or set by no Python
-            signal.signal(signal.SIGTERM, before)  # which the loop has taken and not given back
 
 
 def _tell(copies: Copies | None) -> bool:

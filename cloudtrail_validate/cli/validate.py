@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -290,10 +291,9 @@ def execute(
         if on_start is not None:
             on_start(engine)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         session = sign_in(request)
-        with _shown(counters, progress, bar=listener is None):
+        with signals_given_back(), _shown(counters, progress, bar=listener is None):
             return run(
                 request,
                 session=session,
@@ -307,10 +307,18 @@ def execute(
         raise  # told and traced as an error of this command's own
     except (RequestError, ConfigurationError, AccessError) as error:
         raise refused(error) from error
+
+
+@contextlib.contextmanager
+def signals_given_back() -> Iterator[None]:
+    """Restore the handlers of SIGINT and SIGTERM, which a run's loop takes (`stop_on_signals`) and does not give back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             with contextlib.suppress(ValueError, TypeError):  # beside the main thread, or set by no Python
-                signal.signal(number, handler)  # which the loop has taken and not given back
+                signal.signal(number, handler)
 
 
 def refused(error: Exception) -> click.ClickException:
