@@ -79,6 +79,13 @@ def test_list_public_keys_honours_page_size_and_refuses_foreign_tokens(aws: AwsS
     assert "NextToken" not in cloudtrail.list_public_keys(StartTime=START, EndTime=end)
 
 
+def test_a_reset_forgets_buckets_though_the_calls_were_forgotten_before(aws: AwsServer) -> None:
+    aws.client("s3").create_bucket(Bucket=BUCKET)
+    aws.calls.clear()
+    aws.reset()
+    assert aws.client("s3").list_buckets()["Buckets"] == []
+
+
 def test_trail_status_and_description(aws: AwsServer) -> None:
     aws.client("s3").create_bucket(Bucket=BUCKET)
     cloudtrail = aws.client("cloudtrail")
@@ -281,6 +288,8 @@ def test_setup_clients_do_not_read_the_environment(
 
 
 def test_aws_leads_every_sdk_to_the_server(aws: AwsServer) -> None:
-    assert boto3.Session().get_credentials().secret_key == SECRET_KEY  # type: ignore[union-attr]
+    credentials = boto3.Session().get_credentials()
+    assert credentials is not None
+    assert credentials.secret_key == SECRET_KEY
     assert boto3.client("sts").get_caller_identity()["Account"] == "123456789012"
     assert boto3.client("s3").meta.endpoint_url == aws.endpoint

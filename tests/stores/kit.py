@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import random
-import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -157,7 +156,7 @@ def rclone_place(server: RcloneServer, number: int) -> Place:
 
 def swift_place(server: SwiftServer, number: int) -> Place:
     """A bucket of Swift, which checks signatures as well, and takes empty segments. The environment leads to it."""
-    client, bucket = server.client(), f"{BUCKET}-{number}-{uuid.uuid4().hex[:8]}"
+    client, bucket = server.client(), f"{BUCKET}-of-stores-{number}"  # other tests number theirs on the same server
     client.create_bucket(Bucket=bucket)
     return Place(
         "swift",
