@@ -30,9 +30,8 @@ from benchmarks.harness import ROOT, Page, Sample, WorkError, command_line, envi
 from benchmarks.plan import Connections, Plan, Served
 from benchmarks.server import COUNTED, serving
 from benchmarks.trail import Work
-from benchmarks.validation import ctvalidate, validate, window
+from benchmarks.validation import ONE_PROCESS, ctvalidate, validate, window
 
-ONE: Final = {"executor": "local:1"}  # one process: its price is asked for, not that of two
 TLS_CONNECTIONS: Final = 64
 
 
@@ -104,7 +103,7 @@ def to_first_request(trail: Served, checkout: Path) -> Sample:
         listener.settimeout(60)
         env = environment(trail.endpoint) | {
             "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{listener.getsockname()[1]}",
-            "CTVALIDATE_EXECUTOR": ONE["executor"],
+            "CTVALIDATE_EXECUTOR": ONE_PROCESS["executor"],
         }
         began = time.perf_counter()
         quiet = subprocess.DEVNULL
@@ -127,8 +126,8 @@ def to_first_request(trail: Served, checkout: Path) -> Sample:
 
 def contenders_of(checkout: Path, trails: Trails, sizes: Sizes) -> dict[str, Callable[[], Sample]]:
     """Everything that is measured of one version."""
-    ask = partial(validate, checkout=checkout, options=ONE)
-    over_tls = partial(ask, options=ONE | {"concurrency": str(TLS_CONNECTIONS)})
+    ask = partial(validate, checkout=checkout, options=ONE_PROCESS)
+    over_tls = partial(ask, options=ONE_PROCESS | {"concurrency": str(TLS_CONNECTIONS)})
     return {
         "few": partial(ask, trails.few),
         "many": partial(ask, trails.many),

@@ -30,7 +30,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 RESULTS: Final = ROOT / "benchmarks" / "RESULTS.md"
 _PACKAGES: Final = ("ctvalidate", "pycurl", "isal", "uvloop", "botocore", "awscli")
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
-_MEMORY_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+MEMORY_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 _LEFT_OUT: Final = frozenset(
     {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "pythondontwritebytecode"}
 )  # the last would have this checkout compiled anew by each command, as no installed package is
@@ -97,7 +97,7 @@ def run(command: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> Sam
         errors.seek(0)
         used = [usage, *(_orphans(process.pid) if adopting else ())]
         cpu = sum(one.ru_utime + one.ru_stime for one in used)
-        peak = max(one.ru_maxrss for one in used) * _MEMORY_UNIT
+        peak = max(one.ru_maxrss for one in used) * MEMORY_UNIT
         return Sample(seconds, cpu, peak, process.returncode, output.read(), errors.read())
 
 

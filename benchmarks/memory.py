@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.harness import ROOT, Page, Sample, command_line, cpu_of, interleave, options, seconds_of
 from benchmarks.plan import FOUR_KILOBYTES, MAX_HOURS, Plan
 from benchmarks.server import serving
-from benchmarks.validation import validate
+from benchmarks.validation import ONE_PROCESS, validate
 
 
 def plan_of(logs: int, per_hour: int) -> Plan:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plan = plan_of(logs, given.logs_per_hour)
         with serving(plan) as served:
             contenders = {
-                name or "ctvalidate": partial(validate, served, checkout=path, options={"executor": "local:1"})
+                name or "ctvalidate": partial(validate, served, checkout=path, options=ONE_PROCESS)
                 for name, path in checkouts.items()
             }
             samples = interleave(given.runs, contenders)

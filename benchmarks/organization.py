@@ -21,9 +21,7 @@ from benchmarks.harness import (
 )
 from benchmarks.plan import Plan
 from benchmarks.server import serving
-from benchmarks.validation import validate
-
-ONE = {"executor": "local:1"}  # CPU an object is asked for, and memory is that of one process
+from benchmarks.validation import ONE_PROCESS, validate
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plans = {"organization": wide, "busy trail": busy}
     with serving(wide) as organization, serving(busy) as trail:
         contenders = {
-            "organization": partial(validate, organization, options=ONE),
-            "busy trail": partial(validate, trail, options=ONE),
+            "organization": partial(validate, organization, options=ONE_PROCESS),
+            "busy trail": partial(validate, trail, options=ONE_PROCESS),
         }
         samples = interleave(given.runs, contenders)
     objects = {name: plan.hourly_digests() + plan.logs for name, plan in plans.items()}

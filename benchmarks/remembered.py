@@ -6,6 +6,7 @@ and of states of 200 accounts, 17 regions and a year, whose fingerprints are ran
 
 from __future__ import annotations
 
+import argparse
 import random
 import tempfile
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.cost import counted, counting
+from benchmarks.cost import counting
 from benchmarks.harness import (
     Page,
     Sample,
@@ -119,7 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked: dict[str, list[Connections]] = {"full": [], "begun": [], "again": []}
     samples: dict[str, list[Sample]] = {name: [] for name in asked}
     with serving(plan) as served, tempfile.TemporaryDirectory() as folder:
-        counted(served)
         for number in range(given.runs):
             state = Path(folder) / f"{number}.state"
             for name, contender in (
@@ -129,18 +129,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ):
                 samples[name].append(counting(served, contender, asked[name])())
         saved = state.stat().st_size
-    publish(given, plan, samples, asked, saved)
+    publish(given, command_line("remembered", arguments), plan, samples, asked, saved)
 
 
 def publish(
-    given: object,
+    given: argparse.Namespace,
+    called: str,
     plan: Plan,
     samples: dict[str, list[Sample]],
     asked: dict[str, list[Connections]],
     saved: int,
 ) -> None:
     """The page."""
-    runs, accounts, append = (getattr(given, name) for name in ("runs", "accounts", "append"))
     names = {"full": "full run", "begun": "full run that begins a memory", "again": "nothing new"}
     rows = [
         [
@@ -153,20 +153,20 @@ def publish(
         ]
         for name, words in names.items()
     ]
-    page = Page("A memory that finds nothing new", command_line("remembered", None))
+    page = Page("A memory that finds nothing new", called)
     page.note(
         f"{plan.hours // DAY} days, {plan.regions} regions, {plan.hourly_digests():,} digests, {plan.logs:,} logs; median "
-        f"of {runs} rounds; whole commands, start-up included."
+        f"of {given.runs} rounds; whole commands, start-up included."
     )
     page.table(["", "requests", "of full", "CPU", "of full", "time"], rows)
-    size, taken = weigh(accounts, plan.regions)
+    size, taken = weigh(given.accounts, plan.regions)
     days = plan.regions * plan.hours // DAY
-    year = accounts * plan.regions * _DAYS_A_YEAR
+    year = given.accounts * plan.regions * _DAYS_A_YEAR
     page.note(
         f"The memory of this trail weighs {saved:,} bytes, {saved / days:.1f} an account-region and day, hours and edges "
-        f"included. A year of {accounts} accounts in {plan.regions} regions, {year:,} account-region-days in a file an "
-        f"account, weighs {size / 1e6:.1f} MB, {size / year:.1f} bytes each, and is read in {taken:.1f} s."
-    ).publish(append)
+        f"included. A year of {given.accounts} accounts in {plan.regions} regions, {year:,} account-region-days in a "
+        f"file an account, weighs {size / 1e6:.1f} MB, {size / year:.1f} bytes each, and is read in {taken:.1f} s."
+    ).publish(given.append)
 
 
 if __name__ == "__main__":

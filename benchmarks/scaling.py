@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.harness import Page, Sample, command_line, cpu_of, interleave, options, ratio_of, seconds_of
 from benchmarks.local import write_copy
-from benchmarks.plan import SIXTY_KILOBYTES, Plan, Served
+from benchmarks.plan import SIXTY_KILOBYTES, Plan
 from benchmarks.server import serving
 from benchmarks.validation import validate
 from cloudtrail_validate.runtime.limits import cores
@@ -82,14 +82,10 @@ def decided(runs: int, sizes: Sequence[int], most: int) -> list[list[str]]:
     for size in sizes:
         plan = Plan(objects="made-up", hours=4, logs_per_hour=size // 4)
         with serving(plan) as served:
-            ways = {name: _asked(served, name) for name in ("local:1", f"local:{most}", "auto")}
-            samples = interleave(runs, ways)
+            ways = ("local:1", f"local:{most}", "auto")
+            samples = interleave(runs, {way: partial(validate, served, options={"executor": way}) for way in ways})
         rows.append([f"{plan.logs:,}", *(f"{seconds_of(taken):.2f} s" for taken in samples.values())])
     return rows
-
-
-def _asked(served: Served, executor: str) -> Callable[[], Sample]:
-    return partial(validate, served, options={"executor": executor})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

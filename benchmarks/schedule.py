@@ -8,7 +8,6 @@ measures the one step that is not divided: the merge, of account-regions made up
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import random
 import resource
@@ -20,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from math import exp
 from typing import Final
 
-from benchmarks.harness import Page, command_line, options
+from benchmarks.harness import MEMORY_UNIT, Page, command_line, options
 from benchmarks.plan import REGIONS
 from cloudtrail_validate.core.findings import Findings
 from cloudtrail_validate.core.layout import Folder
@@ -167,7 +166,7 @@ def merged(regions: int, parts: int) -> tuple[float, int, int, int]:
     began = time.process_time()
     outcome, first = merge([(str(number), decode(frame, "")) for number, frame in enumerate(frames)])
     text = render(build(outcome, first.request, first.run))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT
     return time.process_time() - began, sum(map(len, frames)), len(text), peak
 
 
@@ -189,7 +188,7 @@ def rows_of(world: World, parts: Sequence[int], fleets: Sequence[Fleet], rounds:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compute and publish."""
-    parser: argparse.ArgumentParser = options(__doc__)
+    parser = options(__doc__)
     parser.add_argument("--accounts", type=int, default=5000)
     parser.add_argument("--regions", type=int, default=30)
     parser.add_argument("--hours", type=int, default=8760)

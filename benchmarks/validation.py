@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from benchmarks.harness import ROOT, Sample, WorkError, environment, run, seconds_of
 from benchmarks.plan import BUCKET, HOUR, START, Served
+
+ONE_PROCESS: Final = {"executor": "local:1"}  # where the price of an object or the memory of a process is asked for
 
 
 class _Counts(msgspec.Struct):

@@ -43,7 +43,7 @@ PATHS: Final = frozenset(
 BUILTINS: Final = frozenset({"breakpoint", "compile", "eval", "exec", "input", "open", "print", "__import__"})
 # What a core module may use all the same, and why.
 ALLOWED: Final = {
-    "report.html": {"read_text"},  # the page's own styles and script, out of the package
+    "report.html.parts": {"read_text"},  # the page's own styles and script, out of the package
     "report.reliance": {"platform"},  # names the Python that the proofs rely on
     "report.csv": {"io"},  # the csv module writes to a StringIO
 }

@@ -58,7 +58,7 @@ class Pace:
 def history_pages(
     client: Any, start: datetime, end: datetime, pace: Pace, attributes: list[dict[str, str]] | None = None
 ) -> Iterator[list[str]]:
-    """The JSON of each event from `start` to `end`, page by page, newest first. Raises `StoreError` and `BudgetError`."""
+    """Yield the JSON of events from `start` to `end`, page by page, newest first. Raises `StoreError`, `BudgetError`."""
     asked: dict[str, Any] = {"StartTime": start, "EndTime": end, "MaxResults": _PAGE}
     if attributes:
         asked["LookupAttributes"] = attributes
@@ -66,7 +66,7 @@ def history_pages(
 
 
 def group_pages(client: Any, group: str, start: datetime, end: datetime, pace: Pace) -> Iterator[list[str]]:
-    """The messages of a log group from `start` to `end`, page by page. Raises `StoreError` and `BudgetError`."""
+    """Yield the messages of a log group from `start` to `end`, page by page. Raises `StoreError` and `BudgetError`."""
     asked = {
         "logGroupIdentifier" if group.startswith("arn:") else "logGroupName": group,
         "startTime": int(start.timestamp() * 1_000),
@@ -106,10 +106,11 @@ def _pages(
 def _insist(
     ask: Callable[..., Any], asked: Mapping[str, Any], token: str, pace: Pace, read: _Read
 ) -> tuple[list[str], str]:
-    """One page and the token of the next, asked for again where AWS says that it was too fast."""
-    wait = _FIRST_WAIT
-    for attempt in range(1, _TRIES + 1):
+    """Return one page and the token of the next, asked for again where AWS says that it was too fast."""
+    wait, left = _FIRST_WAIT, _TRIES
+    while True:
         pace.wait()
+        left -= 1
         try:
             answer = ask(**asked)
             return read(answer), str(answer.get(token) or "")
@@ -117,8 +118,7 @@ def _insist(
             failure = from_botocore(error)
             if not isinstance(failure, StoreError):
                 failure = StoreError(Cause.ACCESS_DENIED, str(failure))
-            if failure.cause is not Cause.THROTTLED or attempt == _TRIES:
+            if failure.cause is not Cause.THROTTLED or not left:
                 raise failure from error
         pace.pause(wait)
         wait *= 2
-    raise StoreError(Cause.THROTTLED, "throttled")  # not reached: the last attempt raises

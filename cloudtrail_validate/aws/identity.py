@@ -100,9 +100,9 @@ def make_session(
         session = boto3.Session(botocore_session=inner, region_name=region)
         cache = CliCache()
         inner.register_component(_CACHE, cache)
-        resolver = create_credential_resolver(inner, cache=cache, region_name=region)  # type: ignore[arg-type]
+        resolver = create_credential_resolver(inner, cache=cache, region_name=region)  # type: ignore[arg-type]  # no dict
         # botocore has no public way to say who asks for a code; its own getpass would read one from standard input.
-        setattr(resolver.get_provider("assume-role"), "_prompter", _mfa_prompter(inner))  # noqa: B010
+        setattr(resolver.get_provider("assume-role"), "_prompter", _mfa_prompter(inner))  # noqa: B010  # private, and the only way
         inner.register_component("credential_provider", resolver)
     except ANY_ERROR as error:
         raise refusal(error, profile or "default", {}) from error

@@ -145,7 +145,8 @@ class Aws:
     def bucket_region(self, bucket: str) -> str:
         """Return the region a bucket lies in. HeadBucket tells it even to those it otherwise denies.
 
-        Raises `StoreError` where S3 cannot be reached, or where the bucket may not be visited.
+        Raises `StoreError` where S3 cannot be reached, or where the bucket may not be visited, and `ConfigurationError`
+        for what is no bucket's name.
         """
         owner = self._owner(bucket)
         known = self._regions.get(bucket)
@@ -164,7 +165,7 @@ class Aws:
         return known
 
     def bucket(self, bucket: str) -> Access:
-        """Return how a bucket is reached. Raises as `bucket_region`, and `ConfigurationError`."""
+        """Return how a bucket is reached. Raises as `bucket_region`."""
         return access_to(self.s3_client(bucket), bucket, self._trusted, self._owner(bucket))
 
     def found_in(self, bucket: str, region: str) -> None:
@@ -233,7 +234,10 @@ class Aws:
             raise StoreError(Cause.ACCESS_DENIED, detail, code="ForeignBucket")
 
     def _ask(self, bucket: str, operation: str, region: str | None = None, **options: Any) -> Mapping[str, Any]:
-        """Return S3's answer about a bucket, be it a refusal. Raises `StoreError`, and `AbsentError` for what is no name."""
+        """Return S3's answer about a bucket, be it a refusal.
+
+        Raises `StoreError`, and `ConfigurationError` for what is no bucket's name.
+        """
         try:
             answer: Mapping[str, Any] = getattr(self.client("s3", region), operation)(Bucket=bucket, **options)
         except ClientError as error:

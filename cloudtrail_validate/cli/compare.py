@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudtrail_validate.cli.reports import read_report
-from cloudtrail_validate.cli.writing import Shown
+from cloudtrail_validate.cli.writing import Shown, console, print_answer
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report.formats import FEW
@@ -39,39 +39,11 @@ def command(old: str, new: str, *, format_: str, show: int) -> int:
         found = compare(read_report(old), read_report(new))
     except UnlikeError as error:
         raise click.UsageError(printable(str(error))) from error
-    told = _print(found, format_, show)
+    told = print_answer(found, format_, lambda: _table(found, None if show < 0 else show))
     return found.exit_code if told or found.exit_code != ExitCode.VALID else int(ExitCode.UNPROVEN)
 
 
-def _print(found: Comparison, format_: str, show: int) -> bool:
-    from cloudtrail_validate.cli import no_output, silence_output
-
-    try:
-        if format_ == "json":
-            import msgspec
-
-            from cloudtrail_validate.report.references import to_json
-
-            sys.stdout.write(msgspec.json.format(to_json(found), indent=2) + "\n")
-        else:
-            _table(found, None if show < 0 else show)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        silence_output()
-    except OSError as error:
-        if not no_output(error):
-            raise
-        return False
-    return True
-
-
 def _table(found: Comparison, show: int | None) -> None:
-    from rich.console import Console
-
     from cloudtrail_validate.report.table.comparison import render
 
-    class Pipe(Console):
-        def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "evidence of change appeared"
-            raise BrokenPipeError
-
-    render(found, Pipe(), show=show, whole=not sys.stdout.isatty())
+    render(found, console(), show=show, whole=not sys.stdout.isatty())

@@ -152,15 +152,10 @@ def _render(diff: LogDiff, format_: str) -> None:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(diff), indent=2) + b"\n")
         sys.stdout.buffer.flush()
         return
-    from rich.console import Console
-
+    from cloudtrail_validate.cli.writing import console
     from cloudtrail_validate.report.page import Page
 
-    class Pipe(Console):
-        def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "different"
-            raise BrokenPipeError
-
-    _table(diff, Page(Pipe(), whole=not sys.stdout.isatty()))
+    _table(diff, Page(console(), whole=not sys.stdout.isatty()))
 
 
 _WORDS: Final = {

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import no_output, silence_output, telling, validate
+from cloudtrail_validate.cli import telling, validate
 from cloudtrail_validate.cli.files import check_writable
+from cloudtrail_validate.cli.writing import console, printed
 from cloudtrail_validate.core.errors import AccessError, ConfigurationError, RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.request import Request
@@ -281,34 +282,11 @@ def _render(report: DoctorReport, format_: str, *, verbose: bool, quiet: bool) -
 
     if format_ != TABLE:
         return _print(render.renderer(format_)(report))
-    from rich.console import Console
-
     from cloudtrail_validate.doctor.render.table import render as render_table
 
-    class Pipe(Console):
-        def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "bad"
-            raise BrokenPipeError
-
-    try:
-        render_table(report, Pipe(), verbose=verbose, quiet=quiet, whole=not sys.stdout.isatty())
-        sys.stdout.flush()
-    except BrokenPipeError:
-        silence_output()
-    except OSError as error:
-        if not no_output(error):
-            raise
-        return False
-    return True
+    whole = not sys.stdout.isatty()
+    return printed(lambda: render_table(report, console(), verbose=verbose, quiet=quiet, whole=whole))
 
 
 def _print(text: str) -> bool:
-    try:
-        sys.stdout.buffer.write(text.encode())
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        silence_output()
-    except OSError as error:
-        if not no_output(error):
-            raise
-        return False
-    return True
+    return printed(lambda: sys.stdout.buffer.write(text.encode()))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cloudtrail_validate.cli import no_output, silence_output
 from cloudtrail_validate.cli.files import check_apart, check_writable, not_written
+from cloudtrail_validate.cli.writing import console, printed
 from cloudtrail_validate.runtime.files import write_pieces
 
 if TYPE_CHECKING:
@@ -57,20 +57,15 @@ class Wanted:
         return self._print(found, outcome, report) and whole
 
     def _print(self, found: SortedHits | Summary, outcome: Outcome, report: Report) -> bool:
-        try:
+        def write() -> None:
             if self.format == TABLE:
                 self._table(found, outcome, report)
             else:
                 sys.stdout.buffer.writelines(documents(self.format, found, outcome, report))
                 sys.stdout.buffer.flush()
                 self._remark(outcome, report)
-        except BrokenPipeError:
-            silence_output()  # `| head` has seen enough; the exit code is still the validation's
-        except OSError as error:
-            if not no_output(error):
-                raise
-            return False
-        return True
+
+        return printed(write)
 
     def _remark(self, outcome: Outcome, report: Report) -> None:
         """What the format does not say, on standard error."""
@@ -86,24 +81,17 @@ class Wanted:
             click.echo(f"ctvalidate: not searched: {printable(key)}: {printable(reason)}", err=True)
 
     def _table(self, found: SortedHits | Summary, outcome: Outcome, report: Report) -> None:
-        from rich.console import Console
-
         from cloudtrail_validate.report.page import Page
         from cloudtrail_validate.search.summary import Summary
         from cloudtrail_validate.search.table import FEW, render_hits, render_summary
 
-        class Pipe(Console):
-            def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "changed"
-                raise BrokenPipeError
-
         show = FEW if self.show is None else self.show
         most = None if show < 0 else show
-        page = Page(Pipe(), whole=not sys.stdout.isatty())
+        page = Page(console(), whole=not sys.stdout.isatty())
         if isinstance(found, Summary):
             render_summary(page, found, len(found), outcome, report, most)
         else:
             render_hits(page, found, outcome, report, most)
-        sys.stdout.flush()
 
 
 def documents(format_: str, found: SortedHits | Summary, outcome: Outcome, report: Report) -> Iterator[bytes]:

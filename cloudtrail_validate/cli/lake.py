@@ -9,7 +9,8 @@ import click
 
 from cloudtrail_validate.cli import Interrupted
 from cloudtrail_validate.cli.files import telling_of_older
-from cloudtrail_validate.cli.validate import PROGRESS, refused, signals_given_back, stop_on_signals, take_progress
+from cloudtrail_validate.cli.stopping import signals_given_back, stop_on_signals
+from cloudtrail_validate.cli.validate import PROGRESS, refused, shown_progress, take_progress
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import plural, printable
@@ -87,15 +88,13 @@ def command(place: str, *, folder: Path | None, **options: Any) -> int:
 
 
 def _verify(question: LakeQuestion, progress: str, copies: Copies | None) -> Report:
-    from cloudtrail_validate.cli.progress import ProgressBar, ProgressLines
     from cloudtrail_validate.core.errors import AccessError, ConfigurationError, InternalError
     from cloudtrail_validate.core.findings import Progress
     from cloudtrail_validate.lake import verify
 
     counters = Progress()
-    shown = ProgressLines(counters) if progress == "json" else ProgressBar(counters, enabled=progress != "none")
     try:
-        with signals_given_back(), shown:
+        with signals_given_back(), shown_progress(counters, progress):
             return verify(question, progress=counters, copies=copies, on_start=stop_on_signals)
     except InternalError:
         raise

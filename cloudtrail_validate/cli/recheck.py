@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloudtrail_validate.cli.writing import Shown
+from cloudtrail_validate.cli.writing import Shown, print_answer
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report.formats import FEW
+from cloudtrail_validate.runtime.files import read_at_most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,8 @@ def command(
         )
     except ConfigurationError as error:
         raise click.UsageError(printable(str(error))) from error
-    told = _print(found, format_, None if show < 0 else show)
+    lines = _lines(found, None if show < 0 else show)
+    told = print_answer(found, format_, lambda: sys.stdout.writelines(f"{line}\n" for line in lines))
     return found.exit_code if told or found.exit_code != ExitCode.VALID else int(ExitCode.UNPROVEN)
 
 
@@ -105,7 +107,7 @@ class _Source:
         try:
             self._client = self._client or client(self._profile, self._endpoint_url)
             answer = self._client.get_object(Bucket=bucket, Key=key)
-            data: bytes = answer["Body"].read(most + 1)
+            data = read_at_most(answer["Body"], most)
         except Exception as error:  # botocore has many; whatever it is, the report is not there
             raise ConfigurationError(f"--checksum-report: cannot read s3://{bucket}/{key}: {error}") from error
         return _bounded(data, most, f"s3://{bucket}/{key}")
@@ -113,7 +115,7 @@ class _Source:
     def _file(self, path: Path, most: int) -> bytes:
         try:
             with path.open("rb") as file:
-                return _bounded(file.read(most + 1), most, str(path))
+                return _bounded(read_at_most(file, most), most, str(path))
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"--checksum-report: cannot read {path}: {error}") from error
 
@@ -122,28 +124,6 @@ def _bounded(data: bytes, most: int, name: str) -> bytes:
     if len(data) > most:
         raise ConfigurationError(f"--checksum-report: {name} is too large")
     return data
-
-
-def _print(found: Recheck, format_: str, show: int | None) -> bool:
-    from cloudtrail_validate.cli import no_output, silence_output
-
-    try:
-        if format_ == "json":
-            import msgspec
-
-            from cloudtrail_validate.report.references import to_json
-
-            sys.stdout.write(msgspec.json.format(to_json(found), indent=2) + "\n")
-        else:
-            sys.stdout.write("\n".join(_lines(found, show)) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        silence_output()
-    except OSError as error:
-        if not no_output(error):
-            raise
-        return False
-    return True
 
 
 _SENTENCES = {

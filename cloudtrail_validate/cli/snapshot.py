@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloudtrail_validate.cli import Interrupted, validate
 from cloudtrail_validate.cli.files import check_apart
+from cloudtrail_validate.cli.scope import request_options
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import plural, printable, size
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import formats
-from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
@@ -24,24 +24,8 @@ if TYPE_CHECKING:
     from cloudtrail_validate.snapshot.sealing import Authority
     from cloudtrail_validate.snapshot.signing import Signer
 
-_BESIDE: Final = frozenset(
-    {"start_time", "end_time", "last", "verbose", "progress", "no_progress"}
-)  # of no field of a request
-_NOT_OF_A_SNAPSHOT: Final = {"executor", "state", "require_state", "recheck", "relist", "shard", "plan"}
-_SHARED: Final = [
-    param
-    for param in validate.command.params
-    if param.name in (_BESIDE | {field.name for field in fields(Request)}) - _NOT_OF_A_SNAPSHOT
-]
 
-
-def _options(command: click.Command) -> click.Command:
-    """The options of validation that say what to validate, behind those of the snapshot."""
-    command.params += _SHARED
-    return command
-
-
-@_options
+@request_options(beside={"verbose"}, without={"executor"})
 @click.command("snapshot", short_help="Validate, and keep what was validated.")
 @click.option(
     "--to",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloudtrail_validate.cli.writing import Shown
+from cloudtrail_validate.cli.writing import Shown, console, print_answer
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
 
@@ -67,39 +67,12 @@ def show_(
         found = view(storage_of(state, client), printable(state), verifier)
     except ConfigurationError as error:
         raise click.UsageError(printable(str(error))) from error
-    return int(ExitCode.VALID) if _print(found, format_, None if show < 0 else show) else int(ExitCode.UNPROVEN)
-
-
-def _print(found: StateView, format_: str, show: int | None) -> bool:
-    from cloudtrail_validate.cli import no_output, silence_output
-
-    try:
-        if format_ == "json":
-            import msgspec
-
-            from cloudtrail_validate.report.references import to_json
-
-            sys.stdout.write(msgspec.json.format(to_json(found), indent=2) + "\n")
-        else:
-            _table(found, show)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        silence_output()
-    except OSError as error:
-        if not no_output(error):
-            raise
-        return False
-    return True
+    told = print_answer(found, format_, lambda: _table(found, None if show < 0 else show))
+    return int(ExitCode.VALID if told else ExitCode.UNPROVEN)
 
 
 def _table(found: StateView, show: int | None) -> None:
-    from rich.console import Console
-
     from cloudtrail_validate.report.page import Page
     from cloudtrail_validate.state.table import render
 
-    class Pipe(Console):
-        def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "evidence of change"
-            raise BrokenPipeError
-
-    render(found, Page(Pipe(), whole=not sys.stdout.isatty()), show=show)
+    render(found, Page(console(), whole=not sys.stdout.isatty()), show=show)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -165,7 +166,7 @@ def _write_metrics(plan: Telling, report: Report, result: Result, around: Any) -
         except MetricsError as error:
             raise DeliveryError(str(error)) from error
 
-    return in_time([(target.name, lambda target=target: write(target)) for target in plan.metrics])  # type: ignore[misc]
+    return in_time([(target.name, partial(write, target)) for target in plan.metrics])
 
 
 def tell_refusal(plan: Telling, request: Request, now: datetime, error: click.ClickException) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cloudtrail_validate.cli import Interrupted, debugging, shards, telling
 from cloudtrail_validate.cli.files import check_apart, check_writable, telling_of_older
+from cloudtrail_validate.cli.stopping import signals_given_back, stop_on_signals
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, report_options, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.model import Locator, Status
@@ -293,7 +292,7 @@ def execute(
 
     try:
         session = sign_in(request)
-        with signals_given_back(), _shown(counters, progress, bar=listener is None):
+        with signals_given_back(), shown_progress(counters, progress, bar=listener is None):
             return run(
                 request,
                 session=session,
@@ -309,18 +308,6 @@ def execute(
         raise refused(error) from error
 
 
-@contextlib.contextmanager
-def signals_given_back() -> Iterator[None]:
-    """Restore the handlers of SIGINT and SIGTERM, which a run's loop takes (`stop_on_signals`) and does not give back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            with contextlib.suppress(ValueError, TypeError):  # beside the main thread, or set by no Python
-                signal.signal(number, handler)
-
-
 def refused(error: Exception) -> click.ClickException:
     """What the command line makes of a refusal: one line, and the contract's exit code."""
     from cloudtrail_validate.core.errors import AccessError
@@ -329,7 +316,8 @@ def refused(error: Exception) -> click.ClickException:
     return _Refusal(printable(str(error)), code)
 
 
-def _shown(counters: Progress, progress: str, *, bar: bool) -> contextlib.AbstractContextManager[object]:
+def shown_progress(counters: Progress, progress: str, *, bar: bool = True) -> contextlib.AbstractContextManager[object]:
+    """The progress as asked, drawn while the context is open; no bar without `bar`."""
     from cloudtrail_validate.cli.progress import ProgressBar, ProgressLines
 
     if progress == "json":
@@ -384,25 +372,3 @@ class _Refusal(click.ClickException):
     def __init__(self, message: str, code: ExitCode) -> None:
         super().__init__(message)
         setattr(self, "exit_code", int(code))  # noqa: B010  # a class variable in click's annotations
-
-
-class Stoppable(Protocol):
-    """What ends early when it is told to, from a signal handler of its loop."""
-
-    def stop(self) -> None:
-        """End as soon as possible."""
-
-
-def stop_on_signals(engine: Stoppable) -> None:
-    """Let the first signal end the run in order; a second one ends the process."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-
-    def stop(number: signal.Signals) -> None:
-        engine.stop()
-        loop.remove_signal_handler(number)
-
-    with contextlib.suppress(NotImplementedError, ValueError):  # Windows, or a loop beside the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloudtrail_validate.cli import Interrupted, validate
 from cloudtrail_validate.cli.files import check_apart, telling_of_older
+from cloudtrail_validate.cli.scope import request_options
 from cloudtrail_validate.cli.writing import check_outputs, kept_as, print_report, write_files
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
-from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
@@ -22,26 +21,11 @@ if TYPE_CHECKING:
 
     from cloudtrail_validate.core.verdict import Tally
     from cloudtrail_validate.report import Report
+    from cloudtrail_validate.request import Request
     from cloudtrail_validate.witness.run import Asked
 
-_BESIDE: Final = frozenset(
-    {"start_time", "end_time", "last", "progress", "no_progress", "format_", "outputs", "show", "quiet"}
-)
-_NOT_HERE: Final = {"state", "require_state", "recheck", "relist", "shard", "plan", "lookup_events"}
-_SHARED: Final = [
-    param
-    for param in validate.command.params
-    if param.name in (_BESIDE | {field.name for field in fields(Request)}) - _NOT_HERE
-]
 
-
-def _options(command: click.Command) -> click.Command:
-    """The options of validation that say what to validate, behind those of the witness."""
-    command.params += _SHARED
-    return command
-
-
-@_options
+@request_options(beside={"format_", "outputs", "show", "quiet"}, without={"lookup_events"})
 @click.command("witness", short_help="Hold event history and the log group against the proven logs.")
 @click.option("--only-lost", is_flag=True, help="Ask only about the hours of gaps and of lost or altered logs.")
 @click.option(

@@ -21,6 +21,8 @@ from cloudtrail_validate.runtime.files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from rich.console import Console
+
     from cloudtrail_validate.report import Report, Tally
     from cloudtrail_validate.report.examination import Examination
 
@@ -181,14 +183,44 @@ def print_report(
 
 
 def _table(report: Report, *, tally: Tally | None, show: int | None, quiet: bool, kept: str | None) -> None:
-    from rich.console import Console
-
     from cloudtrail_validate.report.table import render
 
+    shown = None if show is not None and show < 0 else show
+    render(report, console(), tally=tally, show=shown, quiet=quiet, kept=kept, whole=not sys.stdout.isatty())
+    sys.stdout.flush()
+
+
+def console() -> Console:
+    """Return rich's console on standard output, which raises `BrokenPipeError` where the reader went away."""
+    from rich.console import Console
+
     class Pipe(Console):
-        def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means "changed"
+        def on_broken_pipe(self) -> None:  # rich would exit with 1, which here means evidence of change
             raise BrokenPipeError
 
-    shown = None if show is not None and show < 0 else show
-    render(report, Pipe(), tally=tally, show=shown, quiet=quiet, kept=kept, whole=not sys.stdout.isatty())
-    sys.stdout.flush()
+    return Pipe()
+
+
+def print_answer(answer: Any, format_: str, table: Callable[[], object]) -> bool:
+    """Write an answer on standard output: as JSON, or as `table` writes it. False where there was no room for it."""
+    if format_ != "json":
+        return printed(table)
+    import msgspec
+
+    from cloudtrail_validate.report.references import to_json
+
+    return printed(lambda: sys.stdout.write(msgspec.json.format(to_json(answer), indent=2) + "\n"))
+
+
+def printed(write: Callable[[], object]) -> bool:
+    """Call what writes on standard output. False where there was no room for it, which is said on standard error."""
+    try:
+        write()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_output()  # `| head` has seen enough; the exit code still stands
+    except OSError as error:
+        if not no_output(error):
+            raise
+        return False
+    return True

@@ -27,7 +27,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from cloudtrail_validate.core.layout import ACCOUNT, REGION
+from cloudtrail_validate.core.layout import REGION
 from cloudtrail_validate.core.model import Cause
 from cloudtrail_validate.core.signature import parse_signature
 
@@ -38,9 +38,7 @@ MAX_FILES: Final = 100_000  # listed in one sign file
 VERSION: Final = "1.0"
 BEGAN: Final = datetime(2022, 1, 1, tzinfo=UTC)  # CloudTrail Lake was opened in January 2022
 SKEW: Final = timedelta(days=1)  # a query's folder, clock and completion may lie on both sides of midnight
-HEAD_BYTES: Final = (
-    64 * 1024
-)  # of a result file, compressed, in which the statement is looked for; StartQuery takes 10,000
+HEAD_BYTES: Final = 64 * 1024  # of a result file, compressed, that may hold the statement; StartQuery takes 10,000
 _STATEMENT: Final = re.compile(r"\s*(?:/\*.*?\*/\s*|--[^\n]*\n\s*)*(?:select|with)\b", re.IGNORECASE | re.DOTALL)
 _RESULT: Final = re.compile(r"result_[1-9][0-9]{0,8}\.csv\.gz")
 _HASH: Final = re.compile(r"[0-9A-Fa-f]{64}")
@@ -243,8 +241,3 @@ def _moment(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         return None
-
-
-def is_account(text: str) -> bool:
-    """Tell whether a folder's name is an account's."""
-    return ACCOUNT.fullmatch(text) is not None

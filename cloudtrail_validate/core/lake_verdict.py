@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.lake import SKEW, Place, Seen, SignFile, signature_of, signed_sha256
+from cloudtrail_validate.core.lake import SIGN_FILE, SKEW, Place, Seen, SignFile, signature_of, signed_sha256
 from cloudtrail_validate.core.model import Counts, Finding, Interval, Locator, Status, isoformat
 from cloudtrail_validate.core.signature import ALGORITHM, HASH_ALGORITHM, PublicKey, RegionKeys, load_key, verify
 
@@ -75,49 +76,48 @@ class Judge(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self.finding(rule, name, detail=seen.detail), cause=seen.cause)
 
 
-def judge_signature(judge: Judge, sign: SignFile, found: FoundKey, name: str) -> tuple[Signed, Finding | None]:
+def judge_signature(judge: Judge, sign: SignFile, found: FoundKey) -> tuple[Signed, Finding | None]:
     """Make checks 2 to 4. The first that fails is the finding."""
     for wanted, got in ((HASH_ALGORITHM, sign.hash_algorithm), (ALGORITHM, sign.signature_algorithm)):
         if got != wanted:
             rule = rules.LAKE_ALGORITHM_UNSUPPORTED
-            return Signed.UNSUPPORTED, judge.finding(rule, name, expected=wanted, actual=got)
+            return Signed.UNSUPPORTED, judge.finding(rule, SIGN_FILE, expected=wanted, actual=got)
     if found.key is None:
-        return Signed.NO_KEY, _without_key(judge, sign, found, name)
+        return Signed.NO_KEY, _without_key(judge, sign, found)
     key, signature = load_key(found.key.der), signature_of(sign)
     if key is None or signature is None or not verify(key, signature, signed_sha256(sign)):
         detail = "hashSignature is no signature in hex" if signature is None else None
-        return Signed.INVALID, judge.finding(rules.LAKE_SIGNATURE_INVALID, name, detail=detail)
+        return Signed.INVALID, judge.finding(rules.LAKE_SIGNATURE_INVALID, SIGN_FILE, detail=detail)
     return Signed.VALID, None
 
 
-def _without_key(judge: Judge, sign: SignFile, found: FoundKey, name: str) -> Finding:
-    finding = judge.finding(rules.LAKE_KEY_UNKNOWN, name, actual=sign.fingerprint, detail=found.answer.detail)
+def _without_key(judge: Judge, sign: SignFile, found: FoundKey) -> Finding:
+    finding = judge.finding(rules.LAKE_KEY_UNKNOWN, SIGN_FILE, actual=sign.fingerprint, detail=found.answer.detail)
     if found.answer.issuer and found.answer.valid_at(sign.completed):
         return finding
     return msgspec.structs.replace(finding, status=Status.UNVERIFIABLE, cause=found.answer.cause)
 
 
-def judge_place(
-    judge: Judge, sign: SignFile, found: FoundKey, name: str, written: datetime | None
-) -> Iterator[Finding]:
+def judge_place(judge: Judge, sign: SignFile, found: FoundKey, written: datetime | None) -> Iterator[Finding]:
     """Check 5: what is not signed. `written` is when S3 stored the sign file, None where that is not known."""
-    rule, completed, place = rules.LAKE_MOVED, isoformat(sign.completed), judge.folder.place
+    moved = partial(judge.finding, rules.LAKE_MOVED, SIGN_FILE)
+    completed, place = isoformat(sign.completed), judge.folder.place
     if place is not None and not -SKEW <= sign.completed - place.day < 2 * SKEW:
         detail = "the folder is that of another day than the query completed on"
-        yield judge.finding(rule, name, expected=f"{place.day:%Y-%m-%d}", actual=completed, detail=detail)
+        yield moved(expected=f"{place.day:%Y-%m-%d}", actual=completed, detail=detail)
     if written is not None and written < sign.completed - _WRITTEN_BEFORE:
         detail = "it was written before the query completed"
-        yield judge.finding(rule, name, expected=f"written after {completed}", actual=isoformat(written), detail=detail)
+        yield moved(expected=f"written after {completed}", actual=isoformat(written), detail=detail)
     key = found.key
     if key is None:
         return
     if found.region != sign.region:
         detail = "the key that signed it is of another region"
-        yield judge.finding(rule, name, expected=found.region, actual=sign.region, detail=detail)
+        yield moved(expected=found.region, actual=sign.region, detail=detail)
     if not key.not_before - SKEW <= sign.completed <= key.not_after + SKEW:
         detail = "the key that signed it was not valid when it says that the query completed"
         span = f"{isoformat(key.not_before)} to {isoformat(key.not_after)}"
-        yield judge.finding(rule, name, expected=span, actual=completed, detail=detail)
+        yield moved(expected=span, actual=completed, detail=detail)
 
 
 def judge_files(judge: Judge, sign: SignFile, signed: Signed, seen: Mapping[str, Seen]) -> tuple[list[Finding], Counts]:

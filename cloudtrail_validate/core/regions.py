@@ -63,9 +63,9 @@ def choose_region(
     return named or FIRST_REGIONS.get(partition, FALLBACK_REGION)
 
 
-def partition_of(region: str) -> str:
+def partition_of(region: str | None) -> str:
     """Return the partition that a region's name belongs to, `aws` for any name that says nothing else."""
-    return next((name for prefix, name in _BY_PREFIX.items() if region.startswith(prefix)), "aws")
+    return next((name for prefix, name in _BY_PREFIX.items() if (region or "").startswith(prefix)), "aws")
 
 
 def _partition_of_arn(arn: str | None) -> str:

@@ -10,9 +10,8 @@ import msgspec
 
 from cloudtrail_validate.core.model import Interval, ObjectInfo
 
-YEARS: Final = range(
-    1970, 9000
-)  # a library may be asked from the epoch on; at the ends of datetime's range sums overflow
+# A library may be asked from the epoch on; at the ends of datetime's range sums overflow.
+YEARS: Final = range(1970, 9000)
 LONGEST: Final = timedelta(days=366 * 50)  # of a window; CloudTrail is younger, and every format counts its hours
 
 

@@ -10,7 +10,7 @@ management events". Events are hostile: whatever cannot be read is passed over a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -27,6 +27,9 @@ KEPT: Final = timedelta(days=90)  # how long event history goes back (User Guide
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024  # CloudTrail's own limit is 1 MB
 _LONGEST: Final = 300  # characters kept of anything an event says
 _SECOND: Final = timedelta(seconds=1)
+
+Difference = tuple[str, object, object]
+"""A value's path, and the value as the source and as the log tells it."""
 
 
 class Source(StrEnum):
@@ -126,7 +129,12 @@ class Held(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-def differing(told: Told, held: Held, parse: Any, differences: Any) -> tuple[tuple[str, object, object], ...] | None:
+def differing(
+    told: Told,
+    held: Held,
+    parse: Callable[[bytes], Mapping[str, object]],
+    differences: Callable[[object, object], Iterable[Difference]],
+) -> tuple[Difference, ...] | None:
     """Return the values that a source and a log tell differently, of the fields that both have.
 
     None where one cannot be read.
@@ -145,7 +153,7 @@ def differing(told: Told, held: Held, parse: Any, differences: Any) -> tuple[tup
         return ()
     shared = [name for name in one if name in other]
     found = differences({name: one[name] for name in shared}, {name: other[name] for name in shared})
-    return tuple((item.path, item.before, item.after) for item in found)
+    return tuple(found)
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -235,8 +243,12 @@ def absent(told: Told, selection: Selection | None) -> Finding:
     return _finding(told, rules.WITNESS_EVENT_ABSENT, detail=f"{what}, told by the {_NAMES[told.source]}; {known}")
 
 
-def differs(told: Told, held: Held, found: Sequence[tuple[str, object, object]], text: Any) -> Finding:
-    """Report an event that a log tells otherwise than the source. `text` writes a value, at most so long."""
+def differs(told: Told, held: Held, found: Sequence[Difference], text: Callable[[object, int], str | None]) -> Finding:
+    """Report an event that a log tells otherwise than the source.
+
+    `text` writes a value, at most so long; None for one that only the other side has, such as a field of an object that
+    both have. It is `evidence.events.shown`.
+    """
     path, told_value, held_value = found[0]
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     proof = "a proven log" if held.proven else "a log that is not proven"
@@ -244,8 +256,8 @@ def differs(told: Told, held: Held, found: Sequence[tuple[str, object, object]],
     return msgspec.structs.replace(
         _finding(told, rules.WITNESS_EVENT_DIFFERS, detail=f"{detail}, told by the {_NAMES[told.source]}"),
         where=held.log,
-        expected=_value(told_value, text),
-        actual=_value(held_value, text),
+        expected=text(told_value, _LONGEST),
+        actual=text(held_value, _LONGEST),
     )
 
 
@@ -262,12 +274,6 @@ def _finding(told: Told, rule: str, *, detail: str) -> Finding:
         actual=told.event_id,
         detail=detail,
     )
-
-
-def _value(value: object, text: Any) -> str | None:
-    """Write a value; None for one that only the other side has, such as a field of an object that both have."""
-    said = text(value, _LONGEST)
-    return said if said is None else str(said)
 
 
 def _text(value: object) -> str:

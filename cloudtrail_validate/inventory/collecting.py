@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -16,14 +16,15 @@ from typing import Final
 import msgspec
 
 from cloudtrail_validate.core import digest
-from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, StoreError
+from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.findings import Listener
-from cloudtrail_validate.core.gzip import Content, Inflater, MakeInflater
-from cloudtrail_validate.core.model import Finding, Locator, ObjectInfo, Status
+from cloudtrail_validate.core.gzip import Inflater
+from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.inventory.files import Item, read, write
 from cloudtrail_validate.session import Session
-from cloudtrail_validate.stores.protocol import Children, Store, Stored, outcome
+from cloudtrail_validate.stores.protocol import Store, Stored
+from cloudtrail_validate.stores.taking import TakingStore
 
 MOST_ITEMS: Final = 50_000_000  # objects, ~0.3 kB each in memory
 
@@ -52,79 +53,26 @@ class Hashing(Inflater):
         return self._stored.hexdigest()
 
 
-class HashingStore:
-    """A store that hashes what is read from another. `seen` are size, SHA-256 and ETag of each object that came whole."""
+class HashingStore(TakingStore):
+    """Hashes what is read from another store. `seen` are size, SHA-256 and ETag of each object that came whole."""
 
     def __init__(self, source: Store, *, local: bool) -> None:
-        self.dated = source.dated
-        self.batch = source.batch
-        self.workers = source.workers
+        super().__init__(source)
         self.seen: dict[Locator, tuple[int, str, str]] = {}
-        self._source = source
         self._local = local
 
-    def scan(
-        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
-    ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """What the source lists."""
-        return self._source.scan(bucket, prefix, after=after, before=before)
-
-    async def children(self, bucket: str, prefix: str) -> Children:
-        """One level of the source."""
-        return await self._source.children(bucket, prefix)
-
-    async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """The object of exactly this key."""
-        return await self._source.exact(bucket, key)
-
-    async def digest(
-        self, where: Locator, size: int | None = None, etag: str = ""
-    ) -> tuple[Inflater, Mapping[str, str] | None]:
-        """A digest and its metadata."""
-        stored = await self._take(where, size, etag, self._of_digest)
-        return stored.inflater, stored.metadata
-
-    async def content(
-        self,
-        where: Locator,
-        size: int | None,
-        etag: str = "",
-        make: MakeInflater = Inflater,  # noqa: ARG002  # the protocol's: what hashes makes its own
-    ) -> Content:
-        """A log's content."""
-        return (await self._take(where, size, etag, self._of_log)).inflater.finish()
-
-    async def contents(
-        self,
-        places: Sequence[Locator],
-        make: MakeInflater = Inflater,  # noqa: ARG002  # as above
-    ) -> Sequence[Content | AbsentError | StoreError]:
-        """Several logs."""
-        return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
-
-    async def stored(
-        self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
-    ) -> Stored:
-        """An object as stored."""
-        return await self._source.stored(where, make, size, etag)
-
-    async def close(self) -> None:
-        """Close the source."""
-        await self._source.close()
-
-    def _of_digest(self) -> Hashing:
+    def _hashing(self, *, digests: bool) -> Hashing:
+        if not digests:
+            return Hashing(plain=self._local, keep=False)
         if self._local:
             return Hashing(plain=True, keep=True, limit=digest.MAX_DIGEST_BYTES)
         return Hashing(plain=False, keep=True, most=digest.most_bytes)
 
-    def _of_log(self) -> Hashing:
-        return Hashing(plain=self._local, keep=False)
-
-    async def _take(self, where: Locator, size: int | None, etag: str, make: Callable[[], Hashing]) -> Stored:
+    async def _take(self, where: Locator, size: int | None, etag: str, *, digests: bool) -> Stored:
         attempts: list[Hashing] = []
 
         def begin(_size: int | None) -> Inflater:
-            attempts.append(make())
+            attempts.append(self._hashing(digests=digests))
             return attempts[-1]
 
         stored = await self._source.stored(where, begin, size, etag)
@@ -158,7 +106,7 @@ class Collector:
         return msgspec.structs.replace(session, store=self._store)
 
     def finding(self, finding: Finding) -> None:
-        """Pass it on; an object about which something was found is not taken in, and no longer as it was proven."""
+        """Pass it on."""
         if self.beside is not None:
             self.beside.finding(finding)
 

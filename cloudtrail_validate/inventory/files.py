@@ -78,7 +78,7 @@ def write(path: Path, items: Sequence[Item]) -> None:
 def _line_items(path: Path) -> Iterator[Item]:
     decoder = msgspec.json.Decoder(Item)
     with open_regular(path, follow=True) as raw:
-        lines = io.BufferedReader(raw)  # type: ignore[type-var]
+        lines = io.BufferedReader(raw)  # type: ignore[type-var]  # a FileIO, though typed as any binary file
         number = 0
         while line := lines.readline(MOST_LINE):
             number += 1

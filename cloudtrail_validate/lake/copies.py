@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.portable import is_foreign
 from cloudtrail_validate.report.json import render
 from cloudtrail_validate.runtime.files import Draft, write_whole
 from cloudtrail_validate.stores.key_file import write_keys
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 TREE: Final = "tree"
 _LONGEST: Final = 240  # bytes of a path's part; most file systems hold 255
-_FOREIGN: Final = frozenset('\\:*?"<>|')  # characters that some system's file names cannot hold
 
 
 class Copies:
@@ -108,5 +108,5 @@ def _is_safe(part: str) -> bool:
         data = part.encode("utf-8")
     except UnicodeEncodeError:
         return False
-    plain = part.isprintable() and not _FOREIGN & set(part) and part not in (".", "..")
-    return plain and len(data) <= _LONGEST and not part.endswith((".", " "))
+    plain = part.isprintable() and part not in (".", "..") and not is_foreign(part, windows=True)
+    return plain and len(data) <= _LONGEST

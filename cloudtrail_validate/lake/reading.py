@@ -18,7 +18,6 @@ from cloudtrail_validate.core.lake import (
     MAX_SIGN_BYTES,
     SIGN_FILE,
     Seen,
-    is_account,
     is_result_name,
 )
 from cloudtrail_validate.core.model import Locator, ObjectInfo
@@ -27,7 +26,7 @@ from cloudtrail_validate.stores.protocol import Store
 
 FILES_AT_ONCE: Final = 8  # of results, which may be gigabytes each; hashing them is what takes the time
 MOST_UNLISTED: Final = 1_000  # files beside the listed ones that are read to see whether they are renamed ones
-_ABOVE_ACCOUNTS: Final = re.compile(r"(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?(?P<account>[^/]+)/", re.DOTALL)
+_ACCOUNT_FOLDER: Final = re.compile(r"(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?[0-9]{12}/", re.DOTALL)
 _ANY_SIZE: Final = 1 << 50
 
 
@@ -110,9 +109,8 @@ async def folders(store: Store, bucket: str, prefix: str) -> AsyncIterator[Listi
         found = _listing(place, level.objects)
         if found is not None:
             yield found
-        above = _ABOVE_ACCOUNTS.fullmatch(place)
-        known = above is not None and is_account(above["account"])
-        waiting += [f"{place}{name}/" for name in reversed(level.folders) if not known or name == LAKE_FOLDER]
+        of_account = _ACCOUNT_FOLDER.fullmatch(place) is not None
+        waiting += [f"{place}{name}/" for name in reversed(level.folders) if not of_account or name == LAKE_FOLDER]
 
 
 async def _below(store: Store, bucket: str, prefix: str) -> AsyncIterator[Listing]:

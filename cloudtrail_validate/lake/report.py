@@ -16,8 +16,8 @@ from cloudtrail_validate.core.text import without_secrets
 from cloudtrail_validate.core.verdict import decide
 from cloudtrail_validate.lake.outcome import Outcome, signs
 from cloudtrail_validate.lake.question import LakeQuestion
-from cloudtrail_validate.report import CountsRecord, ProgressRecord, QueryRecord, Report, RequestEcho, Run, Summary
-from cloudtrail_validate.report.build import public_keys, record, this_tool
+from cloudtrail_validate.report import ProgressRecord, QueryRecord, Report, RequestEcho, Run, Summary
+from cloudtrail_validate.report.build import counted, public_keys, record, this_tool
 from cloudtrail_validate.report.incidents import incidents
 from cloudtrail_validate.report.references import encodable
 from cloudtrail_validate.report.reliance import relied_on
@@ -48,8 +48,8 @@ def build(
         run=run,
         request=_echo(question, times[0], times[-1] + _SECOND),  # a window is half open
         summary=Summary(
-            digests=_counts(signs(outcomes)),
-            logs=_counts(files),
+            digests=counted(signs(outcomes)),
+            logs=counted(files),
             log_bytes_hashed=sum(outcome.size for outcome in outcomes),
             window_seconds=0,
             covered_seconds=0,
@@ -81,7 +81,7 @@ def _query(outcome: Outcome) -> QueryRecord:
         completed=sign.completed.replace(microsecond=0) if sign else None,
         signature=outcome.signed.value,
         fingerprint=sign.fingerprint if sign else None,
-        results=_counts(outcome.files),
+        results=counted(outcome.files),
         result_bytes=outcome.size,
         statement=encodable(outcome.statement) if outcome.statement is not None else None,
         statement_covered=outcome.covered,
@@ -99,14 +99,4 @@ def _echo(question: LakeQuestion, start: datetime, end: datetime) -> RequestEcho
         profile=question.profile or UNSET,
         endpoint_url=without_secrets(question.endpoint_url) if question.endpoint_url else UNSET,
         role_arn=question.role_arn or UNSET,
-    )
-
-
-def _counts(counts: Counts) -> CountsRecord:
-    return CountsRecord(
-        valid=counts.valid,
-        altered=counts.altered,
-        missing=counts.missing,
-        extra=counts.extra,
-        unverifiable=counts.unverifiable,
     )

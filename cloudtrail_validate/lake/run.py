@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.errors import (
-    AbsentError,
-    BucketAbsentError,
-    ConfigurationError,
-    StoreError,
-)
+from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, ConfigurationError, StoreError
 from cloudtrail_validate.core.findings import Findings, FindingSet, Progress, Watch
 from cloudtrail_validate.core.lake import SIGN_FILE, Seen, SignFile, place_of, read_sign_file, statement_in
 from cloudtrail_validate.core.lake_verdict import (
@@ -36,12 +31,7 @@ from cloudtrail_validate.lake.copies import Copies
 from cloudtrail_validate.lake.keyring import Keyring
 from cloudtrail_validate.lake.outcome import Outcome
 from cloudtrail_validate.lake.question import LakeQuestion
-from cloudtrail_validate.lake.reading import (
-    MOST_UNLISTED,
-    Files,
-    Listing,
-    folders,
-)
+from cloudtrail_validate.lake.reading import MOST_UNLISTED, Files, Listing, folders
 from cloudtrail_validate.lake.report import build
 from cloudtrail_validate.report import Report, Run
 from cloudtrail_validate.runtime.clock import now_utc
@@ -287,10 +277,10 @@ async def _judge(files: Files, read: _Read, found: FoundKey | None) -> Outcome:
         findings = (read.finding,) if read.finding else ()
         return Outcome(folder, None, Signed.UNUSABLE, findings, Counts(unverifiable=len(there)))
     judge = Judge(folder, sign)
-    signed, finding = judge_signature(judge, sign, found, SIGN_FILE)
+    signed, finding = judge_signature(judge, sign, found)
     found_of_sign: list[Finding] = [finding] if finding else []
     info = listing.objects[SIGN_FILE]
-    found_of_sign += judge_place(judge, sign, found, SIGN_FILE, info.modified if files.dated else None)
+    found_of_sign += judge_place(judge, sign, found, info.modified if files.dated else None)
     listed = sign.listed()
     seen = await files.results(folder.bucket, listing, sorted(there & listed.keys()))
     unlisted = sorted(there - listed.keys())
@@ -329,7 +319,7 @@ def _beside_each_other(outcomes: Sequence[Outcome]) -> Iterable[Outcome]:
 
     def same(outcome: Outcome) -> tuple[str, datetime] | None:
         sign, place = outcome.sign, outcome.folder.place
-        proven = sign is not None and place is not None and outcome.signed is Signed.VALID
+        proven = place is not None and outcome.signed is Signed.VALID
         return (sign.signature.lower(), sign.completed) if sign and proven else None
 
     twins: dict[tuple[str, datetime], list[Outcome]] = {}

@@ -37,7 +37,7 @@ class EmbeddedMetrics(msgspec.Struct, frozen=True):
         """The file."""
         return f"metrics emf:{printable(self.path)}"
 
-    def write(self, report: Report, tally: Tally | None, surroundings: Surroundings) -> None:  # noqa: ARG002  # the protocol's
+    def write(self, report: Report, tally: Tally | None, _: Surroundings) -> None:
         """Append the lines."""
         text = "".join(lines(measure(report, tally, most=MAX_SERIES)))
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import printable
@@ -32,15 +33,13 @@ class PrometheusFile(msgspec.Struct, frozen=True):
         """The file."""
         return f"metrics {printable(self.path)}"
 
-    def write(self, report: Report, tally: Tally | None, surroundings: Surroundings) -> None:  # noqa: ARG002  # the protocol's
+    def write(self, report: Report, tally: Tally | None, _: Surroundings) -> None:
         """Replace the file."""
         write_textfile(self.path, measure(report, tally, most=MAX_SERIES))
 
 
 def write_textfile(path: str, measures: Measures) -> None:
     """Write all gauges into a file that appears whole. Raises `MetricsError`."""
-    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile  # noqa: PLC0415  # 0.05 s, when it is used
-
     registry = CollectorRegistry()
 
     def gauge(name: str, about: str, labels: tuple[str, ...] = ()) -> Gauge:

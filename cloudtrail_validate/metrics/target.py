@@ -1,7 +1,11 @@
-"""Where metrics go, and how a `--metrics` value names it: `FILE.prom`, `cloudwatch:NAMESPACE`, `emf:PATH` or `emf:-`."""
+"""Where metrics go, and how a `--metrics` value names it: `FILE.prom`, `cloudwatch:NAMESPACE`, `emf:PATH` or `emf:-`.
+
+Each kind lives in a module of its own, imported when it is used.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, Protocol
 
 from cloudtrail_validate.core.errors import RequestError
@@ -38,7 +42,7 @@ class MetricsTarget(Protocol):
         """What may be shown to anybody."""
         ...
 
-    def write(self, report: Report, tally: Tally | None, surroundings: Surroundings) -> None:
+    def write(self, report: Report, tally: Tally | None, surroundings: Surroundings, /) -> None:
         """Write a run's metrics. Raises `MetricsError`."""
         ...
 
@@ -46,18 +50,12 @@ class MetricsTarget(Protocol):
 def parse_metrics(text: str) -> MetricsTarget:
     """Read one `--metrics` value. Raises `RequestError`; nothing is written."""
     kind, colon, rest = text.partition(":")
-    if colon and kind == "cloudwatch":
-        from cloudtrail_validate.metrics import cloudwatch  # noqa: PLC0415  # each kind when it is used
-
-        return cloudwatch.parse(rest)
-    if colon and kind == "emf":
-        from cloudtrail_validate.metrics import emf  # noqa: PLC0415
-
-        return emf.parse(rest)
-    if text.endswith(".prom"):
-        from cloudtrail_validate.metrics import prometheus  # noqa: PLC0415
-
-        return prometheus.parse(text)
-    raise RequestError(
-        f"--metrics: expected FILE.prom, cloudwatch:NAMESPACE, emf:PATH or emf:-, got {printable(text)!r}"
-    )
+    if colon and kind in ("cloudwatch", "emf"):
+        module, value = kind, rest
+    elif text.endswith(".prom"):
+        module, value = "prometheus", text
+    else:
+        wanted = "FILE.prom, cloudwatch:NAMESPACE, emf:PATH or emf:-"
+        raise RequestError(f"--metrics: expected {wanted}, got {printable(text)!r}")
+    target: MetricsTarget = import_module(f"cloudtrail_validate.metrics.{module}").parse(value)
+    return target

@@ -39,7 +39,7 @@ class AppriseTarget(msgspec.Struct, frozen=True):
         """The scheme."""
         return f"apprise:{printable(self.url.partition(':')[0])}://…"
 
-    def deliver(self, event: Event, surroundings: Surroundings) -> str | None:  # noqa: ARG002  # the protocol's
+    def deliver(self, event: Event, _: Surroundings) -> str | None:
         """Notify."""
         import apprise  # noqa: PLC0415  # 0.3 s, and optional
 

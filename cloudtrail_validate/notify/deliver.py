@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Final, assert_never
 
 from cloudtrail_validate.core.errors import ConfigurationError
@@ -94,10 +95,7 @@ def tell(
     if not is_due(event, when):
         return tuple(NotificationRecord(target=target.name, outcome="not-due") for target in targets)
     around = surroundings or OwnSurroundings()
-    return in_time(
-        [(target.name, lambda target=target: target.deliver(event, around)) for target in targets],  # type: ignore[misc]
-        deadline,
-    )
+    return in_time([(target.name, partial(target.deliver, event, around)) for target in targets], deadline)
 
 
 def is_due(event: Event, when: When) -> bool:

@@ -17,12 +17,13 @@ import msgspec
 
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.layout import parse_trail_arn
+from cloudtrail_validate.core.regions import partition_of
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.notify.aws_calls import call
 from cloudtrail_validate.notify.event import Event, OpenFinding
 from cloudtrail_validate.notify.target import DeliveryError, Surroundings
 from cloudtrail_validate.notify.wording import LISTED
-from cloudtrail_validate.report.references import partition, to_json
+from cloudtrail_validate.report.references import to_json
 
 SOURCE: Final = "ctvalidate"  # `aws.` is AWS's own
 RESULT: Final = "CloudTrail Validation Result"
@@ -132,7 +133,7 @@ def _resources(event: Event) -> list[str]:
     arn = parse_trail_arn(event.trail or "")
     out = [event.trail] if event.trail and arn else []
     if event.source.startswith("s3://"):
-        of = arn.partition if arn else partition(event.region)
+        of = arn.partition if arn else partition_of(event.region)
         out.append(f"arn:{of}:s3:::{event.source.removeprefix('s3://').partition('/')[0]}")
     return out
 

@@ -30,7 +30,7 @@ class FileTarget(msgspec.Struct, frozen=True):
         """The file."""
         return f"file:{printable(self.path)}"
 
-    def deliver(self, event: Event, surroundings: Surroundings) -> str | None:  # noqa: ARG002  # the protocol's
+    def deliver(self, event: Event, _: Surroundings) -> str | None:
         """Append a line."""
         append_line(Path(self.path), to_json(event))
         return None

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import IO, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +21,7 @@ import msgspec
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.notify.target import DeliveryError
+from cloudtrail_validate.runtime.redirects import opener_without_redirects
 
 ANSWER_BYTES: Final = (
     4_096  # read of an answer, so that the connection can be closed in order; what it says is not used
@@ -35,21 +36,6 @@ class Attempts(msgspec.Struct, frozen=True):
     timeout: float = 10.0
     tries: int = 3
     wait: float = 1.0
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Answers a redirect as it is: whoever answers must not lead the message, and its secret, elsewhere."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,  # noqa: ARG002  # urllib's signature
-        fp: IO[bytes],  # noqa: ARG002
-        code: int,  # noqa: ARG002
-        msg: str,  # noqa: ARG002
-        headers: http.client.HTTPMessage,  # noqa: ARG002
-        newurl: str,  # noqa: ARG002
-    ) -> None:
-        return
 
 
 def check_url(option: str, url: str) -> str:
@@ -84,8 +70,7 @@ def send(
 ) -> None:
     """POST `body`, or GET where there is none, until an answer 2xx. Raises `DeliveryError`."""
     patience = attempts or Attempts()
-    context = ssl.create_default_context()  # SSL_CERT_FILE and SSL_CERT_DIR name further authorities
-    opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+    opener = opener_without_redirects()
     told = {"User-Agent": f"ctvalidate/{version('ctvalidate')}", **(headers or {})}
     failure, wait = "no attempt", 0.0
     for attempt in range(patience.tries):

@@ -62,7 +62,7 @@ class Target(Protocol):
 
     name: str
 
-    def deliver(self, event: Event, surroundings: Surroundings) -> str | None:
+    def deliver(self, event: Event, surroundings: Surroundings, /) -> str | None:
         """Tell it. Returns what was left out, None for nothing. Raises `DeliveryError`."""
         ...
 

@@ -15,6 +15,7 @@ import msgspec
 
 from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.model import Status, isoformat
+from cloudtrail_validate.core.regions import partition_of
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
@@ -22,7 +23,6 @@ from cloudtrail_validate.report.references import (
     account_of,
     identities,
     object_arn,
-    partition,
     region_of,
     severity,
     to_json,
@@ -102,7 +102,7 @@ def security_finding(finding: FindingRecord, identity: str, importer: Importer) 
     out: dict[str, Any] = {
         "SchemaVersion": "2018-10-08",
         "Id": f"ctvalidate/{identity}",
-        "ProductArn": f"arn:{partition(region)}:securityhub:{region}:{account}:product/{account}/default",
+        "ProductArn": f"arn:{partition_of(region)}:securityhub:{region}:{account}:product/{account}/default",
         "GeneratorId": cut(f"ctvalidate/{finding.rule}", 512),
         "AwsAccountId": account,
         "Types": [f"{_TYPES[finding.status]}/{cut(finding.rule, _TITLE)}"],
@@ -144,7 +144,7 @@ def _fields(finding: FindingRecord, importer: Importer) -> dict[str, str]:
 
 def _resource(finding: FindingRecord, trail_arn: str | None) -> dict[str, Any]:
     arn, region = object_arn(finding), region_of(finding.region)
-    of = partition(region)
+    of = partition_of(region)
     if arn is None and trail_arn and finding.key is None:
         kind, name = "AwsCloudTrailTrail", cut(trail_arn, 512)
     else:

@@ -80,8 +80,8 @@ def build(
         run=run,
         request=request,
         summary=Summary(
-            digests=_counts(digests),
-            logs=_counts(logs),
+            digests=counted(digests),
+            logs=counted(logs),
             log_bytes_hashed=outcome.bytes_hashed,
             window_seconds=outcome.window.seconds,
             covered_seconds=seconds(outcome.covered()),
@@ -219,8 +219,8 @@ def _chain(report: ChainReport) -> ChainRecord:
         home_region=chain.home_region,
         organization_id=chain.organization_id,
         kind=chain.kind,
-        digests=_counts(report.digests),
-        logs=_counts(report.logs),
+        digests=counted(report.digests),
+        logs=counted(report.logs),
         covered=tuple(
             (interval.start.replace(microsecond=0), interval.end.replace(microsecond=0)) for interval in report.covered
         ),
@@ -240,14 +240,9 @@ def _chain(report: ChainReport) -> ChainRecord:
     )
 
 
-def _counts(counts: Counts) -> CountsRecord:
-    return CountsRecord(
-        valid=counts.valid,
-        altered=counts.altered,
-        missing=counts.missing,
-        extra=counts.extra,
-        unverifiable=counts.unverifiable,
-    )
+def counted(counts: Counts) -> CountsRecord:
+    """Return objects by outcome, as the report has them."""
+    return CountsRecord(**asdict(counts))
 
 
 def _utf8(text: str | None) -> str | None:

@@ -142,19 +142,13 @@ def _worse(finding: FindingRecord, before: FindingRecord | None) -> bool:
 
 def _grown(before: FindingRecord, now: FindingRecord, older: Report) -> int:
     """Seconds by which the hours of a finding reach further, not counting hours before the older report's window."""
-    if now.key is not None or None in (before.start, before.end, now.start, now.end):
+    was, is_now = hours(before), hours(now)
+    if now.key is not None or was is None or is_now is None or None in (before.end, now.end):
         return 0
-    was, is_now = _span(before), _span(now)
     return sum(
         piece.within(Interval(older.request.start, max(piece.end, older.request.start))).seconds
         for piece in difference((is_now,), union((was,)))
     )
-
-
-def _span(finding: FindingRecord) -> Interval:
-    when = hours(finding)
-    assert when is not None  # noqa: S101  # `_grown` asks only about findings with hours
-    return when
 
 
 def _answers(report: Report, finding: FindingRecord, older: Report) -> bool:

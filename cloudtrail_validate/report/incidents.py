@@ -100,15 +100,15 @@ def _record(incident: Incident, report: Report, advisor: Advisor) -> IncidentRec
 
 def _clusters(findings: Sequence[FindingRecord], times: Sequence[Interval | None]) -> Iterator[_Cluster]:
     """Steps 1 and 2."""
-    by_chain: defaultdict[tuple[str | None, ...], list[int]] = defaultdict(list)
+    by_chain: defaultdict[tuple[str | None, ...], list[tuple[Interval, int]]] = defaultdict(list)
     for number, finding in enumerate(findings):
         when = times[number]
         if when is not None and _costs_hours(finding):
-            by_chain[finding.account, finding.region, finding.trail].append(number)
+            by_chain[finding.account, finding.region, finding.trail].append((when, number))
         else:
             yield _Cluster(_lead(finding), [number], *(when or (None, None)))
-    for numbers in by_chain.values():
-        yield from _of_chain(numbers, findings, times)
+    for spans in by_chain.values():
+        yield from _of_chain(spans, findings)
 
 
 def _costs_hours(finding: FindingRecord) -> bool:
@@ -118,15 +118,8 @@ def _costs_hours(finding: FindingRecord) -> bool:
     return finding.rule.startswith("digest-") and finding.status is not Status.NOTICE
 
 
-def _of_chain(
-    numbers: Sequence[int], findings: Sequence[FindingRecord], times: Sequence[Interval | None]
-) -> Iterator[_Cluster]:
+def _of_chain(spans: Sequence[tuple[Interval, int]], findings: Sequence[FindingRecord]) -> Iterator[_Cluster]:
     """The clusters of one chain's lost digests, gaps and undigested logs: whatever overlaps is one."""
-    spans: list[tuple[Interval, int]] = []
-    for number in numbers:
-        when = times[number]
-        assert when is not None  # noqa: S101  # `_clusters` hands on none without a time
-        spans.append((when, number))
     open_now: list[tuple[Interval, int]] = []
     end = spans[0][0].start
     for when, number in sorted(spans):

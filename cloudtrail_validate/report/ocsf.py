@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from msgspec import to_builtins
 
+from cloudtrail_validate.core.regions import partition_of
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
@@ -24,7 +25,6 @@ from cloudtrail_validate.report.references import (
     identities,
     object_arn,
     object_uri,
-    partition,
     severity,
     to_json,
 )
@@ -134,7 +134,7 @@ def _resource(finding: FindingRecord, report: Report) -> dict[str, Any]:
     else:
         uid = object_arn(finding) or object_uri(finding, report) or ""
         resource = {"type": "AWS::S3::Object", "uid": uid, "name": printable(finding.key)}
-    resource["cloud_partition"] = partition(finding.region)
+    resource["cloud_partition"] = partition_of(finding.region)
     return resource | ({"region": printable(finding.region)} if finding.region else {})
 
 

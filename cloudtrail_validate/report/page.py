@@ -36,6 +36,12 @@ class Signs:
     event: str
 
 
+VERDICT_STYLES: Final = {
+    Verdict.VALID: "bold green",
+    Verdict.CHANGED: "bold red",
+    Verdict.UNPROVEN: "bold yellow",
+    Verdict.EMPTY: "bold yellow",
+}
 UNICODE: Final = Signs(
     {Verdict.VALID: "✓", Verdict.CHANGED: "✗", Verdict.UNPROVEN: "!", Verdict.EMPTY: "○"},
     "━",

@@ -17,23 +17,14 @@ import msgspec
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, folder_day, folder_of, log_minute, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat
+from cloudtrail_validate.core.regions import partition_of
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.report import (
-    FindingRecord,
-    Report,
-)
+from cloudtrail_validate.report import FindingRecord, Report
 
 CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
 OPEN: Final = frozenset({Status.UNVERIFIABLE, Status.UNCOVERED})
 _MINUTE: Final = timedelta(minutes=1)
 _NOT_PLAIN: Final = re.compile("[^\x00-\x7e]+")
-_PARTITIONS: Final = {
-    "cn-": "aws-cn",
-    "us-gov-": "aws-us-gov",
-    "us-iso-": "aws-iso",
-    "us-isob-": "aws-iso-b",
-    "eusc-": "aws-eusc",
-}
 
 
 class Severity(StrEnum):
@@ -129,17 +120,11 @@ def source_uri(report: Report) -> str:
     return quote(report.request.source, safe="/:%", errors="backslashreplace").rstrip("/")
 
 
-def partition(region: str | None) -> str:
-    """Return the AWS partition of a region."""
-    name = region or ""
-    return next((found for prefix, found in _PARTITIONS.items() if name.startswith(prefix)), "aws")
-
-
 def object_arn(finding: FindingRecord) -> str | None:
     """ARN of the object that a finding is about; None for hours, and where the bucket is not known."""
     if finding.key is None or not finding.bucket:
         return None
-    return f"arn:{partition(finding.region)}:s3:::{printable(finding.bucket)}/{printable(finding.key)}"
+    return f"arn:{partition_of(finding.region)}:s3:::{printable(finding.bucket)}/{printable(finding.key)}"
 
 
 def account_of(text: str | None) -> str | None:

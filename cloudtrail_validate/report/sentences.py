@@ -87,11 +87,11 @@ SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
         rules.LAKE_ALGORITHM_UNSUPPORTED: (
             "The sign file {object} names the algorithm {actual} where CloudTrail uses {expected}"
         ),
+        rules.LAKE_MOVED: "The sign file {object} is not of the place, region or time that it is said to be: {detail}",
         rules.WITNESS_EVENT_ABSENT: (
             "The event {actual} of {place} is in no log, though proven digests cover its hours: {detail}"
         ),
         rules.WITNESS_EVENT_DIFFERS: "The log {object} tells an event otherwise than AWS does elsewhere: {detail}",
-        rules.LAKE_MOVED: "The sign file {object} is not of the place, region or time that it is said to be: {detail}",
     }
 )
 """What each rule says. `describe` fills the fields in."""

@@ -26,7 +26,7 @@ _A_SECOND: Final = 16_000  # requests: over twice what two cores get through
 
 
 def cores() -> int:
-    """The cores that this process may use: fewer than the computer has in a container or a cpuset."""
+    """Return the number of cores that this process may use: in a cpuset fewer than the computer has."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows

@@ -23,9 +23,7 @@ except ImportError:  # Windows has none, and some systems have no wheel of it: s
 
 _OTHER_FILES: Final = 128  # open at once besides connections for objects: AWS's other services, reports, a snapshot
 
-_LOOP_FILES: Final = (
-    10  # that a loop opens for itself, and the first file that is read; libuv aborts the process without
-)
+_LOOP_FILES: Final = 10  # that a loop opens for itself, and the first file read; libuv aborts the process without
 
 _SELECTED: Final = 512  # sockets that CPython's select.select takes on Windows (FD_SETSIZE); a few are the poller's own
 

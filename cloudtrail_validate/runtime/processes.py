@@ -115,7 +115,7 @@ class PipeExecutor(Executor):
         with self._lock:
             if self._closed and self._calls.empty():
                 raise WorkerLostError("the executor is closed")
-            process = subprocess.Popen([sys.executable, *_COMMAND], stdin=pipe, stdout=pipe, env=environment)  # noqa: S603
+            process = subprocess.Popen([sys.executable, *_COMMAND], stdin=pipe, stdout=pipe, env=environment)  # noqa: S603  # ours
             self._processes.add(process)
         return process
 

@@ -19,22 +19,14 @@ _NOTHING: Final = msgspec.Raw(b"")
 class Issuer(msgspec.Struct, frozen=True, gc=False):
     """The role or user behind temporary credentials."""
 
-    type: str | None = None
     arn: str | None = None
     user_name: str | None = msgspec.field(name="userName", default=None)
-
-
-class Attributes(msgspec.Struct, frozen=True, gc=False):
-    """How a session was begun."""
-
-    mfa: str | None = msgspec.field(name="mfaAuthenticated", default=None)
 
 
 class SessionContext(msgspec.Struct, frozen=True, gc=False):
     """What is known of a session of temporary credentials."""
 
     issuer: Issuer | None = msgspec.field(name="sessionIssuer", default=None)
-    attributes: Attributes | None = None
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -176,5 +168,4 @@ _STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     "userIdentity": Identity,
     "sessionContext": SessionContext,
     "sessionIssuer": Issuer,
-    "attributes": Attributes,
 }

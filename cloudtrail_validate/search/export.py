@@ -34,34 +34,37 @@ _NEAR: Final = timedelta(days=2)
 _UNKNOWN: Final = "unknown"
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """One event. Nested values and the event itself are JSON text, so that columns are the same for all events."""
+class Row(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One event, under CloudTrail's names.
 
-    eventTime: datetime | None  # noqa: N815  # CloudTrail's names
-    eventName: str  # noqa: N815
-    eventSource: str  # noqa: N815
-    eventID: str  # noqa: N815
-    eventType: str | None  # noqa: N815
-    sourceIPAddress: str | None  # noqa: N815
-    userAgent: str | None  # noqa: N815
-    errorCode: str | None  # noqa: N815
-    errorMessage: str | None  # noqa: N815
-    readOnly: bool | None  # noqa: N815
-    recipientAccountId: str | None  # noqa: N815
-    awsRegion: str  # noqa: N815
-    userType: str | None  # noqa: N815
-    userName: str | None  # noqa: N815
-    userArn: str | None  # noqa: N815
-    principalId: str | None  # noqa: N815
-    accessKeyId: str | None  # noqa: N815
-    invokedBy: str | None  # noqa: N815
-    requestParameters: str | None  # noqa: N815
-    responseElements: str | None  # noqa: N815
+    Nested values and the event itself are JSON text, so that columns are the same for all events.
+    """
+
+    event_time: datetime | None
+    event_name: str
+    event_source: str
+    event_id: str = msgspec.field(name="eventID")
+    event_type: str | None
+    source_address: str | None = msgspec.field(name="sourceIPAddress")
+    user_agent: str | None
+    error_code: str | None
+    error_message: str | None
+    read_only: bool | None
+    recipient_account_id: str | None
+    aws_region: str
+    user_type: str | None
+    user_name: str | None
+    user_arn: str | None
+    principal_id: str | None
+    access_key_id: str | None
+    invoked_by: str | None
+    request_parameters: str | None
+    response_elements: str | None
     resources: str | None
-    additionalEventData: str | None  # noqa: N815
+    additional_event_data: str | None
     event: str
     proof: str
-    proofRule: str | None  # noqa: N815
+    proof_rule: str | None
     digest: str | None
     log: str
     bucket: str
@@ -241,11 +244,11 @@ def _parquet() -> Callable[[Sequence[Row]], bytes]:
         ) from error
     arrow: Any = pa
     kinds = {"eventTime": arrow.timestamp("ms", tz="UTC"), "readOnly": arrow.bool_()}
-    names = [field.name for field in msgspec.structs.fields(Row)]
-    schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in names])
+    fields = {field.encode_name: field.name for field in msgspec.structs.fields(Row)}
+    schema = arrow.schema([(column, kinds.get(column, arrow.string())) for column in fields])
 
     def encode(rows: Sequence[Row]) -> bytes:
-        columns = {name: [getattr(row, name) for row in rows] for name in names}
+        columns = {column: [getattr(row, name) for row in rows] for column, name in fields.items()}
         sink = arrow.BufferOutputStream()
         pq.write_table(arrow.table(columns, schema=schema), sink, compression="zstd")
         data: bytes = sink.getvalue().to_pybytes()

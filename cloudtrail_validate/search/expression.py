@@ -66,7 +66,7 @@ class _Interpreter(visitor.TreeInterpreter):  # type: ignore[misc]  # jmespath h
 
 
 class _Functions(functions.Functions):  # type: ignore[misc]  # jmespath has no types
-    @functions.signature({"types": ["string"]}, {"types": ["array-string"]})  # type: ignore[untyped-decorator]
+    @functions.signature({"types": ["string"]}, {"types": ["array-string"]})  # type: ignore[untyped-decorator]  # as above
     def _func_join(self, separator: str, array: list[str]) -> str:
         if len(separator) * len(array) + sum(map(len, array)) > _LONGEST_TEXT:
             raise TooLongError

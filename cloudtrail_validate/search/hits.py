@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import heapq
-import tempfile
 from collections.abc import Iterable, Iterator
-from typing import IO, Final
+from typing import Final
 
 import msgspec
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.search.event import Event, read_event
+from cloudtrail_validate.search.spool import Spool
 
 IN_MEMORY: Final = 32 * 1024 * 1024  # bytes of hits; more go to a temporary file, sorted
 _AT_ONCE: Final = 200  # temporary files merged at a time: descriptors are few
-_HEAD: Final = 4  # bytes of length before each hit there
 _PROVING: Final = frozenset({None, rules.LOG_REWRITTEN})
 
 
@@ -89,20 +88,17 @@ def _key(event: Event, hit: Hit) -> _Key:
 class SortedHits:
     """Hits in order of time. `add` as they come, iterate once at the end. What memory does not hold is on disk meanwhile."""
 
-    def __init__(self, in_memory: int = IN_MEMORY) -> None:
-        self.number = 0
-        self._limit = in_memory
+    def __init__(self) -> None:
         self._held: list[tuple[_Key, bytes]] = []
         self._bytes = 0
-        self._runs: list[IO[bytes]] = []
+        self._runs: list[Spool] = []
 
     def add(self, hit: Hit, event: Event | None = None) -> None:
         """Take a hit in; `event` where it has been read already."""
         data = _ENCODER.encode(hit)
         self._held.append((_key(event or hit.event, hit), data))
-        self.number += 1
         self._bytes += len(data) + 400  # its key and places in lists
-        if self._bytes > self._limit:
+        if self._bytes > IN_MEMORY:
             self._spill()
 
     def __iter__(self) -> Iterator[Hit]:
@@ -128,16 +124,14 @@ class SortedHits:
         self._held, self._bytes = [], 0
 
 
-def _write(items: Iterable[tuple[_Key, bytes]]) -> IO[bytes]:
-    run: IO[bytes] = tempfile.TemporaryFile(prefix="ctvalidate-hits-")  # noqa: SIM115  # closed by `close`
+def _write(items: Iterable[tuple[_Key, bytes]]) -> Spool:
+    run = Spool()
     for _, data in items:
-        run.write(len(data).to_bytes(_HEAD) + data)
+        run.add(data)
     return run
 
 
-def _read(run: IO[bytes]) -> Iterator[tuple[_Key, bytes]]:
-    run.seek(0)
-    while head := run.read(_HEAD):
-        data = run.read(int.from_bytes(head))
+def _read(run: Spool) -> Iterator[tuple[_Key, bytes]]:
+    for data in run:
         hit = _HIT.decode(data)
         yield _key(hit.event, hit), data

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.resources import files
 
 from cloudtrail_validate.core.gzip import Inflater
 from cloudtrail_validate.core.model import Locator
 from cloudtrail_validate.evidence.prove_file import FileProof, prove_file
-from cloudtrail_validate.report.html.parts import facts, text
+from cloudtrail_validate.report.html.parts import facts, head, text
 from cloudtrail_validate.report.wording import LIMITS
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.search.event import read_event
@@ -71,9 +68,6 @@ def prove_event(request: Request, event_id: str, hit: Hit, now: datetime) -> tup
 
 def page(event_id: str, raw: bytes, pretty: str, steps: Sequence[str], verdict: str, kind: str) -> str:
     """Return one self-contained HTML page to print. `kind` is the style of a validation's verdict that fits."""
-    style = files("cloudtrail_validate.report.html").joinpath("page.css").read_text(encoding="utf-8") + _STYLE
-    source = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{source}'; base-uri 'none'; form-action 'none'"
     event = read_event(raw)
     who = event.who if event else None
     rows = (
@@ -88,24 +82,19 @@ def page(event_id: str, raw: bytes, pretty: str, steps: Sequence[str], verdict: 
     )
     chain = "".join(f"<div><dt>{text(step[:13].strip())}</dt><dd>{text(step[13:])}</dd></div>\n" for step in steps)
     return (
-        "<!DOCTYPE html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
-        f"<title>CloudTrail event {text(event_id)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"{head(f'CloudTrail event {text(event_id)}', _STYLE)}<body>\n"
         f'<header class="verdict {kind}">\n<p class="kicker">One CloudTrail event</p>\n<h1>{text(verdict)}</h1>\n</header>\n'
         f'<main class="event">\n<section class="facts" aria-label="The event">\n<div><dl>{facts(rows)}</dl></div>\n'
         "</section>\n"
         '<section aria-labelledby="chain">\n<h2 id="chain">The chain of proof</h2>\n<div class="facts">\n'
         f"<div><dl>{chain}</dl></div>\n</div>\n</section>\n"
         '<section aria-labelledby="whole">\n<h2 id="whole">The whole event</h2>\n'
-        f"<pre>{text_lines(pretty)}</pre>\n</section>\n"
+        f"<pre>{_text_lines(pretty)}</pre>\n</section>\n"
         '<section class="limits" aria-labelledby="limits-title">\n<h2 id="limits-title">What this does not say</h2>\n'
         f"<p>{text(LIMITS)}</p>\n</section>\n</main>\n</body>\n</html>\n"
     )
 
 
-def text_lines(lines: str) -> str:
+def _text_lines(lines: str) -> str:
     """Lines, escaped one by one."""
     return "\n".join(text(line) for line in lines.splitlines())

@@ -115,11 +115,6 @@ class Prefilter:
     def __init__(self, needles: Iterable[Needle | Values | None]) -> None:
         self._needles = sorted((item for item in needles if item is not None), key=lambda item: len(item.literals))
 
-    @property
-    def idle(self) -> bool:
-        """Whether it passes everything."""
-        return not self._needles
-
     def passes(self, content: bytes) -> bool:
         """Whether a hit may be in there."""
         for item in self._needles:

@@ -66,20 +66,20 @@ class Matcher:
         literals = self._where.literals if self._where else ()
         self.prefilter = Prefilter([*needles, *further, *(anywhere([text]) for text in literals)])
 
-    def uses_of(self, event: Event) -> tuple[str, ...] | None:
-        """Return the named questions that an event answers, None where it answers none of those asked."""
-        if not self._uses:
-            return ()
-        return tuple(name for name in self._uses if USES[name].test(event, self._bucket)) or None
-
     def matches(self, event: Event, raw: bytes) -> tuple[str, ...] | None:
         """Return None where an event is no hit, else the named questions that it answers. Raises `GivenUpError`."""
         if not all(test(event) for test in self._tests):
             return None
-        uses = self.uses_of(event)
+        uses = self._uses_of(event)
         if uses is None or (self._where is not None and not self._holds(self._where.holds, raw)):
             return None
         return uses
+
+    def _uses_of(self, event: Event) -> tuple[str, ...] | None:
+        """The named questions that an event answers, None where it answers none of those asked."""
+        if not self._uses:
+            return ()
+        return tuple(name for name in self._uses if USES[name].test(event, self._bucket)) or None
 
     def _holds(self, where: Callable[[Any, int], bool], raw: bytes) -> bool:
         if self._given_up >= _GIVEN_UP:

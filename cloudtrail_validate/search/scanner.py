@@ -7,9 +7,9 @@ could be inflated of a damaged member, and what follows the member.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Final
+from contextlib import closing
+from typing import Final
 
 import msgspec
 
@@ -18,11 +18,11 @@ from cloudtrail_validate.search.event import read_event
 from cloudtrail_validate.search.hits import Found
 from cloudtrail_validate.search.query import GivenUpError, Matcher
 from cloudtrail_validate.search.records import Splitter, whole
+from cloudtrail_validate.search.spool import Spool
 
 WHOLE_BYTES: Final = 8 * 1024 * 1024  # inflated; the bytes of a log that are held, and of its hits
 MOST_FOUND: Final = 200_000  # events of one log; CloudTrail's have some 50,000 at most, a bomb has millions
 _MOST_MEMBERS: Final = 100  # gzip members after a log's own that are inflated; a log has none
-_HEAD: Final = 4
 
 
 class Unsearched(msgspec.Struct, frozen=True, gc=False):
@@ -53,7 +53,7 @@ class FoundList:
     def __init__(self) -> None:
         self._held: list[Found] = []
         self._bytes = 0
-        self._file: IO[bytes] | None = None
+        self._spool: Spool | None = None
         self.lost = self._number = 0
 
     def add(self, found: Found) -> None:
@@ -72,23 +72,20 @@ class FoundList:
                 self._held, self._bytes = [], 0
 
     def __bool__(self) -> bool:
-        return bool(self._held or self._file)
+        return bool(self._held or self._spool)
 
     def __iter__(self) -> Iterator[Found]:
-        if self._file is not None:
-            with self._file as file:
-                file.seek(0)
-                while head := file.read(_HEAD):
-                    yield msgspec.msgpack.decode(file.read(int.from_bytes(head)), type=Found)
+        if self._spool is not None:
+            with closing(self._spool) as spool:
+                for data in spool:
+                    yield msgspec.msgpack.decode(data, type=Found)
         yield from self._held
 
     def _spill(self) -> None:
-        if self._file is None:
-            # closed once it was read, or with this object
-            self._file = tempfile.TemporaryFile(prefix="ctvalidate-log-")  # noqa: SIM115
+        if self._spool is None:
+            self._spool = Spool()  # closed once it was read, or with this object
         for found in self._held:
-            data = msgspec.msgpack.encode(found)
-            self._file.write(len(data).to_bytes(_HEAD) + data)
+            self._spool.add(msgspec.msgpack.encode(found))
         self._held, self._bytes = [], 0
 
 

@@ -95,15 +95,15 @@ class Searcher:
     def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
         """Nothing to do: it was looked at as it was read."""
 
-    async def conclude(self, outcome: Validated) -> None:  # noqa: ARG002  # a companion's
+    async def conclude(self, _outcome: Validated) -> None:
         """Read what no digest names."""
         waiting = sorted(self._unnamed)
         await asyncio.gather(*(self._read(waiting) for _ in range(min(_AT_ONCE, len(waiting)))))
 
     def finish(self) -> None:
         """Give the sink what could only be told at the end. Also after an interruption."""
-        for where in self._unnamed:
-            self._not_searched(where, f"{self._unnamed[where]}, and the run was interrupted before it was read")
+        for where, rule in self._unnamed.items():
+            self._not_searched(where, f"{rule}, and the run was interrupted before it was read")
         for hit, event in self._firsts.values():
             self._pass(hit, event)
         self._firsts = {}

@@ -115,10 +115,7 @@ def _read(files: Iterable[Path], backend: Any, failed: dict[str, str]) -> Rules:
         try:
             rules = SigmaCollection.from_yaml(_text(path)).rules
             for rule in rules:
-                source = getattr(rule, "logsource", None)
-                if source is None:
-                    raise ValueError("a correlation of rules, which is not run")  # noqa: TRY301  # told as the others are
-                if source.product != "aws" or source.service not in (None, "cloudtrail"):
+                if not _is_of_cloudtrail(rule):
                     skipped += 1
                     continue
                 compiled.append(_compiled(rule, backend))
@@ -126,6 +123,14 @@ def _read(files: Iterable[Path], backend: Any, failed: dict[str, str]) -> Rules:
         except Exception as error:
             failed[printable(str(path))] = _reason(error)
     return Rules(tuple(compiled), tuple(fields), skipped, failed)
+
+
+def _is_of_cloudtrail(rule: Any) -> bool:
+    """Whether a rule is about CloudTrail. Raises ValueError for a correlation, which has no source of its own."""
+    source = getattr(rule, "logsource", None)
+    if source is None:
+        raise ValueError("a correlation of rules, which is not run")
+    return source.product == "aws" and source.service in (None, "cloudtrail")
 
 
 def _compiled(rule: Any, backend: Any) -> Compiled:

@@ -7,20 +7,14 @@ from collections.abc import Iterable
 from itertools import islice
 
 from cloudtrail_validate.core.text import plural
-from cloudtrail_validate.report import Report, Verdict
-from cloudtrail_validate.report.page import Page
+from cloudtrail_validate.report import Report
+from cloudtrail_validate.report.page import VERDICT_STYLES, Page
 from cloudtrail_validate.report.wording import sentence
 from cloudtrail_validate.search.hits import Hit
 from cloudtrail_validate.search.outcome import Outcome, numbers
 from cloudtrail_validate.search.summary import Principal
 
 FEW = 50  # hits that the table shows
-_STYLES = {
-    Verdict.VALID: "bold green",
-    Verdict.CHANGED: "bold red",
-    Verdict.UNPROVEN: "bold yellow",
-    Verdict.EMPTY: "bold yellow",
-}
 
 
 def render_hits(page: Page, hits: Iterable[Hit], outcome: Outcome, report: Report, show: int | None) -> None:
@@ -97,7 +91,7 @@ def _most_frequent(counter: Counter[str], most: int = 8) -> str:
 
 def _footer(page: Page, outcome: Outcome, report: Report) -> None:
     page.wrapped(f"{numbers(outcome)}.", style="bold")
-    style = _STYLES[report.verdict]
+    style = VERDICT_STYLES[report.verdict]
     lead = (f"{page.signs.verdict[report.verdict]} {report.verdict.upper()}  ", style)
     page.wrapped(f"{sentence(report)} (exit code {report.exit_code}).", lead=lead)
     shown = list(islice(outcome.unsearched.items(), 10))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from typing import Final
 
 from cloudtrail_validate.core.digest import parse_time
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import plural
 from cloudtrail_validate.report import Report, Verdict
-from cloudtrail_validate.report.html.parts import facts, text
+from cloudtrail_validate.report.html.parts import facts, head, text
 from cloudtrail_validate.report.wording import LIMITS, sentence
 from cloudtrail_validate.search.hits import Hit
 from cloudtrail_validate.search.outcome import Outcome, numbers
@@ -46,9 +43,6 @@ _STYLE: Final = """
 
 def render(hits: Iterable[Hit], outcome: Outcome, report: Report) -> Iterator[str]:
     """Yield one self-contained HTML document, piece by piece. `hits` are iterated twice."""
-    style = files("cloudtrail_validate.report.html").joinpath("page.css").read_text(encoding="utf-8") + _STYLE
-    source = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{source}'; base-uri 'none'; form-action 'none'"
     title = _WORDS[report.verdict]
     rows = (
         ("Found", numbers(outcome)),
@@ -59,12 +53,7 @@ def render(hits: Iterable[Hit], outcome: Outcome, report: Report) -> Iterator[st
         ("Not searched", f"{plural(len(outcome.unsearched), 'log')}, or not whole" if outcome.unsearched else ""),
     )
     yield (
-        "<!DOCTYPE html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
-        f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"{head(title, _STYLE)}<body>\n"
         f'<header class="verdict {report.verdict}">\n<p class="kicker">CloudTrail events</p>\n<h1>{title}</h1>\n'
         f"<p>{text(numbers(outcome))}.</p>\n</header>\n<main>\n"
         f'<section class="facts" aria-label="What was searched">\n<div><dl>{facts(rows)}</dl></div>\n</section>\n'

@@ -35,7 +35,7 @@ class Use(msgspec.Struct, frozen=True):
 def _names(*names: str, source: str = "") -> tuple[tuple[tuple[str, str], ...], Test]:
     wanted = frozenset(names)
 
-    def test(event: Event, bucket: str) -> bool:  # noqa: ARG001  # the signature of all tests
+    def test(event: Event, _bucket: str) -> bool:
         return event.name in wanted and source in ("", event.source)
 
     return tuple(("eventName", name) for name in names), test
@@ -46,12 +46,12 @@ def _said(raw: msgspec.Raw, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _login_failed(event: Event, bucket: str) -> bool:  # noqa: ARG001
+def _login_failed(event: Event, _bucket: str) -> bool:
     failed = _said(event.response, "ConsoleLogin") == "Failure" or event.error is not None
     return event.name == "ConsoleLogin" and failed
 
 
-def _no_mfa(event: Event, bucket: str) -> bool:  # noqa: ARG001
+def _no_mfa(event: Event, _bucket: str) -> bool:
     kind = event.identity.type if event.identity else None
     return (
         event.name == "ConsoleLogin"
@@ -61,18 +61,18 @@ def _no_mfa(event: Event, bucket: str) -> bool:  # noqa: ARG001
     )
 
 
-def _by_root(event: Event, bucket: str) -> bool:  # noqa: ARG001
+def _by_root(event: Event, _bucket: str) -> bool:
     identity = event.identity
     own = identity is not None and identity.type == ROOT and identity.invoked_by is None
     return own and event.type != "AwsServiceEvent"
 
 
-def _denied(event: Event, bucket: str) -> bool:  # noqa: ARG001
+def _denied(event: Event, _bucket: str) -> bool:
     code = event.error or ""
     return code.startswith("AccessDenied") or code.endswith("UnauthorizedOperation")
 
 
-def _by_somebody(event: Event, bucket: str) -> bool:  # noqa: ARG001
+def _by_somebody(event: Event, _bucket: str) -> bool:
     kind = event.identity.type if event.identity else None
     return not event.reads and kind not in (None, "AWSService") and event.type != "AwsServiceEvent"
 

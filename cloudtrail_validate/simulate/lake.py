@@ -18,15 +18,13 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
-
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from typing import Final
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.model import HOUR, Interval, Status, isoformat
+from cloudtrail_validate.core.model import HOUR, Status, isoformat
 from cloudtrail_validate.simulate.placing import TamperError
-from cloudtrail_validate.simulate.signing import NewKey, PublishedKey, PublishedKeys, SigningKey, generate_key
-from cloudtrail_validate.simulate.sinks import Delivery, Role
+from cloudtrail_validate.simulate.signing import NewKey, PublishedKeys, SigningKey, generate_key, signing_key
+from cloudtrail_validate.simulate.sinks import Delivery, Role, Sink
 from cloudtrail_validate.simulate.spec import (
     ACCOUNT,
     DEFAULT_ACCOUNT,
@@ -35,9 +33,6 @@ from cloudtrail_validate.simulate.spec import (
     KEY_LIFETIME,
     REGION,
 )
-
-if TYPE_CHECKING:
-    from cloudtrail_validate.simulate.sinks import Sink
 
 SCHEMA: Final = "ctvalidate.lake-simulation/1"
 SIGN: Final = "result_sign.json"
@@ -169,7 +164,7 @@ def simulate_lake(
     wishes = [rule for text in tampers for rule in _wishes(text)]
     if len(wishes) > spec.queries:
         raise TamperError(f"expected at least {len(wishes)} queries for as many tamperings, not {spec.queries}")
-    keys = {region: _key(new_key, region, spec.start) for region in dict.fromkeys(spec.regions)}
+    keys = {region: signing_key(new_key(), region, spec.start) for region in dict.fromkeys(spec.regions)}
     queries = [_query(spec, number, keys) for number in range(spec.queries)]
     planted = []
     for rule, query in zip(wishes, queries, strict=False):
@@ -203,13 +198,6 @@ def _wishes(text: str) -> list[str]:
         near = difflib.get_close_matches(rule, TAMPERS, n=1, cutoff=0.0)[0]
         raise TamperError(f"expected a rule of query results to tamper with, not {text!r}: did you mean {near}?")
     return [rule] * int(match["count"] or 1)
-
-
-def _key(new_key: NewKey, region: str, start: datetime) -> SigningKey:
-    private = new_key()
-    der = private.public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
-    begin = start - KEY_LEAD
-    return SigningKey(private, PublishedKey(region, der, Interval(begin, begin + KEY_LIFETIME)))
 
 
 def _query(spec: LakeSpec, number: int, keys: Mapping[str, SigningKey]) -> Query:
@@ -301,7 +289,7 @@ def _signature_invalid(query: Query, new_key: NewKey) -> list[str]:
 
 
 def _key_unknown(query: Query, new_key: NewKey) -> list[str]:
-    query.key = _key(new_key, query.region, query.completed)
+    query.key = signing_key(new_key(), query.region, query.completed)
     query.list_files()
     return [SIGN]
 

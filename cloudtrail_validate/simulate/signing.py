@@ -112,14 +112,14 @@ class KeyRing:
             every = self._spec.spki_every
             spki = every is not None and index % every == every - 1
             private = self._share(index) if region not in self._spec.regions else self._new_key()
-            key = self._keys[region, index] = _sign_with(
+            key = self._keys[region, index] = signing_key(
                 private, region, self._spec.base + index * self._use, spki=spki
             )
         return key
 
     def unpublished(self, region: str, moment: datetime) -> SigningKey:
         """A key made now that no list of keys will name."""
-        return _sign_with(self._new_key(), region, moment, spki=False)
+        return signing_key(self._new_key(), region, moment)
 
     def published(self) -> PublishedKeys:
         """Every key that `at` has given out, by region and time."""
@@ -132,8 +132,8 @@ class KeyRing:
         return self._shared[index]
 
 
-def _sign_with(private: RSAPrivateKey, region: str, first_used: datetime, *, spki: bool) -> SigningKey:
-    """A key, with what is published of it in a region."""
+def signing_key(private: RSAPrivateKey, region: str, first_used: datetime, *, spki: bool = False) -> SigningKey:
+    """A key, with what is published of it in a region: PKCS#1, or SubjectPublicKeyInfo with `spki`."""
     form = PublicFormat.SubjectPublicKeyInfo if spki else PublicFormat.PKCS1
     der = private.public_key().public_bytes(Encoding.DER, form)
     start = first_used - KEY_LEAD

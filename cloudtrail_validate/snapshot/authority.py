@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 import urllib.error
 import urllib.request
 from importlib.metadata import version
-from typing import IO, Final
+from typing import Final
 
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.runtime.redirects import opener_without_redirects
 from cloudtrail_validate.snapshot.manifest import SnapshotError
 from cloudtrail_validate.snapshot.timestamp import MOST_BYTES
 
@@ -17,25 +17,9 @@ SILENCE: Final = 20.0  # seconds without a byte; public authorities answer withi
 TRIES: Final = 2
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Answers a redirect as it is: urllib would follow a POST with a GET."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,  # noqa: ARG002  # urllib's signature
-        fp: IO[bytes],  # noqa: ARG002
-        code: int,  # noqa: ARG002
-        msg: str,  # noqa: ARG002
-        headers: http.client.HTTPMessage,  # noqa: ARG002
-        newurl: str,  # noqa: ARG002
-    ) -> None:
-        return
-
-
 def post(url: str, query: bytes) -> bytes:
     """The answer to a TimeStampReq. Raises `SnapshotError` where there is none."""
-    context = ssl.create_default_context()  # SSL_CERT_FILE and SSL_CERT_DIR name further authorities
-    opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+    opener = opener_without_redirects()
     headers = {"Content-Type": "application/timestamp-query", "User-Agent": f"ctvalidate/{version('ctvalidate')}"}
     failure = ""
     for _ in range(TRIES):

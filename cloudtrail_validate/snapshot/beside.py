@@ -41,7 +41,7 @@ class Told:
 
 def check_statement(root: Path, data: bytes, key: signing.PublicKey | None, manifest: Manifest, report: Report) -> Told:
     """The envelope's signature by the manifest's key, and what it says of the snapshot. `data` is the manifest's bytes."""
-    if manifest.signed_by is None and _lies(root, STATEMENT):
+    if manifest.signed_by is None and os.path.lexists(root / STATEMENT):
         return _changed(STATEMENT, "was added: the manifest says that it is not signed")
     if key is None:  # nothing is signed, or the manifest's own signature is named already
         return Told("")
@@ -49,7 +49,7 @@ def check_statement(root: Path, data: bytes, key: signing.PublicKey | None, mani
         payload, signatures = statement.open_envelope(read_file(root / STATEMENT, _SMALL))
         stated = statement.read_statement(payload)
     except OSError as error:
-        return _changed(STATEMENT, _reason(error))
+        return _changed(STATEMENT, reason(error))
     except (ValueError, RecursionError) as error:
         return _changed(STATEMENT, f"is no signed statement: {printable(str(error)[:200])}")
     signed = statement.pre_authentication(statement.PAYLOAD_TYPE, payload)
@@ -66,7 +66,7 @@ def check_declaration(root: Path, data: bytes, manifest: Manifest, report: Repor
     try:
         text = read_file(root / DECLARATION, _SMALL).decode("utf-8")
     except OSError as error:
-        return _changed(DECLARATION, _reason(error))
+        return _changed(DECLARATION, reason(error))
     except UnicodeDecodeError:
         return _changed(DECLARATION, "is no text in UTF-8")
     wrong = declaration.compare(text, manifest, report, hashlib.sha256(data).hexdigest())
@@ -92,7 +92,7 @@ def check_stamp(root: Path, data: bytes, authorities: Path | None) -> timestamp.
         timestamp.load_authorities(authorities)
         return timestamp.Checked(told="there is none", proven=False, command=None)
     except OSError as error:
-        return timestamp.Checked(told=_reason(error), proven=False, command=None)
+        return timestamp.Checked(told=reason(error), proven=False, command=None)
     return timestamp.check(answer, data, root, authorities)
 
 
@@ -124,7 +124,7 @@ def _compare_stamp(root: Path, sha256: str) -> list[Change]:
     try:
         found = hashlib.sha256(read_file(root / TIMESTAMP, _SMALL)).hexdigest()
     except OSError as error:
-        return [Change(TIMESTAMP, _reason(error))]
+        return [Change(TIMESTAMP, reason(error))]
     return [] if found == sha256 else [Change(TIMESTAMP, f"was changed: its SHA-256 is {found}")]
 
 
@@ -132,9 +132,6 @@ def _changed(path: str, what: str) -> Told:
     return Told("not as it was written", (Change(path, what),))
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Say why a file of the snapshot could not be read."""
     return "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-
-
-def _lies(root: Path, name: str) -> bool:
-    return (root / name).is_symlink() or (root / name).exists()

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -18,15 +17,17 @@ from typing import Final, TypeVar
 
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.gzip import Content, Flaw, Inflater, MakeInflater
+from cloudtrail_validate.core.gzip import Flaw, Inflater
 from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
 from cloudtrail_validate.core.model import Cause, ChainId, Locator, ObjectInfo
 from cloudtrail_validate.core.sidecar import SIDECAR, read_sidecar, write_sidecar
 from cloudtrail_validate.runtime.files import Draft, open_regular
+from cloudtrail_validate.runtime.limits import cores
 from cloudtrail_validate.snapshot.bundle import Bundle, UnholdableError, writing
 from cloudtrail_validate.snapshot.index import Index
 from cloudtrail_validate.snapshot.manifest import File, LeftOut, Object, SnapshotError, Sort, path_of
-from cloudtrail_validate.stores.protocol import Children, Store, Stored, outcome
+from cloudtrail_validate.stores.protocol import Children, Store, Stored
+from cloudtrail_validate.stores.taking import TakingStore
 
 _PIECE_BYTES: Final = 1024 * 1024
 _TAKEN: Final = "the file of another object lies in its place"
@@ -82,21 +83,18 @@ class Copy(Inflater):
         return self._draft
 
 
-class Tee:
-    """A store that copies all it reads into a snapshot. Keeps the protocol of a store, and passes on its errors.
+class Tee(TakingStore):
+    """A store that copies all it reads into a snapshot.
 
     `main` is the bucket of DIR/tree. With `single` one folder stands for every bucket (a snapshot of a local copy).
     `left_out` is what belongs in the snapshot and could not be put there; `failure` the error that ended the copying.
     """
 
     def __init__(self, source: Store, bundle: Bundle, main: str, *, single: bool) -> None:
-        self.dated = source.dated
-        self.batch = source.batch
-        self.workers = source.workers
+        super().__init__(source)
         self.left_out: dict[Locator, LeftOut] = {}
         self.failure: SnapshotError | None = None
         self.earlier: dict[ChainId, Locator] = {}
-        self._source = source
         self._bundle = bundle
         self._main = main
         self._single = single
@@ -105,7 +103,7 @@ class Tee:
             for file in bundle.held.values()
             if file.object
         )
-        self._threads = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="ctvalidate-copy")
+        self._threads = ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="ctvalidate-copy")
 
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
@@ -131,31 +129,6 @@ class Tee:
         found = await self._source.exact(bucket, key)
         return found if found is not None else self._index.exact(Locator(self._bucket(bucket), key))
 
-    async def digest(
-        self, where: Locator, size: int | None = None, etag: str = ""
-    ) -> tuple[Inflater, Mapping[str, str] | None]:
-        """A digest and its metadata, both kept."""
-        stored = await self._take(where, size, etag, digests=True)
-        return stored.inflater, stored.metadata
-
-    async def content(
-        self,
-        where: Locator,
-        size: int | None,
-        etag: str = "",
-        make: MakeInflater = Inflater,  # noqa: ARG002  # the protocol's: what copies makes its own
-    ) -> Content:
-        """A log's content, kept."""
-        return (await self._take(where, size, etag, digests=False)).inflater.finish()
-
-    async def contents(
-        self,
-        places: Sequence[Locator],
-        make: MakeInflater = Inflater,  # noqa: ARG002  # as above
-    ) -> Sequence[Content | AbsentError | StoreError]:
-        """Several logs."""
-        return await asyncio.gather(*(outcome(self.content(where, None)) for where in places))
-
     async def stored(
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
     ) -> Stored:
@@ -173,7 +146,7 @@ class Tee:
     async def close(self) -> None:
         """Close the source."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        await self._source.close()
+        await super().close()
 
     async def keep(self, where: Locator, *, digests: bool) -> None:
         """Copy an object that nothing has read. One that is gone by now, or cannot be read, is no error."""

@@ -28,11 +28,12 @@ _STAMP: Final = re.compile(
     rf"- Time stamp \(RFC 3161\): `{re.escape(TIMESTAMP)}`, SHA-256 `([0-9a-f]{{64}})`, from `(.*)`"
 )
 _MOST_LINES: Final = 10_000  # of a declaration with a person's remarks
+_ON: Final = "Computer and account on which it ran"
 _FIELDS: Final = (
     "Name",
     "Function and organization",
     "Knowledge of the program and of the systems named above",
-    "Computer and account on which it ran",
+    _ON,
     "Where the copy has been kept since, and by whom",
     "Remarks",
     "Place and date",
@@ -46,7 +47,7 @@ _OATH: Final = (
     "I made this copy with the program named in section 2, or had it made under my direction. To the best of my knowledge "
     "sections 1 to 5 are true and complete, and the program did what section 2 says it does."
 )
-_ON: Final = "Computer and account on which it ran"
+_PERSONS: Final = "## 6. Statement of the person who signs"
 
 
 class Stamped(msgspec.Struct, frozen=True):
@@ -84,7 +85,7 @@ def declare(manifest: Manifest, report: Report, sha256: str, stamped: Stamped | 
         "",
         *_items(_not_claimed(manifest)),
         "",
-        "## 6. Statement of the person who signs",
+        _PERSONS,
         "",
         _OATH,
         "",
@@ -120,7 +121,7 @@ def compare(text: str, manifest: Manifest, report: Report, sha256: str) -> str:
     if lines[0] != _MARK or len(lines) > _MOST_LINES:
         return "is no declaration about a snapshot"
     expected = declare(manifest, report, sha256, stamped_in(text)).split("\n")
-    first = expected.index("## 6. Statement of the person who signs") + 4  # the fields
+    first = expected.index(_PERSONS) + 4  # the fields
     for number, (line, is_) in enumerate(zip(lines[:first], expected[:first], strict=False), 1):
         if line.rstrip() != is_.rstrip():
             return f"says in line {number} what the snapshot does not"
@@ -148,8 +149,8 @@ def _how(manifest: Manifest, report: Report) -> Iterator[str]:
     begun, ended, whole = map(isoformat, (report.run.started, report.run.finished, manifest.created))
     yield f"Run from {begun} to {ended}; copy complete at {whole}"
     yield f"Identity that AWS knew it by: {_quoted(caller) if caller else 'not known, or none was needed'}"
-    if isinstance(request := report.request.role_arn, str):
-        yield f"Role that was assumed: {_quoted(request)}"
+    if isinstance(role := report.request.role_arn, str):
+        yield f"Role that was assumed: {_quoted(role)}"
     yield (
         "What it does: it lists the trail's files, reads each once, writes its bytes to the copy while it computes their "
         "SHA-256, and validates what it read: signatures and links of all digest files, hashes of all log files"

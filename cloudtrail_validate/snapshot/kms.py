@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from cloudtrail_validate.aws.errors import ANY_ERROR, brief, told
 from cloudtrail_validate.aws.session import Aws
@@ -36,9 +36,8 @@ class KmsSigner:
     """Signs with the key of an ARN. `public` is what KMS says of it; each signature is checked with it."""
 
     def __init__(self, arn: str, client: Any) -> None:
-        self.place: str | None = arn
+        self.place = arn
         self._client = client
-        self._arn = arn
         answer = _ask("kms:GetPublicKey", lambda: dict(client.get_public_key(KeyId=arn)))
         der = answer.get("PublicKey")
         key = parse_public(der) if isinstance(der, bytes) else None
@@ -50,17 +49,19 @@ class KmsSigner:
     def sign(self, data: bytes) -> bytes:
         """Raw signature over `data`. Raises `SnapshotError`, also where KMS answers with what is none."""
         key = self.public
-        algorithm = "RSASSA_PSS_SHA_256" if isinstance(key, RSAPublicKey) else _ALGORITHMS[_curve(key)]
+        algorithm = "RSASSA_PSS_SHA_256"
+        if isinstance(key, EllipticCurvePublicKey):
+            algorithm = _ALGORITHMS[key.curve.name]
         hashed = digest_to_sign(key, data)
         answer = _ask(
             "kms:Sign",
             lambda: dict(
-                self._client.sign(KeyId=self._arn, Message=hashed, MessageType="DIGEST", SigningAlgorithm=algorithm)
+                self._client.sign(KeyId=self.place, Message=hashed, MessageType="DIGEST", SigningAlgorithm=algorithm)
             ),
         )
         raw = answer.get("Signature")
         if not isinstance(raw, bytes) or not verifies_raw(key, data, raw):
-            raise SnapshotError(f"--sign-with: what kms:Sign answered is no signature by {self._arn}")
+            raise SnapshotError(f"--sign-with: what kms:Sign answered is no signature by {self.place}")
         return raw
 
 
@@ -77,11 +78,6 @@ def open_signer(text: str, profile: str | None) -> KmsSigner:
     except ConfigurationError as error:
         raise SnapshotError(f"--sign-with: {error}") from error
     return KmsSigner(arn, client)
-
-
-def _curve(key: PublicKey) -> str:
-    name: str = key.curve.name  # type: ignore[union-attr]  # neither Ed25519 nor RSA is left
-    return name
 
 
 def _ask(permission: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:

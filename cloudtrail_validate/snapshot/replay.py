@@ -7,7 +7,6 @@ then, or says that it was left out. What is read is read from the files.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +23,7 @@ from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.report import Report, Run
 from cloudtrail_validate.report.build import build
 from cloudtrail_validate.runtime.clock import now_utc
-from cloudtrail_validate.runtime.limits import RateLimiter
+from cloudtrail_validate.runtime.limits import RateLimiter, cores
 from cloudtrail_validate.runtime.loop import run_loop
 from cloudtrail_validate.snapshot.copying import feed
 from cloudtrail_validate.snapshot.index import Index
@@ -60,7 +59,7 @@ class ReplayStore:
             for left in manifest.left_out
         ]
         self._index = Index(missed + copied)
-        self._threads = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="ctvalidate-replay")
+        self._threads = ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="ctvalidate-replay")
 
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None

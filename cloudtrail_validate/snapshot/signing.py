@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from cloudtrail_validate.runtime.files import read_at_most
 from cloudtrail_validate.snapshot.manifest import SnapshotError
 
 PublicKey: TypeAlias = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
@@ -188,10 +189,13 @@ def _of_our_sort(key: object, path: Path) -> PrivateKey:
     raise SnapshotError(f"--sign-with: expected a key of {_SORTS} ({_MAKE_ONE}), {path} is another sort")
 
 
-def read_pem(path: Path, option: str) -> bytes:
-    """The start of a PEM file, as much as any holds. Raises `SnapshotError`, which names the option."""
+def read_pem(path: Path, option: str, most: int = _MAX_PEM_BYTES) -> bytes:
+    """Read a PEM file. Raises `SnapshotError`, which names the option, also for one of more than `most` bytes."""
     try:
         with path.open("rb") as file:
-            return file.read(_MAX_PEM_BYTES)
+            data = read_at_most(file, most)
     except OSError as error:
         raise SnapshotError(f"{option}: cannot read {path}: {error.strerror}") from error
+    if len(data) > most:
+        raise SnapshotError(f"{option}: {path} is larger than any such file ({most:,} bytes)")
+    return data

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,9 +32,9 @@ EXTRA: Final = "pip install 'ctvalidate[timestamp]'"
 MOST_BYTES: Final = 256 * 1024  # of an answer; 3 to 10 kB with its chain of certificates
 _GRANTED: Final = frozenset({0, 1})  # RFC 3161, 2.4.2: granted, grantedWithMods
 _REFUSALS: Final = {2: "rejection", 3: "waiting", 4: "revocationWarning", 5: "revocationNotification"}
+_MOST_AUTHORITIES: Final = 4 * 1024 * 1024  # bytes; all that a system trusts take 0.2 MB
 _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 _CA_PLACEHOLDER: Final = "tsa-ca.pem"
-
 
 T = TypeVar("T")
 
@@ -66,8 +67,8 @@ class _Token(NamedTuple):
     by: str
 
 
-class _Unreadable(Exception):  # noqa: N818  # no error: a token that only other programs read
-    """The parser refuses the token."""
+class _UnreadableError(Exception):
+    """The parser refuses the token, which other programs may read."""
 
 
 def check_url(url: str) -> str:
@@ -84,17 +85,17 @@ def check_url(url: str) -> str:
     return url
 
 
-def demand_reader() -> None:
-    """Raise `SnapshotError` where rfc3161-client is not installed."""
-    if _library() is None:
+def demand_reader() -> ModuleType:
+    """Return rfc3161-client. Raises `SnapshotError` where it is not installed."""
+    library = _library()
+    if library is None:
         raise SnapshotError(f"--timestamp: this needs rfc3161-client: {EXTRA}")
+    return library
 
 
 def stamp(data: bytes, post: Callable[[bytes], bytes]) -> Answered:
     """Ask for a token over `data`. `post` sends a request and returns the answer, or raises `SnapshotError`."""
-    library = _library()
-    if library is None:
-        raise SnapshotError(f"--timestamp: this needs rfc3161-client: {EXTRA}")
+    library = demand_reader()
     request = library.TimestampRequestBuilder(data=data, hash_algorithm=library.HashAlgorithm.SHA256).build()
     try:
         answer = post(request.as_bytes())
@@ -106,8 +107,8 @@ def stamp(data: bytes, post: Callable[[bytes], bytes]) -> Answered:
     if status not in _GRANTED:
         return Answered(token=None, told=f"no time stamp: the authority refused ({_REFUSALS.get(status, status)})")
     try:
-        token = _parse(answer)
-    except _Unreadable as error:
+        token = _parse(library, answer)
+    except _UnreadableError as error:
         return Answered(token=answer, told=f"time stamp kept, not read: {error}")
     if token.nonce != request.nonce or token.imprint != hashlib.sha256(data).digest():
         return Answered(token=None, told="no time stamp: the answer is to another request")
@@ -130,45 +131,42 @@ def check(answer: bytes, data: bytes, root: Path, authorities: Path | None) -> C
 def load_authorities(path: Path) -> list[Certificate]:
     """The certificates in a PEM file. Raises `SnapshotError`."""
     try:
-        return load_pem_x509_certificates(read_pem(path, "--timestamp-ca"))
+        return load_pem_x509_certificates(read_pem(path, "--timestamp-ca", _MOST_AUTHORITIES))
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SnapshotError(f"--timestamp-ca: expected certificates in PEM, {path} holds none") from error
 
 
 def _check(answer: bytes, data: bytes, trusted: list[Certificate]) -> tuple[str, bool]:
-    if _library() is None:
+    library = _library()
+    if library is None:
         return f"not checked here, for want of rfc3161-client ({EXTRA})", False
     if _status(answer) not in _GRANTED:
         return f"{TIMESTAMP} holds no granted time stamp", False
     try:
-        token = _parse(answer)
-    except _Unreadable as error:
+        token = _parse(library, answer)
+    except _UnreadableError as error:
         return f"kept, not checked here: {error}", False
     if token.imprint != hashlib.sha256(data).digest():
         return f"is of something else than {MANIFEST}", False
     if not trusted:
         return f"says {token.time}, by {token.by}; whose word that is was not checked: give --timestamp-ca", False
-    why = _refused(token.response, data, trusted)
+    why = _refused(library, token.response, data, trusted)
     return (f"is not proven by --timestamp-ca: {why}", False) if why else (f"{token.time}, by {token.by}", True)
 
 
-def _refused(token: TimeStampResponse, data: bytes, trusted: list[Certificate]) -> str:
+def _refused(library: ModuleType, token: TimeStampResponse, data: bytes, trusted: list[Certificate]) -> str:
     """Why the token's signature does not lead to a trusted certificate; empty where it does."""
-    library = _library()
-    assert library is not None  # noqa: S101  # for the type checker: whoever parsed the token had it
     roots = [one for one in trusted if one.subject == one.issuer]
     builder = library.VerifierBuilder(roots=roots or trusted, intermediates=[x for x in trusted if x not in roots])
     try:
         _guarded(lambda: builder.build().verify(token, hashlib.sha256(data).digest()))
-    except _Unreadable as error:
+    except _UnreadableError as error:
         return str(error)
     return ""
 
 
-def _parse(answer: bytes) -> _Token:
-    """What an answer says. Raises `_Unreadable`."""
-    library = _library()
-    assert library is not None  # noqa: S101  # for the type checker: see the callers
+def _parse(library: ModuleType, answer: bytes) -> _Token:
+    """What an answer says. Raises `_UnreadableError`."""
 
     def read() -> _Token:
         response: TimeStampResponse = library.decode_timestamp_response(answer)
@@ -179,8 +177,8 @@ def _parse(answer: bytes) -> _Token:
 
     try:
         return _guarded(read)
-    except _Unreadable as error:
-        raise _Unreadable(f"rfc3161-client refuses it ({error})") from error
+    except _UnreadableError as error:
+        raise _UnreadableError(f"rfc3161-client refuses it ({error})") from error
 
 
 def _authority(token: TimeStampResponse) -> str:
@@ -194,7 +192,7 @@ def _authority(token: TimeStampResponse) -> str:
 
 
 def _guarded(read: Callable[[], T]) -> T:
-    """What a parser makes of hostile bytes. Whatever it raises becomes `_Unreadable`, in one line.
+    """What a parser makes of hostile bytes. Whatever it raises becomes `_UnreadableError`, in one line.
 
     Two libraries in Rust read a token lazily: beside ValueError they let out KeyError, for a text of a sort that X.509 does
     not know, and may panic, which is no `Exception`.
@@ -202,11 +200,11 @@ def _guarded(read: Callable[[], T]) -> T:
     try:
         return read()
     except Exception as error:
-        raise _Unreadable(_reason(error)) from error
+        raise _UnreadableError(_reason(error)) from error
     except BaseException as panic:
         if type(panic).__module__ != "pyo3_runtime":
             raise
-        raise _Unreadable(_reason(panic)) from panic
+        raise _UnreadableError(_reason(panic)) from panic
 
 
 def _reason(error: BaseException) -> str:
@@ -240,7 +238,7 @@ def _value(data: bytes, tag: int) -> tuple[int, int] | None:
     return (begin, begin + length) if begin + length <= len(data) else None
 
 
-def _library() -> Any:
+def _library() -> ModuleType | None:
     try:
         import rfc3161_client  # noqa: PLC0415  # an extra
     except ImportError:

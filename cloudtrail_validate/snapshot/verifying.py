@@ -23,9 +23,9 @@ from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import FindingRecord, Report, from_json
+from cloudtrail_validate.runtime.limits import cores
 from cloudtrail_validate.snapshot import beside, signing
-from cloudtrail_validate.snapshot.beside import Change
-from cloudtrail_validate.snapshot.beside import read_file as _read
+from cloudtrail_validate.snapshot.beside import Change, read_file
 from cloudtrail_validate.snapshot.bundle import JOURNAL
 from cloudtrail_validate.snapshot.copying import pieces
 from cloudtrail_validate.snapshot.manifest import (
@@ -123,7 +123,7 @@ def _manifest_bytes(root: Path) -> bytes:
     if (root / JOURNAL).exists() and not (root / MANIFEST).exists():
         raise NotASnapshotError(f"{root} holds an unfinished snapshot: run the same `ctvalidate snapshot` again")
     try:
-        return _read(root / MANIFEST)
+        return read_file(root / MANIFEST)
     except FileNotFoundError:
         raise NotASnapshotError(f"{root} is no snapshot: it holds no {MANIFEST}") from None
     except OSError as error:
@@ -133,11 +133,9 @@ def _manifest_bytes(root: Path) -> bytes:
 def _own(root: Path, name: str, out: Verification) -> bytes | None:
     """A file beside the manifest, or a change where it cannot be read."""
     try:
-        return _read(root / name)
-    except FileNotFoundError:
-        out.changes.append(Change(name, "is missing"))
+        return read_file(root / name)
     except OSError as error:
-        out.changes.append(Change(name, f"cannot be read: {error.strerror}"))
+        out.changes.append(Change(name, beside.reason(error)))
     return None
 
 
@@ -148,7 +146,7 @@ def _check_signature(
 
     Returns the key by which it is signed, None where it is not, or not as it says.
     """
-    there = (root / SIGNATURE).is_symlink() or (root / SIGNATURE).exists()
+    there = os.path.lexists(root / SIGNATURE)
     if manifest.signed_by is None and not there:
         out.signature = "not signed: whoever can write here can replace manifest and keys together"
         if demanded is not None:
@@ -159,7 +157,7 @@ def _check_signature(
         return None
     signature = _own(root, SIGNATURE, out)
     try:
-        own = signing.parse_public(_read(root / PUBLIC_KEY))
+        own = signing.parse_public(read_file(root / PUBLIC_KEY))
     except OSError:
         own = None  # check 3 names it
     key = demanded or own
@@ -206,7 +204,7 @@ def _compare_files(root: Path, manifest: Manifest) -> Iterator[Change]:
         elif not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
             yield Change(path, "is a symbolic link" if stat.S_ISLNK(mode) else "is no regular file")
     whole = [file for file in manifest.files if stat.S_ISREG(modes.get(file.path, 0))]
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
         for file, what in zip(whole, pool.map(lambda file: _compare(root, file), whole), strict=True):
             if what:
                 yield Change(file.path, what)
@@ -250,7 +248,7 @@ def _prove_again(root: Path, manifest: Manifest, out: Verification) -> None:
     """Check 4. A file that is changed already need not be readable; one that is as the manifest says must be ours."""
     changed = {change.path for change in out.changes}
     try:
-        out.stored = from_json(_read(root / REPORT))
+        out.stored = from_json(read_file(root / REPORT))
         keys = _keys(root / KEYS)
     except (OSError, ValueError, RecursionError, ConfigurationError) as error:
         if not changed & {REPORT, KEYS}:
@@ -262,7 +260,7 @@ def _prove_again(root: Path, manifest: Manifest, out: Verification) -> None:
 
 def _keys(path: Path) -> FileKeys:
     """The snapshot's keys, which may be none at all where no region answered."""
-    return FileKeys(()) if _read(path) == write_keys(()) else read_key_file(path)
+    return FileKeys(()) if read_file(path) == write_keys(()) else read_key_file(path)
 
 
 def _compare_reports(out: Verification, stored: Report, again: Report) -> None:

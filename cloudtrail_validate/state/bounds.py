@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.layout import ACCOUNT, ORGANIZATION
+from cloudtrail_validate.core.layout import ACCOUNT, ORGANIZATION, plausible
 from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.state.model import DAY, OpenFinding, RegionState, State, Stretch
 
-YEARS: Final = range(2000, 9000)  # as core.layout: sums with a time at either end of datetime's range overflow
 HOURS: Final = range(61_368_000)  # since 1970, up to the same years
 MOST_HOURS: Final = 400_000  # of an account-region that are unproven: 45 years
 MOST_TEXT: Final = 4_096  # characters of a key or name: S3's keys have 1,024 bytes
@@ -83,7 +82,7 @@ def _is_span(interval: Interval) -> bool:
 
 
 def _is_time(moment: datetime) -> bool:
-    return moment.tzinfo is not None and moment.year in YEARS
+    return moment.tzinfo is not None and plausible(moment) is not None
 
 
 def _are_hours(hours: Iterable[int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 import msgspec
@@ -55,7 +55,7 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 def sort_stretches(
-    known: RegionState, listed: Listed, chosen: Collection[int], explained: Callable[[Stretch], bool]
+    known: RegionState, listed: Listed, chosen: Set[int], explained: Callable[[Stretch], bool]
 ) -> Compared:
     """Compare each stretch. `chosen` are starts of those to read again; `explained` tells of those that expired."""
     kept: list[Stretch] = []
@@ -79,7 +79,7 @@ def expiry(
     digests = [edge.where.key for edge in known.edges]
 
     def explained(stretch: Stretch) -> bool:
-        there = [listed.hours[hour] for hour in _hours(stretch) if hour in listed.hours]
+        there = [listed.hours[hour] for hour in stretch.hours if hour in listed.hours]
         age = now - stretch.interval.end
         if not there:
             return any(expired(key, age) for key in digests)
@@ -106,9 +106,5 @@ def intervals(stretches: Iterable[Stretch]) -> Iterable[Interval]:
 
 def fingerprint_of(stretch: Stretch, listed: Mapping[int, HourListing]) -> bytes:
     """The fingerprint of a stretch's hours in a listing."""
-    hours = [listed.get(hour, NOTHING).fingerprint for hour in _hours(stretch)]
+    hours = [listed.get(hour, NOTHING).fingerprint for hour in stretch.hours]
     return hours[0] if stretch.length == 1 else day_fingerprint(hours)
-
-
-def _hours(stretch: Stretch) -> range:
-    return range(stretch.start, stretch.start + stretch.length)

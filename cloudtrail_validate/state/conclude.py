@@ -115,7 +115,7 @@ class RegionEnd:
 
     def _digests_now(self, stretch: Stretch) -> int:
         there = self._compared.listed.hours if self._compared.listed else {}
-        return sum(there[hour].digests for hour in _hours_of(stretch) if hour in there)
+        return sum(there[hour].digests for hour in stretch.hours if hour in there)
 
     def _edges(self, known: RegionState) -> Iterable[Finding]:
         """Remembered digests that were read again and are others now, or that are gone unexplained."""
@@ -155,7 +155,7 @@ class RegionEnd:
         So it is compared with what was proven in each run, until it is that or something is found to say why not. Where
         evidence of change says so, its hours are remembered one by one.
         """
-        if all(hour in self._proven for hour in _hours_of(stretch)):
+        if all(hour in self._proven for hour in stretch.hours):
             return False
         return self._capped or not touches(self._accused, stretch.interval)
 
@@ -163,7 +163,7 @@ class RegionEnd:
         """The hours that were asked for, in this run or before, and that nothing proves."""
         if self._compared.listed is None:
             return known.unproven
-        settled = {hour for stretch in (*stretches, *self._compared.gone) for hour in _hours_of(stretch)}
+        settled = {hour for stretch in (*stretches, *self._compared.gone) for hour in stretch.hours}
         before = {hour for start, end in known.unproven for hour in range(start, end)}
         asked = before | set(hours_in(self.windows))
         return join_hours((hour, hour + 1) for hour in asked - settled)
@@ -213,14 +213,10 @@ def _span(item: tuple[int, int, int]) -> Interval:
     return Interval(moment_of(item[1]), moment_of(item[2] + 1))
 
 
-def _hours_of(stretch: Stretch) -> range:
-    return range(stretch.start, stretch.start + stretch.length)
-
-
 def _inside_day(hour: int, held: dict[int, Stretch], proven: Collection[int]) -> bool:
     """Whether an hour lies in a day that is remembered as a whole, and of which not every hour is proven anew."""
     day = held.get(hour - hour % DAY)
-    return day is not None and day.length == DAY and not all(item in proven for item in _hours_of(day))
+    return day is not None and day.length == DAY and not all(item in proven for item in day.hours)
 
 
 def _history(

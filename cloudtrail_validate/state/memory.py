@@ -121,7 +121,7 @@ class StateMemory:
             self._compared[place] = Compared(None, listed, (scope.window,))
             return region
         explained = expiry(known, region.folders[0], listed, scope.now, self._expired)
-        compared = sort_stretches(known, listed, self._chosen.get(place, ()), explained)
+        compared = sort_stretches(known, listed, frozenset(self._chosen.get(place, ())), explained)
         return self._with_windows(region, known, compared, scope)
 
     def _days(self, known: RegionState | None, scope: Scope) -> Interval:
@@ -157,8 +157,8 @@ class StateMemory:
         self._compared[known.place] = replace(compared, windows=windows)
         unchanged = difference(union(item.within(window) for item in intervals(compared.kept)), windows)
         there = compared.there(unchanged)
-        order = self._chosen.get(known.place, [])
-        again = sorted(compared.again, key=lambda item: order.index(item.start))
+        rank = {start: number for number, start in enumerate(self._chosen.get(known.place, ()))}
+        again = sorted(compared.again, key=lambda item: rank[item.start])
         rereads = [compared.there((piece,)) for item in again for piece in subtract(item.interval, windows)]
         return replace(
             region,
@@ -221,7 +221,8 @@ class StateMemory:
         owed = 0
         for region in regions:
             stretches += region.stretches
-            owed += sum(item.length for item in region.stretches if item.start in region.owed)
+            starts = set(region.owed)
+            owed += sum(item.length for item in region.stretches if item.start in starts)
         return Used(
             self._created,
             None if self._created else self._state.saved,

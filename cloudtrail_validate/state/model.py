@@ -34,8 +34,13 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True, order=True):
 
     @property
     def interval(self) -> Interval:
-        """The hours themselves."""
+        """The hours themselves, as times."""
         return Interval(moment_of(self.start), moment_of(self.start + self.length))
+
+    @property
+    def hours(self) -> range:
+        """The hours themselves, each in hours since 1970."""
+        return range(self.start, self.start + self.length)
 
 
 class OpenFinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,7 +199,7 @@ def _merge_region(one: RegionState, other: RegionState) -> RegionState:
 
 def owed_in(stretches: Iterable[Stretch], starts: Iterable[int]) -> tuple[int, ...]:
     """The starts, in what is remembered now, of what was not read again: an hour may have become part of a day."""
-    holders = {hour: item.start for item in stretches for hour in range(item.start, item.start + item.length)}
+    holders = {hour: item.start for item in stretches for hour in item.hours}
     return tuple(sorted({holders[start] for start in starts if start in holders}))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -27,11 +28,7 @@ from cloudtrail_validate.state.storage import Storage, storage_of
 
 SEES: Final = (
     "Hours called unchanged were not read again: their keys, ETags, sizes and times are those of the run that proved them. "
-    "A listing cannot show what S3 itself would not show, and whoever can write the state can vouch for anything."
-)
-SIGNED: Final = (
-    "Hours called unchanged were not read again: their keys, ETags, sizes and times are those of the run that proved them. "
-    "A listing cannot show what S3 itself would not show, and whoever can sign the state can vouch for anything."
+    "A listing cannot show what S3 itself would not show, and whoever can {} the state can vouch for anything."
 )
 
 
@@ -82,7 +79,7 @@ class StateRun:
             hours=used.hours,
             read_within_days=used.read_within_days,
             open_findings=open_findings,
-            sees=SIGNED if self._signer is not None else SEES,
+            sees=SEES.format("write" if self._signer is None else "sign"),
             owed_hours=used.owed or msgspec.UNSET,
             signed=True if self._signer is not None else msgspec.UNSET,
         )
@@ -114,16 +111,12 @@ async def open_state(request: Request, session: Session, source: str, now: datet
         loaded = load(storage, name, source, request.trail_arn, now, required=required, signer=signer)
         own = aws is not None and session.copy is None  # a copy has rules of its own
         lifecycle = lifecycle_rules(aws, session.target.bucket) if aws and own and not loaded.created else ()
-
-        def expired(key: str, age: timedelta) -> str | None:
-            return expiring_rule(lifecycle, key, age)
-
         memory = StateMemory(
             loaded.state,
             created=loaded.created,
             horizon=Horizon(request.relist_days),
             recheck=parse_recheck(request.recheck) if request.recheck else None,
-            expired=expired,
+            expired=partial(expiring_rule, lifecycle),
         )
         return StateRun(name, storage, loaded, memory, signer)
 

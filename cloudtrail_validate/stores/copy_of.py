@@ -119,8 +119,11 @@ class CopyStore:
     def _bound(self, key: str | None) -> str | None:
         """Return a bound of a listing, as it is here: none where it lies behind all that was copied."""
         known = self._known
-        if key is None or (inside := known.copied(key)) is not None:
-            return None if key is None else inside
+        if key is None:
+            return None
+        inside = known.copied(key)
+        if inside is not None:
+            return inside
         return known.here if key < known.there else None
 
     def _as_there(self, info: ObjectInfo) -> ObjectInfo:

@@ -36,9 +36,7 @@ from cloudtrail_validate.stores.hash_workers import HasherError, Hashers
 from cloudtrail_validate.stores.protocol import Children, Stored
 
 _PAGE: Final = 1000
-_LONGEST: Final = (
-    4096  # bytes of a key that is looked into: four times S3's longest. What lies deeper is named, not read
-)
+_LONGEST: Final = 4096  # bytes of a key that is looked into, four times S3's longest; what is deeper is named, not read
 _MANY: Final = 600  # logs from which on it pays to start processes: they take as long to start as these to hash
 _WINDOWS: Final = os.name == "nt"
 T = TypeVar("T")

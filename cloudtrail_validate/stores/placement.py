@@ -60,9 +60,7 @@ class _Claim(msgspec.Struct, frozen=True):
 
 
 async def find_digests(store: Lister, bucket: str, prefix: str = "") -> list[Locator]:
-    """Return digests of one date folder below a prefix, wherever in CloudTrail's tree that begins.
-
-    It is the newest folder that is found.
+    """Return digests of the newest date folder that is found below a prefix, wherever in CloudTrail's tree that begins.
 
     Asks for a bounded number of listings. What cannot be listed is passed over.
     """

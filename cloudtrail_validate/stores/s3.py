@@ -260,9 +260,8 @@ class S3:
         while True:
             page = await self._page(bucket, Asked(answers.listed_name(bucket), prefix, last, delimited=True), "", token)
             folders += [name[len(prefix) : -1] for name in page.folders]
-            objects += [
-                info for info in page.objects if info.key != prefix or info.size
-            ]  # a marker is none, content is
+            # An empty object of the folder's own name marks it, and is none in it.
+            objects += [info for info in page.objects if info.key != prefix or info.size]
             token = page.token
             if token is None:
                 return Children(tuple(folders), tuple(objects))

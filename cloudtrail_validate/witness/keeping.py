@@ -68,14 +68,13 @@ class Keep:
 
     def write(
         self, source: Source, account: str, region: str, slot: Interval, told: Sequence[Told], *, partly: bool = False
-    ) -> Path | None:
+    ) -> None:
         """Keep what was told of a slot; what is not all of it (`partly`) is named so, and never read back as the whole."""
         path = self.path(source, account, region, slot)
         if path is not None:
             path = path.with_suffix(".partly.jsonl") if partly else path
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, b"".join(_lines(told)))
-        return path
 
 
 def _lines(told: Iterable[Told]) -> Iterable[bytes]:

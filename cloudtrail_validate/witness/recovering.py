@@ -12,7 +12,7 @@ from cloudtrail_validate.core.witness import Source, slots
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.witness.hours import Place, lost_hours
 from cloudtrail_validate.witness.keeping import Keep
-from cloudtrail_validate.witness.sources import Answer, Sources, trail_settings
+from cloudtrail_validate.witness.sources import Answer, Sources, region_of_group, trail_settings
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
@@ -37,11 +37,6 @@ def recover(
                 problem = f"event history of {place[0]} can be read with a role of that account only"
                 yield Source.HISTORY, place, slot, Answer(problem=problem)
     if group is not None and arn is not None:
-        region = (group.split(":")[3:4] or [""])[0] or arn.region
+        account, region = own or arn.account, region_of_group(group, arn.region)
         for slot in slots(span for spans in hours.values() for span in spans):
-            yield (
-                Source.GROUP,
-                (own or arn.account, region),
-                slot,
-                sources.group(group, own or arn.account, region, slot),
-            )
+            yield Source.GROUP, (account, region), slot, sources.group(group, account, region, slot)

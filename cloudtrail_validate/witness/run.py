@@ -39,7 +39,7 @@ from cloudtrail_validate.runtime.limits import TryBudget
 from cloudtrail_validate.runtime.loop import in_daemon_thread
 from cloudtrail_validate.witness.hours import Place, coverage_of
 from cloudtrail_validate.witness.keeping import Keep
-from cloudtrail_validate.witness.sources import Answer, Sources, longest, trail_settings
+from cloudtrail_validate.witness.sources import Answer, Sources, region_of_group, trail_settings
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
@@ -150,7 +150,6 @@ class Witness:
         hours = self._hours(outcome, results, coverage)
         self._skipped = tuple(sorted({account for account, _ in hours if account != own}))
         sources = Sources(aws, Keep(self._asked.keep) if self._asked.keep else None, self._now, self._asked.budget)
-        mine = {place: spans for place, spans in hours.items() if place[0] == own}
         work = {place: slots(spans) for place, spans in sorted(hours.items())}
         self._progress.objects_known += sum(map(len, work.values()))
         told_by_group = await self._group(aws, sources, hours, own)
@@ -160,7 +159,7 @@ class Witness:
 
         async def one(place: Place) -> None:
             async with gate:
-                await self._place(place, work[place], sources, logs, coverage, told_by_group, ask=place in mine)
+                await self._place(place, work[place], sources, logs, coverage, told_by_group, ask=place[0] == own)
 
         await asyncio.gather(*map(one, work))
         await self._look_elsewhere(logs, work)
@@ -219,8 +218,7 @@ class Witness:
         group, self._selection = await in_daemon_thread(trail_settings, aws, self._request.trail_arn or "", arn.region)
         if group is None:
             return out
-        parts = group.split(":")
-        region = parts[3] if len(parts) > 3 and parts[3] else arn.region
+        region = region_of_group(group, arn.region)
         asked, answers = slots(span for spans in hours.values() for span in spans), []
         self._progress.phase = "log group"
         self._progress.objects_known += len(asked)
@@ -324,7 +322,7 @@ class Witness:
                 requests=sources.requests(source, region),
                 kept_slots=sum(answer.kept for answer in answers),
                 slots=len(asked),
-                problem=longest([answer.problem for answer in answers]),
+                problem=next((answer.problem for answer in answers if answer.problem), None),
             )
         )
 
@@ -336,7 +334,6 @@ class _Logs:
         self._session = session
         self._results = results
         self._reader = DigestReader(session.store, session.limiter, TryBudget(0))
-        self._gate = asyncio.Semaphore(_LOGS_AT_ONCE)
         self._others: defaultdict[Place, list[tuple[Interval, Locator]]] = defaultdict(list)
         for one in findings:
             if one.rule in _UNPROVEN and one.where and one.interval and one.account and one.region:

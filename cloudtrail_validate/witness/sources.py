@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -26,7 +26,7 @@ from cloudtrail_validate.witness.keeping import Keep
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
 
-MOST_EVENTS = 5_000_000  # told of one slot that are held; a region's day has fewer
+MOST_EVENTS: Final = 5_000_000  # told of one slot that are held; a region's day has fewer
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -140,6 +140,7 @@ def trail_settings(aws: Aws, trail_arn: str, home_region: str) -> tuple[str | No
     return group, selection
 
 
-def longest(problems: Sequence[str | None]) -> str | None:
-    """The reason to tell where several slots had one: the first."""
-    return next((problem for problem in problems if problem), None)
+def region_of_group(arn: str, home_region: str) -> str:
+    """The region that a log group's ARN names, the trail's home region where it names none."""
+    parts = arn.split(":")
+    return (parts[3] if len(parts) > 3 else "") or home_region

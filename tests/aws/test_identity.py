@@ -148,13 +148,13 @@ def test_credential_process(world: World) -> None:
 # -- SSO --------------------------------------------------------------------------------------------------------------
 
 
-def sign_in_to_sso(world: World, name: str, *, token: str = "token-of-the-login", hours: float = 8) -> None:  # noqa: S107
+def sign_in_to_sso(world: World, name: str, *, token: str = "token-of-the-login", hours: float = 8) -> None:  # noqa: S107  # no real one
     """Leave what `aws sso login` leaves: the token, named by the session or the start URL."""
     from hashlib import sha1
 
     expires = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
     content = {"startUrl": "https://example.awsapps.com/start", "region": REGION, "accessToken": token}
-    world.cache("sso/cache", sha1(name.encode()).hexdigest(), {**content, "expiresAt": expires})  # noqa: S324
+    world.cache("sso/cache", sha1(name.encode()).hexdigest(), {**content, "expiresAt": expires})  # noqa: S324  # a name
 
 
 SESSION = f"[sso-session example]\nsso_region = {REGION}\nsso_start_url = https://example.awsapps.com/start\n"
@@ -308,7 +308,7 @@ def on_a_terminal(arguments: list[str], typed: str) -> Answer:
     """Run the command on a terminal of its own, and type once it asks."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "cloudtrail_validate", *arguments])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "cloudtrail_validate", *arguments])  # noqa: S606  # ours
     seen, answered, deadline = b"", False, time.monotonic() + 60
     with contextlib.suppress(OSError):  # EIO: the other side has closed the terminal
         while time.monotonic() < deadline:

@@ -7,15 +7,16 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloudtrail_validate import ConfigurationError, RequestError
+from cloudtrail_validate import ConfigurationError, Request, RequestError, run
 from cloudtrail_validate.report import from_json
 from cloudtrail_validate.runtime.limits import Timeouts
-from cloudtrail_validate.simulate import FolderSink, TrailSpec, simulate
+from cloudtrail_validate.simulate import Delivery, FolderSink, TrailSpec, simulate
 from cloudtrail_validate.simulate.signing import KeyRing
 from tests.cli.helpers import call
 from tests.faults.helpers import BUCKET, LOGS, SPEC, Trail, deliver, only, rules_of, same_keys
@@ -49,8 +50,8 @@ def copied(aws: AwsServer, prefix: str = "", spec: TrailSpec = SPEC, *tampers: s
     trail, s3 = deliver(aws, spec, *tampers), aws.client("s3")
     s3.create_bucket(Bucket=COPY)
     for item in s3.list_objects_v2(Bucket=spec.bucket).get("Contents", ()):
-        source = {"Bucket": spec.bucket, "Key": item["Key"]}
-        s3.copy_object(Bucket=COPY, Key=f"{prefix}{item['Key']}", CopySource=source)  # type: ignore[arg-type]
+        key = item["Key"]
+        s3.copy_object(Bucket=COPY, Key=f"{prefix}{key}", CopySource={"Bucket": spec.bucket, "Key": key})
     return Copied(trail, s3, prefix)
 
 
@@ -181,10 +182,11 @@ def test_a_copy_is_one_hint_and_not_an_accusation_a_digest(
 @pytest.mark.parametrize("number", [1, -1])
 def test_one_displaced_digest_among_others_is_an_accusation(aws: AwsServer, number: int) -> None:
     trail, s3 = deliver(aws), aws.client("s3")
-    other = simulate(replace(SPEC, bucket="amzn-s3-demo-bucket1"), Kept(), new_key=same_keys())
+    kept = Kept()
+    other = simulate(replace(SPEC, bucket="amzn-s3-demo-bucket1"), kept, new_key=same_keys())
     assert other.manifest.logs == LOGS
     key = trail.digests[number]
-    body, metadata = Kept.objects[key]
+    body, metadata = kept.objects[key]
     s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)
     report = trail.run().report
     assert (report.exit_code, rules_of(report)["digest-moved"]) == (1, 1)
@@ -195,11 +197,12 @@ def test_a_folder_of_displaced_digests_makes_no_copy_of_a_trail(aws: AwsServer, 
     """All digests of a day, or of a region, are another bucket's, genuine: the others lie where they say."""
     spec = replace(SPEC, hours=30, regions=("us-east-1", "eu-west-1"))
     trail, s3 = deliver(aws, spec), aws.client("s3")
-    simulate(replace(spec, bucket="amzn-s3-demo-bucket1"), Kept(), new_key=same_keys())
+    kept = Kept()
+    simulate(replace(spec, bucket="amzn-s3-demo-bucket1"), kept, new_key=same_keys())
     keys = [key for key in trail.digests if f"Digest{planted}" in key]
     assert len(keys) >= 20
     for key in keys:
-        body, metadata = Kept.objects[key]
+        body, metadata = kept.objects[key]
         s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)
     report = trail.run(Timeouts()).report  # every request has its time, on a busy computer too
     assert report.exit_code == 1
@@ -210,7 +213,9 @@ class Kept:
     """A sink that keeps what another bucket would get."""
 
     keeps_times = keeps_metadata = True
-    objects: dict[str, tuple[bytes, dict[str, str]]] = {}  # noqa: RUF012  # of one test
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
 
     def __enter__(self) -> Kept:
         return self
@@ -218,8 +223,8 @@ class Kept:
     def __exit__(self, *_: object) -> None:
         """Nothing is held open."""
 
-    def put(self, delivery: object) -> None:
-        self.objects[delivery.key] = delivery.body, dict(delivery.metadata or {})  # type: ignore[attr-defined]
+    def put(self, delivery: Delivery) -> None:
+        self.objects[delivery.key] = delivery.body, dict(delivery.metadata or {})
 
 
 def test_what_nobody_signed_for_another_place_is_an_accusation_each(aws: AwsServer) -> None:
@@ -251,14 +256,10 @@ def in_folder(root: Path, prefix: str = "logs", *tampers: str, sidecars: bool = 
     return root / "trail", root / "keys.json"
 
 
-def folder(source: Path, keys: Path, **options: object) -> Report:
-    from datetime import timedelta
-
-    from cloudtrail_validate import Request, run
-
+def folder(source: Path, keys: Path, **options: Any) -> Report:
     start = TrailSpec().start
     end = start + timedelta(hours=6)
-    request = Request(start=start, end=end, source=source, public_keys=keys, **options)  # type: ignore[arg-type]
+    request = Request(start=start, end=end, source=source, public_keys=keys, **options)
     return run(request, now=end + timedelta(hours=1)).report
 
 
@@ -362,13 +363,9 @@ def test_a_copy_of_one_bucket_says_nothing_of_another(tmp_path: Path) -> None:
         ({"copy_of": 7, "bucket": "amzn-s3-demo-bucket"}, "copy_of"),
     ],
 )
-def test_what_cannot_be_meant(options: dict[str, object], named: str) -> None:
-    from datetime import timedelta
-
-    from cloudtrail_validate import Request
-
+def test_what_cannot_be_meant(options: dict[str, Any], named: str) -> None:
     start = TrailSpec().start
     given = {"trail_arn": "arn:aws:cloudtrail:us-east-1:111122223333:trail/management-events"} | options
-    request = Request(start=start, end=start + timedelta(hours=1), **given)  # type: ignore[arg-type]
+    request = Request(start=start, end=start + timedelta(hours=1), **given)
     with pytest.raises(RequestError, match=named):
         request.check(start + timedelta(hours=2))

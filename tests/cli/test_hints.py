@@ -12,6 +12,7 @@ import pytest
 from cloudtrail_validate.core.hints import Around, hints
 from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.core.plan import Target
+from cloudtrail_validate.evidence import look_around
 from cloudtrail_validate.simulate import FolderSink, TrailSpec, simulate
 from tests.cli.helpers import call
 from tests.faults.helpers import BUCKET, same_keys
@@ -19,6 +20,7 @@ from tests.faults.helpers import BUCKET, same_keys
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cloudtrail_validate.stores.protocol import Store
     from tests.faults.helpers import Trail
     from tests.servers.aws import AwsServer
 
@@ -119,9 +121,19 @@ def test_on_s3(capsys: pytest.CaptureFixture[str], aws: AwsServer, trail: Trail)
     assert "Try     AWSLogs/ lies at the top: drop --s3-prefix" in answer.out
 
 
-def test_a_listing_that_is_denied_afterwards_leaves_the_answer(aws: AwsServer, trail: Trail) -> None:
-    """What helps and is refused is no error: the window before the trail began has nothing, and that is the answer."""
+def test_a_listing_that_is_denied_afterwards_leaves_the_answer(
+    aws: AwsServer, trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What helps and is refused is no error: a region in which the trail never was has nothing, and that is the answer."""
+    look = look_around.look_around
+
+    async def look_in_vain(store: Store, target: Target) -> Around:
+        aws.denied = {"s3:ListBucket"}
+        return await look(store, target)
+
+    monkeypatch.setattr(look_around, "look_around", look_in_vain)
     report = trail.run(regions=("eu-west-1",)).report
+    assert aws.denied
     assert report.exit_code == 4
     assert report.suggestions
 

@@ -118,6 +118,15 @@ def test_a_signature_is_demanded_and_never_overwritten(tmp_path: Path, capsys: p
     assert call(capsys, *options, "--state-sign-with", str(key)).code == 0
 
 
+@pytest.mark.parametrize("name", ["snapshot", "witness", "search", "export"])
+def test_what_has_no_memory_offers_no_option_of_one(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that can only be refused, for want of `--state`, is none."""
+    shown = call(capsys, name, "--help").out
+    assert "--trail-arn" in shown
+    for option in ("--state", "--require-state", "--recheck", "--max-duration", "--relist"):
+        assert option not in shown
+
+
 def test_accounts_of_a_folder_cannot_be_exchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = f"{tmp_path}/states/"
     assert call(capsys, *validated(tmp_path, capsys, "--state", where)).code == 0

@@ -105,12 +105,8 @@ def _of_arn(arns: list[str]) -> st.SearchStrategy[dict[str, list[str]]]:
 conditions = st.fixed_dictionaries(
     {},
     optional={
-        "ArnLike": st.sampled_from([*ROLES, f"arn:aws:iam::{ACCOUNTS[0]}:role/*"]).map(
-            lambda arn: {"aws:PrincipalArn": [arn]}
-        ),
-        "ArnNotLike": st.sampled_from([*ROLES, "arn:aws:iam::*:role/keeper"]).map(
-            lambda arn: {"aws:PrincipalArn": [arn]}
-        ),
+        "ArnLike": _of_arn([*ROLES, f"arn:aws:iam::{ACCOUNTS[0]}:role/*"]),
+        "ArnNotLike": _of_arn([*ROLES, "arn:aws:iam::*:role/keeper"]),
         "Bool": st.sampled_from(["true", "false"]).map(lambda value: {"aws:SecureTransport": [value]}),
         "IpAddress": st.just({"aws:SourceIp": ["192.0.2.0/24"]}),
     },

@@ -120,8 +120,7 @@ def windows() -> None:
         except ImportError:
             continue
     sys.modules["msvcrt"] = _msvcrt()
-    for name in _NO_MODULES:
-        sys.modules[name] = None  # type: ignore[assignment]  # what makes an import fail
+    _remove_modules(*_NO_MODULES)
     for name in _NO_OS:
         if hasattr(os, name):
             delattr(os, name)
@@ -139,6 +138,11 @@ def windows() -> None:
         del select.epoll
     asyncio.set_event_loop_policy(_Policy())
     sys.platform = "win32"
+
+
+def _remove_modules(*names: str) -> None:
+    for name in names:
+        sys.modules[name] = None  # type: ignore[assignment]  # what makes an import fail
 
 
 def _few(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -172,8 +176,7 @@ def _msvcrt() -> ModuleType:
 
 def plain_loop() -> None:
     """No uvloop."""
-    sys.modules["uvloop"] = None  # type: ignore[assignment]
-    sys.platform = sys.platform
+    _remove_modules("uvloop")
 
 
 def folding() -> None:

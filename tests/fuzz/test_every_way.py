@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.fuzz import ways
@@ -11,8 +9,7 @@ from tests.fuzz.drive import FACTOR, drive
 
 
 @pytest.mark.parametrize("name", ways.WAYS)
-def test_nothing_but_documented_errors_escapes(name: str, tmp_path: Path) -> None:
-    ways.set_scratch(tmp_path)
+def test_nothing_but_documented_errors_escapes(name: str) -> None:
     assert drive(ways.WAYS[name]) == ways.WAYS[name].cases * FACTOR
 
 

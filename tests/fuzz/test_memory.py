@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from cloudtrail_validate.cli import recheck
 from cloudtrail_validate.core import digest, layout
 from cloudtrail_validate.core.gzip import INFLATE_CHUNK, digest_of
 from cloudtrail_validate.core.sidecar import read_sidecar
@@ -25,7 +26,7 @@ from cloudtrail_validate.snapshot import manifest
 from cloudtrail_validate.state import codec as state
 from cloudtrail_validate.stores.s3_answers import Asked, parse_page, refusal
 from cloudtrail_validate.stores.transfer import Answer
-from tests.fuzz import material, ways
+from tests.fuzz import material, ways, words
 from tests.fuzz.drive import bounded
 
 SIZE: Final = 400_000  # bytes
@@ -62,7 +63,7 @@ READERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "manifests": manifest.decode,
     "logs": lambda data: list(events.split(data)),
     "a log's syntax": events.syntax,
-    "events of AWS": lambda data: ways.take_event({"TopicArn": "", "Message": data.decode()}),
+    "events of AWS": lambda data: words.take_event({"TopicArn": "", "Message": data.decode()}),
     "policies": lambda data: parse(data.decode()),
     "keys": lambda data: layout.folder_of("b", data.decode()),
 }
@@ -84,8 +85,7 @@ def test_what_inflates_to_gigabytes_is_held_a_piece_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("reader", ["key files", "configuration"])
-def test_files_are_read_in_proportion_to_their_size(reader: str, tmp_path: Path) -> None:
-    ways.set_scratch(tmp_path)
+def test_files_are_read_in_proportion_to_their_size(reader: str) -> None:
     toml = {
         "nested": b"a = " + b"[" * 50_000,
         "dots": b"a" + b".a" * 20_000 + b" = 1",
@@ -95,6 +95,13 @@ def test_files_are_read_in_proportion_to_their_size(reader: str, tmp_path: Path)
         with bounded():
             peak = _peak(ways.WAYS[reader].enter, data)
         assert peak < 150 * len(data) + 2_000_000, f"{name}: {peak:,} bytes for {len(data):,}"
+
+
+def test_the_report_of_a_job_is_read_in_proportion_to_its_size(tmp_path: Path) -> None:
+    """Its files may have gigabytes: all of that was asked of the system before a few bytes were read."""
+    path = tmp_path / "manifest.json"
+    path.write_bytes(b"{}")
+    assert _peak(lambda name: recheck._Source(name.decode(), None, None).manifest(), bytes(path)) < 2_000_000
 
 
 def _peak(work: Callable[[bytes], Any], data: bytes) -> int:

@@ -93,7 +93,11 @@ def test_failed_tasks() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[]", b"[" * 100_000, manifest(Format="x"), manifest(ReportSchema="Bucket, Key"), b"\xff"]
+    "data",
+    [
+        *(b"", b"{}", b"[]", b"[" * 100_000, manifest(Format="x"), manifest(ReportSchema="Bucket, Key"), b"\xff"),
+        manifest().replace(b"2026", b"\xff"),
+    ],
 )
 def test_what_is_no_manifest_is_one_line(data: bytes) -> None:
     with pytest.raises(ConfigurationError, match=r"\A--checksum-report: [^\n]*\Z"):

@@ -259,7 +259,16 @@ def test_no_key_leaves_the_folder_that_is_kept(aws: AwsServer, tmp_path: Path) -
     client = aws.client("s3")
     (sign,) = [one["Key"] for one in client.list_objects_v2(Bucket=BUCKET)["Contents"] if one["Key"].endswith(SIGN)]
     folder = sign.removesuffix(SIGN)
-    hostile = ["a/../../../../../../../../../../evil", "x" * 250, "con:1", "\u202e", "a\\b", "trailing."]
+    hostile = [
+        "a/../../../../../../../../../../evil",
+        "x" * 250,
+        "con:1",
+        "\u202e",
+        "a\\b",
+        "trailing.",
+        "NUL",
+        "aux.txt",
+    ]
     for name in hostile:
         client.put_object(Bucket=BUCKET, Key=folder + name, Body=b"x")
     answer = tool("lake", f"s3://{BUCKET}/", "--to", tmp_path / "in" / "kept")

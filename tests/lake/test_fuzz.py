@@ -109,4 +109,5 @@ def test_random_edits(tmp_path: Path, seed: int) -> None:
             assert report.exit_code == (1 if any(folder.iterdir()) and report.saved_queries else 4), (seed, case)
             if proven(folder, keys_of(root)):  # what is not signed was edited: a time, a region, a version
                 assert {one.rule for one in report.findings} <= {"lake-moved", "lake-sign-malformed"}, (seed, case)
-    assert {0, 1} <= codes or CASES < 300
+    assert 1 in codes
+    assert 0 in codes or CASES < 300  # few edits leave everything as it was

@@ -61,7 +61,7 @@ class Runner:
         return Step(done.returncode, done.stdout + done.stderr, outputs, summary, path)
 
     def value(self, expression: str, inputs: dict[str, str]) -> str:
-        (name,) = re.fullmatch(r"\$\{\{ inputs\.([a-z0-9-]+) \}\}", expression).groups()  # type: ignore[union-attr]
+        (name,) = re.findall(r"\A\$\{\{ inputs\.([a-z0-9-]+) \}\}\Z", expression)
         given = inputs.get(name.replace("-", "_"))
         return given if given is not None else str(ACTION["inputs"][name].get("default", ""))
 

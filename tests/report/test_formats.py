@@ -20,12 +20,13 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Interval, Kind, Status, isoformat
+from cloudtrail_validate.core.regions import partition_of
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.versions import Change, Changed, Changes, Counts, Event, Version, Versions
 from cloudtrail_validate.report import FindingRecord, Report, Verdict, asff, from_json, jsonl, junit, ocsf, sarif
 from cloudtrail_validate.report import csv as csv_format
 from cloudtrail_validate.report.incidents import incidents
-from cloudtrail_validate.report.references import hours, identities, object_arn, object_uri, partition
+from cloudtrail_validate.report.references import hours, identities, object_arn, object_uri
 from cloudtrail_validate.report.wording import change_lines, explanations, sentence
 from tests.report import samples
 from tests.report.samples import ACCOUNT, BUCKET, HOSTILE_KEYS, SECOND, at, chain, finding, log_key, report
@@ -173,7 +174,7 @@ def test_objects_have_uris_and_arns_that_lead_back_to_them() -> None:
     ],
 )
 def test_a_region_has_a_partition(region: str | None, expected: str) -> None:
-    assert partition(region) == expected
+    assert partition_of(region) == expected
     if region:
         assert botocore.session.get_session().get_partition_for_region(region) == expected
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,8 +20,8 @@ URL = f"s3://DOC-EXAMPLE-BUCKET/{KEY}"
 GAPS = {rules.GAP_BROKEN, rules.GAP_RESTART, rules.GAP_LATE_START, rules.GAP_TAIL, rules.CHAIN_ABSENT}
 
 
-def finding(rule: str, **fields: object) -> Finding:
-    given_fields: dict[str, object] = {
+def finding(rule: str, **fields: Any) -> Finding:
+    given_fields: dict[str, Any] = {
         "status": rules.RULES[rule].status,
         "account": "111122223333",
         "region": "us-east-1",
@@ -28,7 +29,7 @@ def finding(rule: str, **fields: object) -> Finding:
         "where": None if rule in GAPS else WHERE,
         "interval": Interval(START, START + timedelta(hours=3)),
     }
-    return Finding(rule, **(given_fields | fields))  # type: ignore[arg-type]
+    return Finding(rule, **(given_fields | fields))
 
 
 def test_every_rule_has_a_sentence_of_its_own() -> None:

@@ -30,7 +30,7 @@ def test_the_document_names_every_option_of_its_own() -> None:
     for param in command.params:
         if param.name not in ("help", "config", "debug"):
             option = max(param.opts, key=len)
-            assert f"{option}" in text or option in shared or param.name in SCOPE, option
+            assert option in text or option in shared or param.name in SCOPE, option
 
 
 SCOPE: Final = frozenset(

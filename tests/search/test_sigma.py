@@ -102,7 +102,8 @@ def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
     (folder / "other.yml").write_text("title: T\nlogsource: {product: windows}\ndetection: {s: {a: b}, condition: s}\n")
     write(folder, "keywords: ['x']\ncondition: keywords", 2, "Words")
     rules = load(folder)
-    assert len(rules.compiled) + len(rules.failed) >= 2
+    assert "Rule" in {rule.match.title for rule in rules.compiled}
+    assert len(rules.compiled) + len(rules.failed) == 7  # keywords: as the version of pySigma's backend has it
     for name in ("broken", "large", "pipe", "nowhere", "bytes"):
         assert any(f"{name}.yml" in failed for failed in rules.failed), name
     assert rules.skipped == 1

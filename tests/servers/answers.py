@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from botocore.model import ListShape, Shape, StructureShape
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 
@@ -27,7 +28,6 @@ from tests.servers.aws_calls import Call, Protocol, error, identify
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from botocore.model import Shape
     from moto.core.model import OperationModel
 
 MOST_KEYS: Final = 1_000
@@ -131,19 +131,17 @@ def _serialize(model: OperationModel, told: Mapping[str, Any]) -> tuple[int, Map
 
 def _typed(value: Any, shape: Shape | None) -> Any:
     """Times of a world are ISO 8601: as the model says which they are."""
-    if shape is None:
-        return {}
-    match shape.type_name:
-        case "timestamp":
-            return datetime.fromisoformat(value)
-        case "structure":
-            unknown = set(value) - set(shape.members)  # type: ignore[attr-defined]
+    match shape:
+        case None:
+            return {}
+        case StructureShape():
+            unknown = set(value) - set(shape.members)
             assert not unknown, f"{shape.name} has no {unknown}"
-            return {name: _typed(item, shape.members[name]) for name, item in value.items()}  # type: ignore[attr-defined]
-        case "list":
-            return [_typed(item, shape.member) for item in value]  # type: ignore[attr-defined]
+            return {name: _typed(item, shape.members[name]) for name, item in value.items()}
+        case ListShape():
+            return [_typed(item, shape.member) for item in value]
         case _:
-            return value
+            return datetime.fromisoformat(value) if shape.type_name == "timestamp" else value
 
 
 @cache
@@ -191,7 +189,13 @@ def _asked_of_s3(method: str, path: str, query: str, headers: Mapping[str, str],
     return Asked(call, operation, {**given, **extra, **expected})
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    answers: AnswerServer
+
+
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1  # head and body in one write
@@ -199,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         asked = asked_of(self.command, self.path, dict(self.headers), body)
-        status, headers, content = self.server.answers.answer(asked)  # type: ignore[attr-defined]
+        status, headers, content = self.server.answers.answer(asked)
         self.send_response_only(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -209,19 +213,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
         self.wfile.flush()
 
-    do_GET = do_POST = do_HEAD = do_PUT = _serve  # noqa: N815
+    do_GET = do_POST = do_HEAD = do_PUT = _serve  # noqa: N815  # http.server's names
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # http.server's
         """Say nothing: standard error belongs to the tests."""
 
 
 @contextlib.contextmanager
 def answer_server() -> Iterator[AnswerServer]:
     """Serve worlds in a thread."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     answers = AnswerServer(f"http://127.0.0.1:{server.server_port}")
-    server.answers = answers  # type: ignore[attr-defined]
+    server.answers = answers
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="answers", daemon=True)
     thread.start()
     try:

@@ -106,6 +106,8 @@ class AwsState:
     """GetEventSelectors' answer, None for moto's own."""
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each (permission, region) was asked for, denied or not."""
+    asked: bool = False
+    """Whether anything was asked for at all: tests begin `calls` anew, and what they wrote is still there."""
 
 
 def list_public_keys(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:
@@ -136,7 +138,7 @@ def list_public_keys(state: AwsState, call: Call, request: Mapping[str, Any]) ->
         }
         for key in items
     ]
-    return _json({"PublicKeyList": listed, **token})
+    return json_answer({"PublicKeyList": listed, **token})
 
 
 HISTORY_SECONDS: Final = 90 * 86_400
@@ -182,7 +184,7 @@ def lookup_events(state: AwsState, call: Call, request: Mapping[str, Any]) -> An
         }
         for event in items
     ]
-    return _json({"Events": listed, **token})
+    return json_answer({"Events": listed, **token})
 
 
 def filter_log_events(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:
@@ -207,7 +209,9 @@ def filter_log_events(state: AwsState, call: Call, request: Mapping[str, Any]) -
         {"timestamp": int(_seconds_of(event) * 1_000), "message": json.dumps(event), "eventId": str(number)}
         for number, event in enumerate(items)
     ]
-    return _json({"events": events, "searchedLogStreams": [], **({"nextToken": token["NextToken"]} if token else {})})
+    return json_answer(
+        {"events": events, "searchedLogStreams": [], **({"nextToken": token["NextToken"]} if token else {})}
+    )
 
 
 def _seconds_of(event: Mapping[str, Any]) -> float:
@@ -267,7 +271,7 @@ def kms_sign(call: Call, request: Mapping[str, Any]) -> Answer | None:
         pss = PSS(mgf=MGF1(hash_), salt_length=hash_.digest_size)
         signature = private.sign(hashed, pss, Prehashed(hash_))
     told = {"KeyId": key.arn, "Signature": base64.b64encode(signature).decode(), "SigningAlgorithm": algorithm}
-    return Answer(200, json.dumps(told).encode(), JSON_TYPE)
+    return json_answer(told)
 
 
 def list_regions(state: AwsState, call: Call, request: Mapping[str, Any]) -> Answer:
@@ -284,7 +288,7 @@ def list_regions(state: AwsState, call: Call, request: Mapping[str, Any]) -> Ans
     if page is None:
         return error(call, 400, "ValidationException", "NextToken is invalid.")
     items, token = page
-    return _json({"Regions": items, **token})
+    return json_answer({"Regions": items, **token})
 
 
 def describe_regions(state: AwsState, call: Call) -> Answer:
@@ -334,12 +338,10 @@ def _page(
     return items[offset:last], {"NextToken": f"{last}-{seal}"} if last < len(items) else {}
 
 
-def _json(value: Mapping[str, Any]) -> Answer:
+def json_answer(value: Mapping[str, Any]) -> Answer:
+    """An answer in the JSON protocol."""
     return Answer(200, json.dumps(value).encode(), JSON_TYPE)
 
-
-json_answer = _json
-"""An answer in the JSON protocol, for what a test sets itself."""
 
 ANSWERS: Final = {
     "cloudtrail:ListPublicKeys": list_public_keys,

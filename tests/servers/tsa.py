@@ -35,20 +35,24 @@ _SIGNER: Final = (
 
 @dataclass
 class Tsa:
-    """A running authority. `ca` is its root in PEM; `answer` replaces what it answers, `status` its HTTP status."""
+    """A running authority. `ca` is its root in PEM; `answer` replaces what it answers, `status` its HTTP status.
+
+    With `chain` the root is embedded in answers as well, out of DER's order.
+    """
 
     url: str
     ca: Path
     folder: Path
     answer: bytes | None = None
     status: int = 200
+    chain: bool = False
     queries: list[bytes] = field(default_factory=list)
 
-    def reply(self, query: bytes, *, chain: bool = False, digests: str = "sha256, sha512") -> bytes:
-        """What OpenSSL answers. With `chain` the root is embedded as well, out of DER's order."""
+    def reply(self, query: bytes, *, digests: str = "sha256, sha512") -> bytes:
+        """What OpenSSL answers."""
         config = self.folder / "tsa.cnf"
         text = _CONFIG.format(dir=self.folder, digests=digests)
-        config.write_text(text + (f"certs = {self.ca}\n" if chain else ""))
+        config.write_text(text + (f"certs = {self.ca}\n" if self.chain else ""))
         (self.folder / "query.tsq").write_bytes(query)
         command = ["ts", "-reply", "-config", str(config), "-queryfile", "query.tsq", "-out", "reply.tsr"]
         openssl(*command, cwd=self.folder)

@@ -64,7 +64,7 @@ def test_says_what_when_by_whom_and_what_is_not_claimed(aws: AwsServer, tmp_path
 def test_completed_by_a_person_it_is_as_it_was(snapshot: Path) -> None:
     text = text_of(snapshot).replace("- Name:\n", "- Name: Somebody\n  of somewhere\n")
     text = text.replace("- Remarks:", "- Remarks: the disk was sealed.\n\n## Annex\n\nSee the photographs.\n\n- More:")
-    text = text.replace("- Computer and account", "- Computer and account", 1)
+    text = text.replace("- Computer and account on which it ran:", "- Computer and account on which it ran: not")
     for written in (text, text.replace("\n", "\r\n"), text + "\n\n"):
         (snapshot / DECLARATION).write_bytes(written.encode())
         said = verify(snapshot)

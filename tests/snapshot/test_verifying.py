@@ -64,9 +64,8 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     data = json.dumps(document).encode()
     (folder / "manifest.json").write_bytes(data)
     (folder / "manifest.sha256").write_bytes(checksum(data))
-    with contextlib.suppress(
-        SnapshotError, ValueError, OSError
-    ):  # of what is no manifest or report nothing is declared
+    # Of what is no manifest or report nothing is declared.
+    with contextlib.suppress(SnapshotError, ValueError, OSError):
         text = declaration.declare(decode(data), report(folder), hashlib.sha256(data).hexdigest(), None)
         (folder / "DECLARATION.md").write_text(text)
 
@@ -302,12 +301,11 @@ class TestNoSnapshot:
         (unsigned / "manifest.json").symlink_to(unsigned.parent / "m")
         assert verify(unsigned).code == 2
 
-    def test_a_manifest_with_a_hostile_question(self, unsigned: Path) -> None:
-        for target in (
-            {"bucket": "../..", "prefix": "../../x"},
-            {"bucket": "", "prefix": None, "accounts": ["\x1b[2J"]},
-        ):
-            rewrite(unsigned, lambda m, target=target: m.update(target=target))  # type: ignore[misc]
-            said = verify(unsigned)
-            assert said.code in (1, 3)
-            assert "\x1b" not in said.out
+    @pytest.mark.parametrize(
+        "target", [{"bucket": "../..", "prefix": "../../x"}, {"bucket": "", "prefix": None, "accounts": ["\x1b[2J"]}]
+    )
+    def test_a_manifest_with_a_hostile_question(self, unsigned: Path, target: dict[str, Any]) -> None:
+        rewrite(unsigned, lambda m: m.update(target=target))
+        said = verify(unsigned)
+        assert said.code in (1, 3)
+        assert "\x1b" not in said.out

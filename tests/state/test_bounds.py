@@ -21,6 +21,7 @@ from cloudtrail_validate.state.view import view_of
 from tests.state.test_model import NOW, edge, state, stretch
 
 WHOLE = state(stretch(5), stretch(DAY, length=DAY), edges=(edge(1),))
+NAIVE = NOW.replace(tzinfo=None)
 REGION, FOUND = WHOLE.regions[0], WHOLE.open[0]
 
 
@@ -57,15 +58,15 @@ HOSTILE = {
     "what is owed and not there": region(owed=(77,)),
     "late logs of no time": region(late=((1, 2, 10**14),)),
     "an edge of no year": region(edges=(replace(edge(1), end=datetime.max.replace(tzinfo=UTC)),)),
-    "an edge of no zone": region(edges=(replace(edge(1), end=datetime(2026, 1, 1)),)),  # noqa: DTZ001
+    "an edge of no zone": region(edges=(replace(edge(1), end=NAIVE),)),
     "regions twice": replace(WHOLE, regions=(REGION, REGION)),
     "a rule that nobody knows": finding(rule="x"),
     "a key without end": finding(where=Locator("b", "k" * 100_000)),
-    "hours of no zone": finding(interval=Interval(datetime(2026, 1, 1), datetime(2026, 1, 2))),  # noqa: DTZ001
+    "hours of no zone": finding(interval=Interval(NAIVE, NAIVE + timedelta(days=1))),
     "hours of no year": finding(interval=Interval(NOW, datetime.max.replace(tzinfo=UTC))),
     "hours backwards": finding(interval=Interval(NOW, NOW - timedelta(hours=1))),
     "seen never": finding(times=0),
-    "saved in no zone": replace(WHOLE, saved=datetime(2026, 1, 1)),  # noqa: DTZ001
+    "saved in no zone": replace(WHOLE, saved=NAIVE),
     "runs backwards": replace(WHOLE, runs=-1),
     "no state": b"\x93\x01\x02\x03",
     "nothing": b"",

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -64,6 +64,7 @@ class World:
         shutil.copytree(self.folder, self.original)
         files = [path.relative_to(self.folder) for path in sorted(self.folder.rglob("*.gz"))]
         self.files = [path for path in files if self.chance.random() < 0.25 or "us-east-1" in str(path)]
+        self.named: dict[str, int] = {}
         self.named = dict(self._names())
         self.wrong: dict[Path, str] = {}
         self.unreadable: set[str] = set()
@@ -79,7 +80,7 @@ class World:
 
     def hour(self, path: Path) -> int:
         """The hour of the trail that a file belongs to."""
-        if path.as_posix() in getattr(self, "named", ()):
+        if path.as_posix() in self.named:
             return self.named[path.as_posix()]
         minute = log_minute(path.name)
         if minute is not None:
@@ -132,7 +133,7 @@ class World:
         """Validate some window of it, with some options."""
         start = self.chance.choice([0, 0, DAY - 6, DAY, 3])
         end = self.chance.choice([HOURS, HOURS, start + 4])
-        options: dict[str, object] = {"recheck": self.chance.choice([None, None, "1/2", "30%", "100%"])}
+        options: dict[str, Any] = {"recheck": self.chance.choice([None, None, "1/2", "30%", "100%"])}
         if self.chance.random() < 0.1:
             options["executor"] = "local:1"
         if self.asked and max(self.asked) < start:
@@ -140,7 +141,7 @@ class World:
         self.asked |= set(range(start, end))
         self.history.append(f"ask {start}..{end} {options}")
         times = (START + timedelta(hours=start), START + timedelta(hours=end))
-        request = Request(*times, source=self.folder, public_keys=self.keys, state=str(self.state), **options)  # type: ignore[arg-type]
+        request = Request(*times, source=self.folder, public_keys=self.keys, state=str(self.state), **options)
         return run(request, now=NOW).report
 
     def known(self) -> State:
@@ -198,7 +199,7 @@ def vouched(state: State, world: World) -> Iterator[Path]:
             hour
             for stretch in region.stretches
             if fingerprint_of(stretch, listed) == stretch.fingerprint
-            for hour in range(stretch.start, stretch.start + stretch.length)
+            for hour in stretch.hours
         }
         same -= {hour for start, end in region.unproven for hour in range(start, end)}
         asked = [Interval(item.start, item.end) for item in ask_again(state.open, place, days)]

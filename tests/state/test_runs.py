@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,8 +51,8 @@ class Trail:
         )
         self.keys.write_text(made.keys.as_json())
 
-    def ask(self, start: datetime, end: datetime, **more: object) -> Report:
-        request = Request(start, end, source=self.folder, public_keys=self.keys, state=str(self.state), **more)  # type: ignore[arg-type]
+    def ask(self, start: datetime, end: datetime, **more: Any) -> Report:
+        request = Request(start, end, source=self.folder, public_keys=self.keys, state=str(self.state), **more)
         return run(request, now=START + 3 * DAY + timedelta(minutes=40)).report
 
     def logs(self, hour: int) -> list[Path]:

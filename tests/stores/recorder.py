@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import io
     import ssl
     from collections.abc import Iterator
 
@@ -97,9 +98,9 @@ class _Server(socketserver.ThreadingTCPServer):
         """A client that leaves in the middle is none of the server's errors."""
 
 
-def _head(stream: object) -> Request | None:
+def _head(stream: io.BufferedIOBase) -> Request | None:
     lines: list[str] = []
-    while (line := stream.readline()) not in (b"\r\n", b""):  # type: ignore[attr-defined]  # a socket's file
+    while (line := stream.readline()) not in (b"\r\n", b""):
         lines.append(line.decode("latin-1").rstrip("\r\n"))
     if not lines:
         return None

@@ -81,7 +81,7 @@ def test_what_a_process_leaves_undone_is_done_here(
     files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "_MANY", 0)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(local, "cores", lambda: 2)
     places = [Locator("", name) for name in files]
     tree = Tree(str(tmp_path))
 

@@ -68,7 +68,6 @@ _SECOND_WAYS: Final = frozenset({"ec2:DescribeRegions", "cloudtrail:GetTrail"})
 
 _ALWAYS: Final = {
     "keys export": PUBLIC_KEYS,
-    "recover": (*READING, *VERSIONS),
     "fetch-signatures": (Need("s3:GetObject", OBJECTS), Need("s3:ListBucket", BUCKET, False)),
 }
 """Subcommands that need the same whatever their options."""
@@ -94,24 +93,34 @@ LOCAL: Final = frozenset(
 
 WITHOUT_NEEDS: Final = frozenset(
     {
-        *("start_time", "end_time", "last", "prefix", "profile", "endpoint_url", "external_id", "format_", "format"),
-        *("output_format", "tolerate", "concurrency", "max_rate", "verbose", "progress", "no_progress", "force", "key"),
-        *("to", "folder", "retention_days", "chosen", "skipped", "functions", "last_report", "fix_plan", "output"),
-        *("outputs", "rule", "require_state", "recheck", "relist", "max_duration", "notify_when", "heartbeat", "quiet"),
-        *("config", "executor", "shard", "shards", "plan", "copy_of", "follow_links", "expect", "inventory", "memory"),
-        *("debug", "show", "help", "max_wait", "timestamp", "queries", "only_lost", "keep", "budget"),
-        *("timestamp_ca", "public_key"),
-        *("events", "event_sources", "users", "access_keys", "addresses", "resources", "errors", "event_ids", "where"),
-        *("uses", "read_only", "write_only", "proven_only", "summary", "timeline", "event_id", "day", "rules"),
+        # what is validated
+        *("start_time", "end_time", "last", "day", "prefix", "copy_of", "follow_links", "expect", "key"),
+        # who asks, and how much at once
+        *("profile", "endpoint_url", "external_id", "concurrency", "max_rate", "max_wait"),
+        *("max_duration", "executor"),
+        # parts and memory
+        *("shard", "shards", "plan", "require_state", "recheck", "relist", "inventory", "memory"),
+        # what is shown, and where it goes
+        *("format", "format_", "output", "outputs", "output_format", "show", "verbose", "quiet"),
+        *("progress", "no_progress", "to", "folder", "force"),
+        # how the command behaves
+        *("tolerate", "rule", "notify_when", "heartbeat", "config", "debug", "help"),
+        # doctor
+        *("retention_days", "chosen", "skipped", "functions", "last_report", "fix_plan"),
+        # search
+        *("events", "event_sources", "users", "access_keys", "addresses", "resources", "errors"),
+        *("event_ids", "event_id", "where", "uses", "rules", "read_only", "write_only"),
+        *("proven_only", "summary", "timeline"),
+        # snapshot, witness, lake, simulate
+        *("timestamp", "timestamp_ca", "public_key", "only_lost", "keep", "budget", "queries"),
     }
 )
 """Options that change nothing about what is asked of AWS, or only narrow it."""
 WITH_NEEDS: Final = frozenset(
     {
         *("place", "trail_arn", "bucket", "also_buckets", "accounts", "regions", "source", "public_keys", "role_arn"),
-        *("versions", "lookup_events", "state", "notify", "metrics", "sign_with", "part"),
-        *("state_sign_with", "checksum_report"),
-        "from_history",
+        *("versions", "lookup_events", "from_history", "state", "state_sign_with", "sign_with", "notify", "metrics"),
+        *("part", "checksum_report"),
     }
 )
 """Options that bring needs with them, or take them away."""
@@ -126,18 +135,23 @@ def needs(command: str, options: Mapping[str, Any]) -> tuple[Need, ...]:
 
 
 def _of_command(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
-    if command in LOCAL or command == "simulate":
-        return _places(options.values(), "s3:PutObject" if command == "simulate" else "s3:GetObject")
-    if command in _ALWAYS:
-        return _FROM_HISTORY if options.get("from_history") else _ALWAYS[command]
+    if command in LOCAL:
+        return _places(options.values(), "s3:GetObject")
+    return _ALWAYS.get(command) or _by_options(command, options)
+
+
+def _by_options(command: str, options: Mapping[str, Any]) -> Iterable[Need]:
     match command:
+        case "simulate":
+            return _places(options.values(), "s3:PutObject")
         case "doctor":
             return _of_doctor(options)
         case "lake":
             return _of_lake(options)
+        case "recover":
+            return _FROM_HISTORY if options.get("from_history") else (*READING, *VERSIONS)
         case "file":
-            read = () if options.get("source") else READING
-            return (*read, *_keys(options))
+            return (*(() if options.get("source") else READING), *_keys(options))
         case _:
             return _of_validation(command, options)
 

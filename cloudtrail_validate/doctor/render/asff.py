@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cloudtrail_validate.core.model import isoformat
+from cloudtrail_validate.core.regions import partition_of
 from cloudtrail_validate.doctor.model import Health
 from cloudtrail_validate.doctor.report import DoctorReport, Result
 from cloudtrail_validate.doctor.results import message, severity
 from cloudtrail_validate.report.asff import cut
-from cloudtrail_validate.report.references import account_of, partition, region_of, to_json
+from cloudtrail_validate.report.references import account_of, region_of, to_json
 
 _TITLE, _DESCRIPTION, _ADVICE, _FIELD, _ID, _REQUIREMENTS = 256, 1_024, 512, 2_048, 512, 32
 _NO_ACCOUNT: Final = "000000000000"  # to be filled in before import
@@ -40,7 +41,7 @@ def _finding(report: DoctorReport, result: Result, caller: str | None) -> dict[s
     out: dict[str, Any] = {
         "SchemaVersion": "2018-10-08",
         "Id": f"ctvalidate/{result.id}",
-        "ProductArn": f"arn:{partition(region)}:securityhub:{region}:{account}:product/{account}/default",
+        "ProductArn": f"arn:{partition_of(region)}:securityhub:{region}:{account}:product/{account}/default",
         "GeneratorId": cut(f"ctvalidate/{result.check}", _ID),
         "AwsAccountId": account,
         "Types": [f"Software and Configuration Checks/AWS Security Best Practices/{result.check}"],
@@ -81,4 +82,4 @@ def _fields(report: DoctorReport, result: Result) -> dict[str, str]:
 def _resource(result: Result, region: str) -> dict[str, Any]:
     service = result.resource.split(":")[2] if result.resource.count(":") > 4 else ""
     name = cut(result.resource, _ID) or "cloudtrail"
-    return {"Type": _RESOURCES.get(service, "Other"), "Id": name, "Region": region, "Partition": partition(region)}
+    return {"Type": _RESOURCES.get(service, "Other"), "Id": name, "Region": region, "Partition": partition_of(region)}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib.resources import files
 from typing import Final
 
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.doctor.model import Axis, Health
 from cloudtrail_validate.doctor.render.sentences import LIMITS, QUESTIONS, counts, verdict
 from cloudtrail_validate.doctor.report import DoctorReport, Result
-from cloudtrail_validate.report.html.parts import facts, table, text
+from cloudtrail_validate.report.html.parts import facts, head, table, text
 
 _WORDS: Final = {
     Health.OK: ("Well", "✓", "valid"),
@@ -34,18 +31,9 @@ _STYLE: Final = """
 
 def render(report: DoctorReport) -> str:
     """Return one self-contained HTML document."""
-    style = files("cloudtrail_validate.report.html").joinpath("page.css").read_text(encoding="utf-8") + _STYLE
-    source = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{source}'; base-uri 'none'; form-action 'none'"
     word, sign, kind = _WORDS[report.verdict]
     return (
-        "<!DOCTYPE html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
-        f"<title>{word}: CloudTrail set-up, {text(isoformat(report.run.started)[:10])}</title>\n"
-        f"<style>{style}</style>\n</head>\n<body>\n"
+        f"{head(f'{word}: CloudTrail set-up, {text(isoformat(report.run.started)[:10])}', _STYLE)}<body>\n"
         f'<header class="verdict {kind}">\n<p class="kicker">CloudTrail set-up</p>\n'
         f'<h1><span class="sign" aria-hidden="true">{sign}</span>{word}</h1>\n<p>{text(verdict(report))}.</p>\n</header>\n'
         f"<main>\n{_asked(report)}{''.join(_question(report, axis) for axis in Axis)}{_skipped(report)}"

@@ -8,10 +8,7 @@ What decides is in the page without the script: verdict, summary, charts, incide
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from importlib.resources import files
 from typing import Any, Final
 
 from cloudtrail_validate.core.model import Status
@@ -20,6 +17,7 @@ from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import FindingRecord, Report
 from cloudtrail_validate.report.examination import Examination
 from cloudtrail_validate.report.html.heat import heat
+from cloudtrail_validate.report.html.parts import asset, head
 from cloudtrail_validate.report.html.static import body, headline
 from cloudtrail_validate.report.references import hours
 from cloudtrail_validate.report.wording import explanations
@@ -30,18 +28,9 @@ _STATUSES: Final = tuple(Status)
 
 def render(report: Report, examination: Examination | None = None) -> str:
     """One self-contained HTML document; `examination` is what doctor found, to be shown beside it."""
-    style, script = _asset("page.css"), _asset("findings.js") + _asset("heat.js")
-    policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    script = asset("findings.js") + asset("heat.js")
     return (
-        "<!DOCTYPE html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
-        f"<title>{headline(report)}</title>\n<style>{style}</style>\n</head>\n"
+        f"{head(headline(report), '', script)}"
         f"<body>\n{body(report, MOST_FINDINGS, examination)}"
         f'<script type="application/json" id="data">{embedded(_data(report))}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
@@ -54,15 +43,6 @@ def embedded(value: Any) -> str:
     for mark in "<>&":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
     return text
-
-
-def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    """A source of the Content Security Policy: the hash of an inline element's text."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _data(report: Report) -> dict[str, Any]:

@@ -123,11 +123,12 @@ def events_of(incident: Incident, report: Report) -> list[EventRecord]:
 
 def timeline(incidents: Sequence[Incident], report: Report) -> str:
     """The incidents as bars over the window, with the moments of the events that may explain them."""
-    dated = [(number, one) for number, one in enumerate(incidents, 1) if one.when is not None][:MOST_INCIDENTS]
+    dated = [(number, one, one.when) for number, one in enumerate(incidents, 1) if one.when is not None]
+    dated = dated[:MOST_INCIDENTS]
     if not dated:
         return ""
     window = Interval(report.request.start, report.request.end)
-    rows = "".join(_bar(number, one, report, window) for number, one in dated)
+    rows = "".join(_bar(number, one, when, report, window) for number, one, when in dated)
     left = len(incidents) - len(dated)
     more = f'<p class="muted">{plural(left, "more incident")} below.</p>\n' if left else ""
     return (
@@ -138,18 +139,17 @@ def timeline(incidents: Sequence[Incident], report: Report) -> str:
     )
 
 
-def _bar(number: int, incident: Incident, report: Report, window: Interval) -> str:
+def _bar(number: int, incident: Incident, when: Interval, report: Report, window: Interval) -> str:
     lead = report.findings[incident.lead]
     title = RULES[lead.rule].title if lead.rule in RULES else printable(lead.rule)
-    assert incident.when is not None  # noqa: S101  # `timeline` takes those alone
-    start, end = (_place(moment, window) for moment in incident.when)
+    start, end = (_place(moment, window) for moment in when)
     width = max(_NARROWEST, end - start)
     shapes = _rect(f"spell {incident.status}", min(start, _WIDTH - width), 4, width, 12)
     events = events_of(incident, report)
     for event in events:
         x = min(max(_place(event.time, window), 1), _WIDTH - 2)
         shapes += f'<rect class="event" x="{x:g}" y="0" width="2" height="{_HEIGHT}"/>'
-    told = f"{title}, {incident.status}: {span(incident.when)} UTC ({duration(incident.when.seconds)})"
+    told = f"{title}, {incident.status}: {span(when)} UTC ({duration(when.seconds)})"
     told += f", {plural(len(events), 'event')} beside it" if events else ""
     svg = (
         f'<svg class="strip-chart" role="img" aria-label="{text(told)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
+from importlib.resources import files
 
 from cloudtrail_validate.core.model import Status, isoformat
 from cloudtrail_validate.core.text import printable
+
+
+def asset(name: str) -> str:
+    """Read a style or script of the package."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def head(title: str, style: str, script: str = "") -> str:
+    """Return the document up to its body, which may use this style and script (by their hashes), and load nothing.
+
+    `style` goes after the page's own; `title` is HTML.
+    """
+    whole = asset("page.css") + style
+    scripts = f"script-src '{_digest(script)}'; " if script else ""
+    policy = f"default-src 'none'; {scripts}style-src '{_digest(whole)}'; base-uri 'none'; form-action 'none'"
+    return (
+        "<!DOCTYPE html>\n"
+        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title}</title>\n<style>{whole}</style>\n</head>\n"
+    )
+
+
+def _digest(inline: str) -> str:
+    """A source of the Content Security Policy: the hash of an inline element's text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}"
 
 
 def text(value: str) -> str:

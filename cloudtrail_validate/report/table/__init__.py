@@ -8,7 +8,7 @@ what to do next, and what all this does not prove. Whatever the report holds is 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cloudtrail_validate.core.model import Status, isoformat
 from cloudtrail_validate.core.text import duration, share, size
@@ -16,7 +16,7 @@ from cloudtrail_validate.report import StateRecord, Verdict
 from cloudtrail_validate.report.beside import witness_lines
 from cloudtrail_validate.report.due import due, due_seconds, due_sentence
 from cloudtrail_validate.report.formats import FEW
-from cloudtrail_validate.report.page import Page
+from cloudtrail_validate.report.page import VERDICT_STYLES, Page
 from cloudtrail_validate.report.remembered import memory_of, unchanged
 from cloudtrail_validate.report.table.coverage import MOST_ROWS, OUTCOMES, by_outcome, coverage
 from cloudtrail_validate.report.table.queries import queries
@@ -39,13 +39,6 @@ if TYPE_CHECKING:
     from cloudtrail_validate.report import Report, Tally
 
 __all__ = ["FEW", "MOST_ROWS", "render"]
-
-_VERDICT_STYLES: Final = {
-    Verdict.VALID: "bold green",
-    Verdict.CHANGED: "bold red",
-    Verdict.UNPROVEN: "bold yellow",
-    Verdict.EMPTY: "bold yellow",
-}
 
 
 def render(
@@ -119,7 +112,7 @@ def _verdict(page: Page, report: Report, numbers: Counter[tuple[str, Status]]) -
             sentence = told("No evidence of change, but not everything could be proven", *open_questions)
         case Verdict.EMPTY:
             sentence = nothing_found(report)
-    style = _VERDICT_STYLES[report.verdict]
+    style = VERDICT_STYLES[report.verdict]
     lead = (f"{page.signs.verdict[report.verdict]} {word} ", style)
     page.wrapped(f"{sentence} (exit code {report.exit_code}).", lead=lead)
 
