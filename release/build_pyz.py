@@ -26,7 +26,7 @@ from typing import Final
 RUNTIME: Final = Path(__file__).with_name("runtime.txt")
 LICENSES: Final = "THIRD-PARTY-LICENSES.txt"
 EPOCH: Final = "1767225600"  # 2026-01-01, as in build.sh: times in a zip begin in 1980
-ENTRY: Final = "cloudtrail_validate.start:entry"
+ENTRY: Final = "cloudtrail_validate.__main__:entry"
 _TEXT: Final = re.compile(r"(?:LICEN[CS]E|NOTICE|COPYING|AUTHORS)(?:[.-][A-Za-z0-9_-]+)*")
 _DATA: Final = re.compile(r"^[^/]+\.data/(purelib|platlib)/(.+)$")
 

@@ -13,7 +13,7 @@ from cloudtrail_validate.engine.log_checker import LogChecker
 from cloudtrail_validate.runtime.limits import Budget, RateLimiter, TryBudget
 from cloudtrail_validate.stores.protocol import Store
 
-REFERENCES_IN_MEMORY: Final = 40_000  # of all account-regions together, ~0.5 kB each
+REFERENCES_IN_MEMORY: Final = 16_000  # of all account-regions together, ~0.5 kB each: two or three batches
 REFERENCES_KEPT: Final = 12_500  # besides, from proving a digest until its logs are matched; others are read again
 
 

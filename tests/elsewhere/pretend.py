@@ -230,6 +230,6 @@ if __name__ == "__main__":
     for what in sys.argv[1:split]:
         PRETENCES[what]()
     sys.argv[:] = ["ctvalidate", *sys.argv[split + 1 :]]
-    from cloudtrail_validate.start import entry
+    from cloudtrail_validate.__main__ import entry
 
     entry()

@@ -251,7 +251,7 @@ import sys
 from cloudtrail_validate.runtime import files
 if sys.argv.pop(1) == "named":
     files._nameless = lambda folder: None
-from cloudtrail_validate.start import entry
+from cloudtrail_validate.__main__ import entry
 entry()
 """
 

@@ -21,7 +21,7 @@ from cloudtrail_validate.state.codec import INDEX, decode, encode
 from cloudtrail_validate.state.keeping import load, save
 from cloudtrail_validate.state.model import RegionState, State
 from cloudtrail_validate.state.storage import LocalStorage, Storage, Tag, storage_of
-from tests.cli.test_start import plain_env
+from tests.cli.test_guard import plain_env
 from tests.cli.test_state import validated
 from tests.state.test_model import NOW, REGION, edge, state, stretch
 

@@ -118,7 +118,7 @@ def test_an_interrupt_during_any_import(clean_trail: list[str], number: int) -> 
         "        if Finder.left == 0:\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
-        "from cloudtrail_validate.start import entry\n"
+        "from cloudtrail_validate.__main__ import entry\n"
         "entry()\n"
     )
     line = [sys.executable, "-c", code, *clean_trail]
