@@ -21,6 +21,8 @@ _NO_TEMPORARY = "no temporary folder can be written to: give one in TMPDIR"
 _NO_THREADS = "the system refuses another thread: raise the limits on processes and memory (ulimit -u, ulimit -v)"
 # How the dynamic loader says that a module of C did not fit: an ImportError, as if the file were broken.
 _LOADER_WITHOUT_MEMORY = ("failed to map segment", "cannot allocate memory", "cannot map zero-fill pages")
+# How Python words that C code could not allocate and told nobody: ulimit -v brings either about, in 4 of 180 runs.
+_ALLOCATED_IN_SILENCE = ("without exception set", "without setting an exception")
 
 memory_failed = False
 """Whether an answer was given because there was no memory, or in a state of Python's that only comes from that."""
@@ -89,9 +91,11 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def _limit(error: BaseException) -> str | None:
     """Return the limit of the system that an exception ran into."""
+    text = str(error)
     if isinstance(error, MemoryError):
         return _NO_MEMORY
-    text = str(error)
+    if isinstance(error, SystemError) and any(words in text for words in _ALLOCATED_IN_SILENCE):
+        return _NO_MEMORY
     if isinstance(error, ImportError | OSError):
         if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "Too many open files" in text:
             return _NO_FILES
