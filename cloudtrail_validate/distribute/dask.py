@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.text import printable
 
@@ -114,12 +116,8 @@ def connect(address: str) -> DaskExecutor:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     make: Any = distributed.Client
     try:
-        if address.endswith(".json"):
-            if not Path(address).is_file():
-                raise ConfigurationError(f"--executor: there is no scheduler file {address!r}")
-            client = make(scheduler_file=address, timeout=_PATIENCE, set_as_default=False)
-        else:
-            client = make(address, timeout=_PATIENCE, set_as_default=False)
+        where = _address_in(Path(address)) if address.endswith(".json") else address
+        client = make(where, timeout=_PATIENCE, set_as_default=False)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         said = printable(str(error).split("\n")[0]) or type(error).__name__
         raise ConfigurationError(f"--executor: no Dask scheduler answers at {address!r}: {said}") from error
@@ -129,6 +127,23 @@ def connect(address: str) -> DaskExecutor:
         client.close(timeout=2)
         raise
     return DaskExecutor(client, sum(client.nthreads().values()))
+
+
+class _SchedulerFile(msgspec.Struct):
+    """What a scheduler writes into its file, as far as a client needs it."""
+
+    address: str
+
+
+def _address_in(path: Path) -> str:
+    """Return the address in a scheduler's file. Raises `ConfigurationError` where there is none."""
+    if not path.is_file():
+        raise ConfigurationError(f"--executor: there is no scheduler file {str(path)!r}")
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_SchedulerFile).address
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        said = printable(str(error))
+        raise ConfigurationError(f"--executor: {str(path)!r} is no scheduler file of Dask: {said}") from error
 
 
 def _check(client: Any) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks.server import certified
 from cloudtrail_validate import Report, Request, run
+from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.findings import Progress
 from cloudtrail_validate.distribute import dask, dispatch
 from cloudtrail_validate.distribute.dask import Guarded, SchedulerLostError
@@ -123,6 +124,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::Depr
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "REGIONS_A_CALL", 1)
     monkeypatch.setattr(dask, "_PATIENCE", "2s")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"type": "Scheduler"}', b'{"address": 5}', b"\xff\x00", b"[" * 5000])
+def test_a_file_that_no_scheduler_wrote(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "scheduler.json"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="is no scheduler file of Dask"):
+        dask.connect(str(file))
+
+
+def test_a_folder_is_no_file_of_a_scheduler(tmp_path: Path) -> None:
+    folder = tmp_path / "scheduler.json"
+    folder.mkdir()
+    with pytest.raises(ConfigurationError, match="there is no scheduler file"):
+        dask.connect(str(folder))
 
 
 def test_a_killed_worker_changes_nothing(trail: tuple[Path, Simulation], cluster: Cluster) -> None:
