@@ -227,9 +227,10 @@ def merge(parts: Sequence[tuple[str, Part]]) -> tuple[Outcome, Part]:
         if number not in taken:
             found.add(_unproven(first, f"part {Shard(number, first.shard.total)} is missing"))
     places = [place_of(site) for part in taken.values() for site in part.sites]
-    if len(taken) == first.shard.total and fingerprint(places) != first.plan:
+    whole = fingerprint(places) == first.plan
+    if len(taken) == first.shard.total and not whole:
         found.add(_unproven(first, "the parts leave out an account-region of the run, or hold one twice"))
-    return _fold(first, [taken[number] for number in sorted(taken)], found), first
+    return _fold(first, [taken[number] for number in sorted(taken)], found, whole=whole), first
 
 
 def _foreign(first: Part, part: Part) -> str | None:
@@ -247,20 +248,21 @@ def _foreign(first: Part, part: Part) -> str | None:
     return None
 
 
-def _fold(first: Part, parts: Sequence[Part], found: FindingSet) -> Outcome:
+def _fold(first: Part, parts: Sequence[Part], found: FindingSet, *, whole: bool) -> Outcome:
+    """Fold parts that are `whole` or not: what a part that is missing may have looked at is not said to be absent."""
     results = [result for part in parts for result in part.results]
     every = tuple(site for part in parts for site in part.sites)
-    whole = {finding for part in parts for finding in part.findings.kept}  # of the plan: each part has seen the same
-    for finding in whole:
+    planned = {finding for part in parts for finding in part.findings.kept}  # each part has seen the same
+    for finding in planned:
         found.add(finding)
     reports = [report for result in results for report in result.chains]
     proven = {chain for result in results for chain in result.trails}
-    if every:
+    if every and whole:
         more = further(first.target, every, proven, reports)
         results += [_absent(region, first.window) for region in more]
-    told = {finding.account for finding in whole if finding.account}
+    told = {finding.account for finding in planned if finding.account}
     judged = [report.chain for result in results for report in result.chains]
-    empty = without_chain(first.target, judged, told)
+    empty = without_chain(first.target, judged, told) if whole else ()
     for account in empty:
         trail = first.target.trail or None
         found.add(Finding(rules.CHAIN_ABSENT, Status.UNCOVERED, account, None, trail, interval=first.window))

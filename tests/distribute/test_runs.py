@@ -8,12 +8,14 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import distributed
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from cloudtrail_validate import ConfigurationError, Report, Request, RequestError, api, run
 from cloudtrail_validate.cli import group
@@ -24,6 +26,7 @@ from cloudtrail_validate.distribute import dispatch, elsewhere
 from cloudtrail_validate.distribute.parts import decode, encode, merge
 from cloudtrail_validate.report.build import build
 from cloudtrail_validate.report.json import render
+from cloudtrail_validate.report.table import render as render_table
 from cloudtrail_validate.runtime.processes import PipeExecutor
 from cloudtrail_validate.simulate import FolderSink, Simulation, TrailSpec, simulate
 from tests.scenarios import keys
@@ -165,6 +168,11 @@ def test_a_missing_a_doubled_and_a_foreign_part_are_named_and_never_a_pass(trail
         report = build(outcome, first.request, first.run)
         assert report.exit_code in (1, 3)
         assert any(said in finding.message for finding in report.findings), said
+        printed = StringIO()
+        render_table(report, Console(file=printed, width=100))
+        assert said in " ".join(printed.getvalue().split())
+        # What the missing part holds is unproven, and nobody says that it is not there.
+        assert "chain-absent" not in {finding.rule for finding in report.findings}
 
 
 class Losing(Executor):

@@ -173,6 +173,10 @@ class _Teller:
         else:
             place = "  ".join(page.shorten(part, 24) for part in (finding.account, finding.region) if part)
             page.line(f"{place or 'the trail'}  {_hours(finding)}", indent=4)
+            if (
+                finding.status is Status.UNVERIFIABLE and finding.cause is None
+            ):  # no object, and no cause that is told above
+                page.wrapped(finding.message, indent=6)
         for name, value in (("expected", finding.expected), ("found", finding.actual)):
             if value is not None and finding.actual is not None:
                 page.line((f"{name:<9}", "dim"), page.shorten(value, page.width - 15), indent=6)
