@@ -48,6 +48,7 @@ class PipeExecutor(Executor):
         self._processes: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._killed = False
         self._threads = [
             threading.Thread(target=self._serve, name=f"ctvalidate-worker-{number}", daemon=True)
             for number in range(workers)
@@ -81,6 +82,7 @@ class PipeExecutor(Executor):
         """End all processes at once; whatever they were busy with fails."""
         self.shutdown(wait=False, cancel_futures=True)
         with self._lock:
+            self._killed = True  # a thread that took its call before, and has no process yet, begins none
             for process in self._processes:
                 process.kill()
 
@@ -113,7 +115,7 @@ class PipeExecutor(Executor):
         environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
         pipe = subprocess.PIPE
         with self._lock:
-            if self._closed and self._calls.empty():
+            if self._killed:
                 raise WorkerLostError("the executor is closed")
             process = subprocess.Popen([sys.executable, *_COMMAND], stdin=pipe, stdout=pipe, env=environment)  # noqa: S603  # ours
             self._processes.add(process)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,24 @@ def test_all_end_at_once_and_take_nothing_more() -> None:
     executor.shutdown()
     with pytest.raises(RuntimeError):
         executor.submit(abs, 1)
+
+
+def test_a_process_that_is_not_yet_started_is_not_started_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, killed = threading.Event(), threading.Event()
+    start = PipeExecutor._start
+
+    def late(self: PipeExecutor) -> subprocess.Popen[bytes]:
+        begun.set()
+        assert killed.wait(timeout=30)
+        return start(self)
+
+    monkeypatch.setattr(PipeExecutor, "_start", late)
+    executor = PipeExecutor(1)
+    future = executor.submit(time.sleep, 60)
+    assert begun.wait(timeout=30)
+    executor.kill()
+    killed.set()
+    assert isinstance(future.exception(timeout=30), WorkerLostError)
 
 
 def test_pythonpath_and_the_current_folder_import_nothing(
