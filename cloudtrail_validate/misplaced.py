@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -39,9 +40,14 @@ async def missed(request: Request, session: Session, store: Store) -> Configurat
     below = f"{prefix}/" if prefix and request.source is None else ""
     places = await find_digests(store, bucket, below)
     for seen in await displacements(store, places):
-        if seen.moved:
+        if seen.moved and not (request.source is not None and _is_a_folders(seen)):
             return displaced(request, None, seen)
     return None
+
+
+def _is_a_folders(seen: Displacement) -> bool:
+    """Tell whether keys differ from a local copy's only in empty segments, which no folder can have."""
+    return seen.here == re.sub("/+", "/", seen.there).lstrip("/")
 
 
 def _options(request: Request, seen: Displacement) -> str:

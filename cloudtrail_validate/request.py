@@ -85,8 +85,10 @@ class Request:
             object.__setattr__(self, name, value)
 
     def window(self, now: datetime) -> Interval:
-        """The window as understood, UTC."""
-        return Interval(utc(self.start), utc(self.end or now))
+        """The window as understood, UTC: whole seconds, as digests' are, and none of those that were asked for left out."""
+        start, end = utc(self.start).replace(microsecond=0), utc(self.end or now)
+        whole = end.replace(microsecond=0)
+        return Interval(start, whole + timedelta(seconds=1) if self.end is not None and whole < end else whole)
 
     @property
     def original(self) -> Locator | None:

@@ -34,6 +34,14 @@ def refused(request: Request) -> str:
     return line
 
 
+def test_a_window_is_of_whole_seconds_and_leaves_nothing_out() -> None:
+    half = timedelta(milliseconds=500)
+    asked = replace(GOOD, start=START + half, end=START + timedelta(hours=1) + half)
+    assert asked.window(NOW) == Interval(START, START + timedelta(hours=1, seconds=1))
+    assert replace(GOOD, end=NOW).window(NOW) == Interval(START, NOW)
+    assert GOOD.window(NOW + half) == Interval(START, NOW)  # now is no second that has passed
+
+
 # -- requests ---------------------------------------------------------------------------------------------------------
 
 

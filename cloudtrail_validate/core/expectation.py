@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from cloudtrail_validate.core.continuation import Continuation
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, Folder
 from cloudtrail_validate.core.model import ChainId, ChainReport, Kind
 from cloudtrail_validate.core.plan import AccountRegion, ExpectedPlace, Target
@@ -95,7 +96,11 @@ def expected_regions(target: Target, account: str) -> dict[str, str]:
 
 
 def further(
-    target: Target, sites: Sequence[AccountRegion], proven: Iterable[ChainId], reports: Iterable[ChainReport]
+    target: Target,
+    sites: Sequence[AccountRegion],
+    proven: Iterable[ChainId],
+    reports: Iterable[ChainReport],
+    continuations: Iterable[Continuation] = (),
 ) -> tuple[AccountRegion, ...]:
     """Return the account-regions in which a trail must have digests, as proven digests show, and that nobody looked for.
 
@@ -103,6 +108,7 @@ def further(
     accounted for already. An account of an organization in which a chain covers hours, or logs lie without any digest, is in
     each of the organization's trails. Each result is to be validated for its own `trail` and `home_region` alone: where it
     has a folder its chain may begin after the window (`gap-late-start`), else it is absent. Its logs are others' to list.
+    A trail that is known to go on in other folders (`continuations`) is told of where it is told of in either.
     """
     trails: dict[tuple[str, ...], set[ChainId]] = {}
     for chain in proven:
@@ -111,7 +117,13 @@ def further(
     judged = {report.chain: report for report in reports}
     there = [chain for chain, report in judged.items() if report.covered or not chain.trail]
     members = [chain for chain in there if not target.accounts or chain.account in target.accounts]
-    told = {(*_trail(chain), chain.account, chain.region) for chain in judged if chain.kind is Kind.STANDARD}
+    same = _names(continuations)
+    told = {
+        (*name, chain.account, chain.region)
+        for chain in judged
+        if chain.kind is Kind.STANDARD
+        for name in same.get(_trail(chain), (_trail(chain),))
+    }
     out: list[AccountRegion] = []
     models = _models(sites)  # by index: an organization has 100,000 of either, and each may be asked for
     with_folder = {site.account for site in sites}
@@ -143,6 +155,16 @@ def _trail(chain: ChainId) -> tuple[str, ...]:
     return (chain.organization_id or chain.account, chain.trail, chain.home_region)
 
 
+def _names(continuations: Iterable[Continuation]) -> Mapping[tuple[str, ...], frozenset[tuple[str, ...]]]:
+    """Return all names of each trail that goes on in another folder."""
+    out: dict[tuple[str, ...], frozenset[tuple[str, ...]]] = {}
+    for item in continuations:
+        pair = (_trail(item.older), _trail(item.newer))
+        names = frozenset(pair).union(*(out.get(name, ()) for name in pair))
+        out.update(dict.fromkeys(names, names))
+    return out
+
+
 def _regions(target: Target, home: str, *, multi_region: bool) -> dict[str, str]:
     regions = dict.fromkeys(default_regions(home), EVERYWHERE) if multi_region else {}
     regions[home] = HOME
@@ -153,18 +175,19 @@ def _models(sites: Iterable[AccountRegion]) -> dict[tuple[str | None, str | None
     """The first account-region of each organization and account, and of each organization (account None)."""
     models: dict[tuple[str | None, str | None], AccountRegion] = {}
     for site in sites:
-        organization = site.organization_id
-        models.setdefault((organization, site.account), site)
-        models.setdefault((organization, None), site)
+        for organization in dict.fromkeys(folder.organization_id for folder in site.folders):
+            models.setdefault((organization, site.account), site)
+            models.setdefault((organization, None), site)
     return models
 
 
 def _site(target: Target, like: AccountRegion, chain: ChainId, account: str, region: str, reason: str) -> AccountRegion:
     """Return the account-region, with the folders of another one of the trail: of the same account, where there is any."""
+    own = [folder for folder in like.folders if target.trail or folder.organization_id == chain.organization_id]
     return AccountRegion(
         account,
         region,
-        tuple(Folder(folder.bucket, folder.base, account, region) for folder in like.folders),
+        tuple(Folder(folder.bucket, folder.base, account, region) for folder in own or like.folders),
         expected=reason,
         delivered=target.delivered.get(region) if account == target.owner else None,
         has_logs=False,

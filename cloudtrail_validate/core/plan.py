@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate.core.layout import Folder
 from cloudtrail_validate.core.model import Cause, ChainId, Interval, Kind, Locator, ObjectInfo
@@ -129,6 +130,10 @@ class AccountRegion(msgspec.Struct, frozen=True):
         """Return the organization whose folder the site's first folder is in."""
         return self.folders[0].organization_id
 
+    def own(self, chain: ChainId) -> ChainId:
+        """Return the chain as it is known here: of a trail that is known by its ARN all folders are one chain's."""
+        return replace(chain, organization_id=self.organization_id) if self.trail else chain
+
     def selects(self, chain: ChainId) -> bool:
         """Tell whether a chain is part of what was asked: the one trail's, or any where none was named."""
         return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
@@ -136,7 +141,12 @@ class AccountRegion(msgspec.Struct, frozen=True):
     @property
     def nameless(self) -> ChainId:
         """Return the chain that belongs here, as far as it is known before any digest is."""
-        return ChainId(self.account, self.region, self.trail, self.home_region, self.organization_id, Kind.STANDARD)
+        return self.nameless_in(self.folders[0])
+
+    def nameless_in(self, folder: Folder) -> ChainId:
+        """Return the chain that belongs in one of the folders."""
+        organization = self.organization_id if self.trail else folder.organization_id
+        return ChainId(self.account, self.region, self.trail, self.home_region, organization, Kind.STANDARD)
 
 
 class Unlisted(msgspec.Struct, frozen=True):

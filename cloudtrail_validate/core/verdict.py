@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
+from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Status
 
 
@@ -29,6 +30,13 @@ class ExitCode(IntEnum):
     UNPROVEN = 3
     EMPTY = 4
     INTERRUPTED = 130  # 128 and SIGINT's number, as shells say it; for SIGTERM as well
+
+
+_OF_A_CHAIN: Final = frozenset({rules.GAP_BROKEN, rules.GAP_RESTART, rules.GAP_TAIL})
+"""Gaps of a chain that was there before: a window that lies in one wholly is not one of which there is nothing.
+
+Before a chain began (`gap-late-start`), and where none is (`chain-absent`), there is.
+"""
 
 
 @dataclass(slots=True)
@@ -55,11 +63,12 @@ def decide(
     """Return the verdict and exit code: a total function of the findings (CONTRACT: exit codes).
 
     `digests` is the number of digests looked at, whatever came of them. Evidence of change outranks everything; nothing
-    found is never success; `tolerated` rules are passed over only where their finding is unverifiable or uncovered. What an
-    `interrupted` run has not looked at is unproven, whatever it found of the rest.
+    found is never success, nor is it said where other digests of a chain show that hours are lost; `tolerated` rules are
+    passed over only where their finding is unverifiable or uncovered. What an `interrupted` run has not looked at is unproven,
+    whatever it found of the rest.
     """
     skip = frozenset(tolerated)
-    changed = unproven = False
+    changed = unproven = lost = False
     for (rule, status), number in tally.numbers.items():
         if not number:
             continue
@@ -68,6 +77,7 @@ def decide(
                 changed = True
             case Status.UNVERIFIABLE | Status.UNCOVERED:
                 unproven = unproven or rule not in skip
+                lost = lost or rule in _OF_A_CHAIN - skip
             case Status.NOTICE:
                 pass
             case _:
@@ -76,7 +86,7 @@ def decide(
         return Verdict.CHANGED, ExitCode.CHANGED
     if interrupted:
         return Verdict.UNPROVEN, ExitCode.INTERRUPTED
-    if digests == 0:
+    if digests == 0 and not lost:
         return Verdict.EMPTY, ExitCode.EMPTY
     if unproven:
         return Verdict.UNPROVEN, ExitCode.UNPROVEN

@@ -96,7 +96,7 @@ def _accounts(target: Target, root: str, bases: Mapping[str, list[str]]) -> list
 
 
 def _sites(target: Target, found: Iterable[_Account]) -> Iterable[AccountRegion]:
-    """Yield one site for each account and region; an owner's folders with and without organization are one site."""
+    """Yield one site for each account and region; folders with and without an organization's id are one site."""
     by_account: dict[str, list[_Account]] = {}
     for item in found:
         by_account.setdefault(item.account, []).append(item)
@@ -105,12 +105,8 @@ def _sites(target: Target, found: Iterable[_Account]) -> Iterable[AccountRegion]
         if target.trail:
             yield from _of_account(target, all_of_it, asked)
             continue
-        places = [item.digest_regions | item.log_regions for item in all_of_it]
-        for index, item in enumerate(all_of_it):
-            # What must be there is looked for where a folder is: in the first place where none is.
-            nowhere = {region for region in asked if index == 0 and not any(region in there for there in places)}
-            own = {region: reason for region, reason in asked.items() if region in places[index] or region in nowhere}
-            yield from _of_account(target, [item], own)
+        # A trail may have become an organization's: its chain goes on in the other folder (`core.continuation`).
+        yield from _of_account(target, [*all_of_it[1:], all_of_it[0]], asked)
 
 
 def _of_account(target: Target, group: list[_Account], expected: Mapping[str, str]) -> Iterable[AccountRegion]:
@@ -120,7 +116,9 @@ def _of_account(target: Target, group: list[_Account], expected: Mapping[str, st
     names = sorted(region for region in {*regions, *expected} if not target.regions or region in target.regions)
     strays = tuple(info for item in group for info in item.strays if info.size) if not target.regions else ()
     for index, region in enumerate(names):
-        folders = tuple(Folder(target.bucket, item.base, account, region) for item in group)
+        # Where no folder is, what must be there is looked for in the last place, which is the plain one if there is one.
+        there = [item for item in group if target.trail or region in item.digest_regions | item.log_regions]
+        folders = tuple(Folder(target.bucket, item.base, account, region) for item in there or group[-1:])
         yield AccountRegion(
             account,
             region,

@@ -16,6 +16,7 @@ from cloudtrail_validate.core.coverage import TAIL
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.layout import DIGEST_KIND, SINCE, Folder, day_path, folder_day, parse_digest_key
 from cloudtrail_validate.core.model import HOUR, ChainId, Interval, Kind, Locator, ObjectInfo
+from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.engine.outside import list_outside
 from cloudtrail_validate.stores.protocol import Lister
 
@@ -67,6 +68,26 @@ class Found:
     earlier: set[ChainId] = field(default_factory=set)
     failures: list[tuple[Locator, StoreError]] = field(default_factory=list)
 
+    def take_in(self, more: Mapping[ChainId, Sequence[Entry]]) -> None:
+        """Add digests of chains that were asked for; what is there already stays once."""
+        for chain, entries in more.items():
+            self.selected[chain] = sorted({*self.selected.get(chain, ()), *entries})
+
+    def rename(self, own: Callable[[ChainId], ChainId]) -> None:
+        """Take the digests of chains that have one name for those of one chain."""
+        self.selected = _renamed(self.selected, own)
+        self.others = _renamed(self.others, own)
+        self.earlier = {own(chain) for chain in self.earlier}
+
+
+def _renamed(chains: Mapping[ChainId, list[Entry]], own: Callable[[ChainId], ChainId]) -> dict[ChainId, list[Entry]]:
+    out: dict[ChainId, list[Entry]] = {}
+    for chain, entries in chains.items():
+        known = own(chain)
+        held = entries if known == chain else [replace(entry, chain=known) for entry in entries]
+        out[known] = sorted([*out[known], *held]) if known in out else held
+    return out
+
 
 async def list_digests(store: Lister, folder: Folder, days: Interval) -> Listing:
     """List a folder's digests whose date folder lies in `days`."""
@@ -114,19 +135,12 @@ def _in_place(entry: Entry, path: str) -> bool:
 class Finder:
     """Lists the digests of one site: first around the window, further only where they do not reach its edges."""
 
-    def __init__(
-        self,
-        store: Lister,
-        folders: Sequence[Folder],
-        nameless: ChainId,
-        selects: Callable[[ChainId], bool],
-        window: Interval,
-        now: datetime,
-    ) -> None:
+    def __init__(self, store: Lister, region: AccountRegion, window: Interval, now: datetime) -> None:
         self._store = store
-        self._folders = folders
-        self._nameless = nameless
-        self._selects = selects
+        self._region = region
+        self._folders = region.folders
+        self._nameless = region.nameless
+        self._selects = region.selects
         self._window = window
         self._now = now
         self._found = Found()
@@ -136,7 +150,7 @@ class Finder:
         await self._each(self._around, self._aside, *([] if self._nameless.trail else [self._back]))
         if not self._found.failures:
             chains = {chain: held for chain, held in self._found.selected.items() if chain.kind is Kind.STANDARD}
-            await self._each(lambda folder: self._beyond(folder, chains))
+            await self._each(lambda folder: self._beyond(folder, self._in(folder, chains)))
         return self._found
 
     async def _each(self, *looks: Callable[[Folder], Awaitable[None]]) -> None:
@@ -161,13 +175,15 @@ class Finder:
     async def _around(self, folder: Folder) -> None:
         self._sort_in(await list_digests(self._store, folder, self._days))
 
-    def own(self, chain: ChainId) -> ChainId:
-        """Return the chain under the site's own organization id, in whichever of its folders a digest lies."""
-        return replace(chain, organization_id=self._nameless.organization_id)
+    def _in(self, folder: Folder, chains: Mapping[ChainId, Sequence[Entry]]) -> Mapping[ChainId, Sequence[Entry]]:
+        """Return the chains that a folder may hold digests of: all of a trail that is known by its ARN, else its own."""
+        if self._region.trail:
+            return chains
+        return {chain: held for chain, held in chains.items() if chain.organization_id == folder.organization_id}
 
     def _sort_in(self, listing: Listing) -> None:
         for found, entries in listing.chains.items():
-            chain = self.own(found)
+            chain = self._region.own(found)
             held = self._found.selected if self._selects(chain) else self._found.others
             own = entries if chain == found else [replace(entry, chain=chain) for entry in entries]
             held[chain] = sorted([*held[chain], *own]) if chain in held else own
@@ -205,16 +221,11 @@ class Finder:
         while (until - distance).year >= oldest:
             moment = until - distance
             for chain, entries in (await list_digests(self._store, folder, Interval(moment, moment))).chains.items():
-                own = self.own(chain)
+                own = self._region.own(chain)
                 if chain.kind is Kind.STANDARD and self._selects(own):
                     newest.setdefault(own, replace(entries[-1], chain=own))
             distance *= 2
-        for chain, entry in newest.items():
-            self._take_in(chain, [entry])
-
-    def _take_in(self, chain: ChainId, entries: Sequence[Entry]) -> None:
-        held = self._found.selected.get(chain, [])
-        self._found.selected[chain] = sorted({*held, *entries})
+        self._found.take_in({chain: [entry] for chain, entry in newest.items()})
 
     async def _beyond(self, folder: Folder, chains: Mapping[ChainId, Sequence[Entry]]) -> None:
         """Where listed digests do not reach the window's edges, see whether the chain goes on before or after it."""
@@ -237,9 +248,7 @@ class Finder:
                     newest[entry.chain] = max(entry, newest.get(entry.chain, entry))
             if wanted and wanted <= self._found.earlier:
                 return
-        for chain, entry in newest.items():
-            if chain not in wanted:
-                self._take_in(chain, [entry])
+        self._found.take_in({chain: [entry] for chain, entry in newest.items() if chain not in wanted})
 
     async def _after(self, folder: Folder, path: str, wanted: set[ChainId]) -> None:
         """Take in digests after the listed days of each wanted chain: the first proven one says why hours are missing."""
@@ -256,5 +265,5 @@ class Finder:
     def _standard(self, folder: Folder, batch: Iterable[ObjectInfo]) -> Iterable[Entry]:
         for info in batch:
             entry = entry_of(folder, info)
-            if entry is not None and entry.chain.kind is Kind.STANDARD and self._selects(self.own(entry.chain)):
-                yield replace(entry, chain=self.own(entry.chain))
+            if entry is not None and entry.chain.kind is Kind.STANDARD and self._selects(self._region.own(entry.chain)):
+                yield replace(entry, chain=self._region.own(entry.chain))

@@ -141,9 +141,14 @@ class LogChecker:
         self._account(job, answer)
 
     async def _check_batch(self, first: Job) -> None:
-        """Read several logs in one go, leaving enough for the other workers."""
+        """Read several logs in one go, leaving enough for the other workers. What no listing showed is read by itself."""
+        if first.info is None:
+            await self._check(first)
+            return
         number = min(self._store.batch, 1 + len(self._queue) // self._most())
-        jobs = [first, *(self._queue.popleft() for _ in range(min(number - 1, len(self._queue))))]
+        jobs = [first]
+        while self._queue and len(jobs) < number and self._queue[0].info is not None:
+            jobs.append(self._queue.popleft())
         answers: Sequence[Answer]
         try:
             answers = await self._store.contents([job.log.where for job in jobs], self._make)

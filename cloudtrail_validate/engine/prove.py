@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Link, Prover
+from cloudtrail_validate.core.continuation import identity
 from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.findings import FindingSet
@@ -28,6 +29,7 @@ from cloudtrail_validate.core.unreferenced import ListedDigest, is_copy
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.listing import Entry, Finder, Found, list_digests
 from cloudtrail_validate.engine.routing import Router
+from cloudtrail_validate.engine.seams import Seams
 from cloudtrail_validate.engine.stages import ChainLinks, Failure, ProvenChains, ProvenDigest, Scope
 from cloudtrail_validate.engine.tools import Tools
 
@@ -39,18 +41,22 @@ _CONTEXT: Final = 2  # digests read at once beyond the window: one may reach int
 
 async def prove(region: AccountRegion, scope: Scope, tools: Tools, reader: DigestReader) -> ProvenChains:
     """List, read and prove the digests of one account-region. What cannot be listed is in the result."""
-    finder = Finder(tools.store, region.folders, region.nameless, region.selects, scope.window, scope.now)
+    finder = Finder(tools.store, region, scope.window, scope.now)
     found, keys = await asyncio.gather(finder.find(), tools.keys(region.region))
+    seams = Seams(region, found.selected, scope.window, tools.store, reader, keys)
+    continuations = await seams.find()
+    found.take_in(seams.beyond)
+    found.rename(identity(region, continuations))
     prover = DigestProver(region, scope, tools, reader, keys)
     for held, quiet in ((found.selected, False), (found.others, True)):
         for chain, entries in held.items():
             for folder in region.folders:
-                prover.knows(folder, chain)
+                prover.knows(folder, replace(chain, organization_id=folder.organization_id))
             prover.add([entry for entry in entries if scope.window.start < entry.end <= scope.window.end], quiet=quiet)
             prover.add(await prover.context([entry for entry in entries if entry.end > scope.window.end]), quiet=quiet)
     prover.add(found.strays)
     await prover.run(follow=True)
-    return _proven(region, found, prover)
+    return replace(_proven(region, found, prover), continuations=continuations)
 
 
 def references_in(size: int) -> int:

@@ -150,4 +150,5 @@ def join_results(
         any(result.unfinished for result in results),
         tuple(dict.fromkeys(edge for result in results for edge in result.edges)),
         tuple(item.interval for item in skipped),
+        tuple(dict.fromkeys(item for result in results for item in result.continuations)),
     )

@@ -182,7 +182,8 @@ class Engine:
         """Return account-regions that proven digests show to be missing: a multi-region trail writes in all of them."""
         proven = {chain for result in self.results for chain in result.trails}
         reports = (report for result in self.results for report in result.chains)
-        return further(target, plan.sites, proven, reports)
+        continuations = dict.fromkeys(item for result in self.results for item in result.continuations)
+        return further(target, plan.sites, proven, reports, continuations)
 
     def _judged(self) -> list[ChainId]:
         """Return the chains that the report accounts for so far."""

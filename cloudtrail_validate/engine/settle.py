@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, JudgeInput, Judgement, Link, Tail, absent, judge, judge_tail
+from cloudtrail_validate.core.continuation import identity
 from cloudtrail_validate.core.coverage import TAIL, union
 from cloudtrail_validate.core.findings import FindingSet
 from cloudtrail_validate.core.layout import DIGEST_KIND, Folder, log_minute, next_digest_key
@@ -87,6 +88,7 @@ async def _inquire(
         proven.claiming,
         _silent_writers(proven, folders),
         union(finding.interval for finding in proven.unread if finding.interval),
+        identity(region, proven.continuations),
     )
     keys = await tools.keys(region.region)
     return await Inquiry(around, files, reader, keys, tools.store, tools.keys).run(scope.now)
@@ -126,9 +128,9 @@ class Settler:
             if finding.interval is None or not finding.interval.overlaps(self._window):  # else it is reported already
                 self._add(finding)
         judgements = self._judge()
-        if judged.rules and not any(chain.kind is Kind.STANDARD for chain in judgements):
-            nameless = self._region.nameless
-            judgements[nameless] = absent(nameless, self._window, self._vanished())
+        for nameless in self._without_chain(judgements):
+            if any(_is_of(file, nameless) for file, _ in judged.rules):
+                judgements[nameless] = absent(nameless, self._window, self._vanished())
         chains = self._chains(judgements, judged)
         return RegionResult(
             self._region,
@@ -139,6 +141,7 @@ class Settler:
             sum(result.bytes_hashed for result in self._results),
             tuple(item.chain for item in self._proven.chains if _any_proven(item.links)),
             edges=self._proven.edges,
+            continuations=self._proven.continuations,
         )
 
     def _add(self, finding: Finding) -> None:
@@ -181,9 +184,19 @@ class Settler:
                 doubtful = tail is Tail.DOUBTFUL
                 question = JudgeInput(window, self._scope.now, item.earlier, item.before, doubtful)
                 out[item.chain] = judge(item.chain, held, question)
-        if not any(chain.kind is Kind.STANDARD for chain in out) and (region.expected or proven.strays):
-            out[region.nameless] = absent(region.nameless, window, self._vanished(), region.expected)
+        if region.expected or (proven.strays and not any(chain.kind is Kind.STANDARD for chain in out)):
+            for nameless in self._without_chain(out):
+                out[nameless] = absent(nameless, window, self._vanished(), region.expected)
         return out
+
+    def _without_chain(self, judged: Iterable[ChainId]) -> tuple[ChainId, ...]:
+        """Return the chains that belong in folders of which no standard chain is judged."""
+        own = identity(self._region, self._proven.continuations)
+        there = {chain.organization_id for chain in judged if chain.kind is Kind.STANDARD}
+        joined = [chain for item in self._proven.continuations for chain in (item.older, item.newer)]
+        there |= {chain.organization_id for chain in joined if own(chain).organization_id in there}
+        places = dict.fromkeys(map(self._region.nameless_in, self._region.folders))
+        return tuple(nameless for nameless in places if nameless.organization_id not in there)
 
     def _vanished(self) -> Link | None:
         """Return a digest of the window that CloudTrail says it delivered to a folder where there is none at all."""
@@ -261,6 +274,11 @@ def _log_counts(results: Iterable[LogResult]) -> dict[ChainId, Counts]:
         for chain, counts in result.counts:
             out[chain] = out.get(chain, Counts()) + counts
     return out
+
+
+def _is_of(file: UnreferencedFile, nameless: ChainId) -> bool:
+    """Tell whether a file lies where a chain belongs; a file beside the folders lies in none."""
+    return file.folder is None or file.folder.organization_id == nameless.organization_id
 
 
 def _status(link: Link) -> Status | None:

@@ -19,6 +19,7 @@ from datetime import datetime
 import msgspec
 
 from cloudtrail_validate.core.chain import Link
+from cloudtrail_validate.core.continuation import Continuation
 from cloudtrail_validate.core.findings import Findings
 from cloudtrail_validate.core.layout import Folder
 from cloudtrail_validate.core.model import (
@@ -133,7 +134,7 @@ class ProvenChains(msgspec.Struct, frozen=True, tag=True):
     name. `written` is the newest LastModified of any digest of the chains that were asked for; `copied` tells that
     all proven digests were written later than delivery explains, so that LastModified places nothing in time. `claiming`
     are digests that name logs, could be read, and were neither proven nor refuted. `edges` are the newest proven digest of
-    each chain, and those that were to be looked at again.
+    each chain, and those that were to be looked at again. `continuations` are chains that go on in another folder.
     """
 
     region: AccountRegion
@@ -148,6 +149,7 @@ class ProvenChains(msgspec.Struct, frozen=True, tag=True):
     claiming: tuple[ProvenDigest, ...] = ()
     copied: bool = False
     edges: tuple[Edge, ...] = ()
+    continuations: tuple[Continuation, ...] = ()
 
 
 class LogBatch(msgspec.Struct, frozen=True):
@@ -195,7 +197,8 @@ class RegionResult(msgspec.Struct, frozen=True, tag=True):
     """Holds the result of one account-region. `digests` are the proven ones that name logs, for who wants to read more.
 
     `unfinished` is true where the run ended before all of it was looked at. `trails` are the chains of which something
-    is proven here: they tell where else their trail must write. `skipped` are the `rereads` for which there was no time.
+    is proven here: they tell where else their trail must write. `skipped` are the `rereads` for which there was no time,
+    `continuations` chains that go on in another folder.
     """
 
     region: AccountRegion
@@ -208,3 +211,4 @@ class RegionResult(msgspec.Struct, frozen=True, tag=True):
     unfinished: bool = False
     edges: tuple[Edge, ...] = ()
     skipped: tuple[Interval, ...] = ()
+    continuations: tuple[Continuation, ...] = ()

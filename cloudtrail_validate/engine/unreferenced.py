@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Link, Prover
+from cloudtrail_validate.core.continuation import Identity
 from cloudtrail_validate.core.coverage import Span, touches, union
 from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import AbsentError, StoreError
@@ -43,12 +44,16 @@ from cloudtrail_validate.stores.protocol import Lister
 Files = Mapping[Locator, UnreferencedFile]
 
 
+def _as_it_is(chain: ChainId) -> ChainId:
+    return chain
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """Holds the digests of some folders that are known before files are judged.
 
     `links` are those that the run has read, by chain; `claiming` the digests that could be read and neither proven nor
     refuted; `writers` further trails that are known to write here, though no digest shows them; `unread` the hours of
-    digests that a passing trouble kept from being read.
+    digests that a passing trouble kept from being read; `own` names the chain of a digest, whichever folder it lies in.
     """
 
     folders: tuple[Folder, ...]
@@ -56,6 +61,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     claiming: tuple[ProvenDigest, ...] = ()
     writers: tuple[Writer, ...] = ()
     unread: Span = ()
+    own: Identity = _as_it_is
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -125,7 +131,6 @@ class Inquiry:
 
     async def _list(self, asked: Question) -> None:
         """List the digests of all folders in the days asked for."""
-        organization = self._around.folders[0].organization_id
         for folder in self._around.folders if asked.days else ():
             try:
                 listing = await list_digests(self._store, folder, asked.days or _NEVER)
@@ -136,7 +141,7 @@ class Inquiry:
                 self._failures.append(Failure(rules.DIGEST_UNREADABLE, where, error.cause, error.detail))
                 continue
             for chain, entries in listing.chains.items():
-                held = self._entries.setdefault(replace(chain, organization_id=organization), {})
+                held = self._entries.setdefault(self._around.own(chain), {})
                 held.update({self._in_store(entry.where): entry for entry in entries})
 
     def _todo(self, asked: Question) -> list[tuple[ChainId, Entry]]:
@@ -244,11 +249,13 @@ class Inquiry:
         asked = question(self._left.values())
         held = ((chain, link) for chain, links in self._around.links.items() for link in links)
         read = ((chain, link) for chain, links in self._links.items() for link in links)
+        own = self._around.own
         return frozenset(
             (chain.trail, chain.home_region, folder.organization_id)
             for folder in self._around.folders
             for chain, link in (*held, *read)
             if link.state is DigestState.PROVEN
+            and own(replace(chain, organization_id=folder.organization_id)) == chain
             and any(touches(asked.context, Interval(moment, moment)) for moment in link.interval)
         )
 

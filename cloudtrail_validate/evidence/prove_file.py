@@ -19,6 +19,7 @@ from msgspec.structs import replace as replace_struct
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import DigestState, Link
+from cloudtrail_validate.core.continuation import Identity, identity
 from cloudtrail_validate.core.coverage import union
 from cloudtrail_validate.core.digest import Evidence, LogReference, SignatureStatus
 from cloudtrail_validate.core.errors import (
@@ -48,9 +49,10 @@ from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.core.unreferenced import REACH, is_copy, unreferenced
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.engine.digest_reader import DigestReader
-from cloudtrail_validate.engine.listing import Entry, list_digests
+from cloudtrail_validate.engine.listing import Entry, Found, list_digests
 from cloudtrail_validate.engine.log_checker import judge_content
 from cloudtrail_validate.engine.prove import DigestProver
+from cloudtrail_validate.engine.seams import Seams
 from cloudtrail_validate.engine.stages import ProvenDigest, Scope
 from cloudtrail_validate.engine.tools import Tools, make_tools
 from cloudtrail_validate.engine.unreferenced import Inquiry, Surroundings
@@ -182,6 +184,7 @@ class _Search:
         self._folders: tuple[Folder, ...] = (self.folder,)
         self._trail = parse_trail_arn(trail_arn) if trail_arn else None
         self._findings: list[Finding] = []
+        self._own: Identity = identity(self._region, ())
 
     @property
     def owner(self) -> str:
@@ -196,6 +199,7 @@ class _Search:
             return FileProof(self.where, ExitCode.EMPTY)
         tools = make_tools(session.store, session.limiter, _answering(keys, self.folder.region, session.keys))
         reader = DigestReader(session.store, session.limiter, TryBudget(_REFERENCES))
+        chains = await self._joined(chains, session.store, reader, keys)
         near = await self._walk(tools, reader, keys, chains)
         named = await self._naming(near, reader, content)
         walk = near
@@ -225,7 +229,7 @@ class _Search:
         return tuple(dict.fromkeys((self.folder, *others)))
 
     async def _chains(self, store: Store) -> dict[ChainId, list[Entry]]:
-        """The digests of the file's hours and of the 35 days since, by chain: one that moved is one chain."""
+        """The digests of the file's hours and of the 35 days since, by chain."""
         days = Interval(self.window.start, self.window.end + REACH)
         out: dict[ChainId, list[Entry]] = {}
         for folder in self._folders:
@@ -235,9 +239,25 @@ class _Search:
                 continue
             for chain, entries in listing.chains.items():
                 if self._selects(chain):
-                    own = replace_struct(chain, organization_id=self.folder.organization_id)
-                    out.setdefault(own, []).extend(replace_struct(entry, chain=own) for entry in entries)
-        return {chain: sorted(entries) for chain, entries in out.items()}
+                    out.setdefault(chain, []).extend(entries)
+        return out
+
+    async def _joined(
+        self, chains: dict[ChainId, list[Entry]], store: Store, reader: DigestReader, keys: RegionKeys
+    ) -> dict[ChainId, list[Entry]]:
+        """The same, those of a chain that goes on in another of the folders as one."""
+        days = Interval(self.window.start, self.window.end + REACH)
+        seams = Seams(self._region, chains, days, store, reader, keys)
+        self._own = identity(self._region, await seams.find())
+        found = Found(selected={chain: sorted(entries) for chain, entries in chains.items()})
+        found.rename(self._own)
+        return found.selected
+
+    @property
+    def _region(self) -> AccountRegion:
+        """The account-region: of a trail that is known by its ARN all folders are one chain's."""
+        name, home = (self._trail.name, self._trail.region) if self._trail else ("", "")
+        return AccountRegion(self.folder.account, self.folder.region, self._folders, trail=name, home_region=home)
 
     def _selects(self, chain: ChainId) -> bool:
         trail = self._trail
@@ -260,12 +280,11 @@ class _Search:
         Before there were backfill digests a late log was named by the digest of the hour in which it came.
         """
         window = Interval(self.window.start, self.window.end + REACH) if late else self.window
-        region = AccountRegion(self.folder.account, self.folder.region, self._folders)
-        walk = DigestProver(region, Scope(window, self.now), tools, reader, keys)
+        walk = DigestProver(self._region, Scope(window, self.now), tools, reader, keys)
         for chain, entries in chains.items():
             if not late or chain.kind in late:
                 for folder in self._folders:
-                    walk.knows(folder, chain)
+                    walk.knows(folder, replace_struct(chain, organization_id=folder.organization_id))
                 walk.add([entry for entry in entries if window.start < entry.end <= window.end])
         await walk.run(follow=True)
         self._findings += walk.findings.freeze().kept
@@ -325,6 +344,7 @@ class _Search:
             near.links,
             tuple(near.claiming),
             unread=union(finding.interval for finding in (*near.unread, *late.unread) if finding.interval),
+            own=self._own,
         )
         info = await self._listed(tools)
         dated = tools.store.dated and not is_copy(near.proven)

@@ -64,6 +64,30 @@ class Tree:
                 return self._in(folder, lambda at: os.stat(name or ".", dir_fd=at, follow_symlinks=False))
         return os.lstat(os.path.join(self._resolved(folder), name))  # noqa: PTH118  # text, not a Path
 
+    def is_exact(self, path: str) -> bool:
+        """Tell whether what is found at a path bears these very names.
+
+        Windows and macOS find a name in whatever case it is said (as `core.portable` has it), S3 does not: there another
+        object would have been asked for. Where a name in the other case leads to the same file, the folder's own list
+        decides. Raises where nothing is found.
+        """
+        parts = path.split("/")
+        for number, name in enumerate(parts):
+            folder = "/".join(parts[:number])
+            at = f"{folder}/" if folder else ""
+            other = name.swapcase()
+            if other == name or not self._is_same(at + name, at + other):
+                continue
+            if name not in {entry.name for entry in self.entries(folder)}:
+                return False
+        return True
+
+    def _is_same(self, path: str, other: str) -> bool:
+        try:
+            return os.path.samestat(self.status(path), self.status(other))
+        except FileNotFoundError:
+            return False
+
     def entries(self, path: str) -> list[Entry]:
         """Return everything right in a folder, in no order. What is gone before it can be looked at is left out."""
         if self._by_descriptor:

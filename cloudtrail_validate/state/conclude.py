@@ -47,7 +47,10 @@ class FindingsByPlace:
 
 
 class RegionEnd:
-    """How a run ended for one account-region: `rewritten` are findings of its own, `remember` what is kept."""
+    """How a run ended for one account-region: `rewritten` are findings of its own, `remember` what is kept.
+
+    `region` is the account-region.
+    """
 
     def __init__(
         self, compared: Compared, result: RegionResult, outcome: Outcome, told: FindingsByPlace, scope: Scope
@@ -58,6 +61,7 @@ class RegionEnd:
         spoiling = [item for item in found if item.status is not Status.NOTICE or item.rule == rules.LOG_PENDING]
         self._compared = compared
         self._result = result
+        self.region = region
         self._standard = [report for report in result.chains if report.chain.kind is Kind.STANDARD]
         self._accused = _hours(changed, outcome.window)
         self._unread = _hours([item for item in found if item.rule in _UNREAD], outcome.window)

@@ -99,8 +99,18 @@ class StateMemory:
         sites = await asyncio.gather(*(one(region) for region in plan.sites))
         return replace(plan, sites=tuple(sorted(sites, key=self._waiting)))
 
+    def _remembered(self, region: AccountRegion) -> RegionState | None:
+        """What is remembered of an account-region, also from when it had fewer folders.
+
+        A plain trail that becomes an organization's goes on in a new folder, by which its account-region is known since.
+        """
+        known = [self._known[place] for place in _places(region) if place in self._known]
+        if not known or known[0].place == _place(region):
+            return known[0] if known else None
+        return replace(known[0], organization_id=region.organization_id)
+
     def _waiting(self, region: AccountRegion) -> tuple[bool, int]:
-        known = self._known.get(_place(region))
+        known = self._remembered(region)
         read = {item.start: item.read for item in known.stretches} if known else {}
         chosen = self._chosen.get(_place(region), ())
         owed = known is not None and bool(known.owed)
@@ -108,7 +118,7 @@ class StateMemory:
 
     async def _narrow(self, region: AccountRegion, scope: Scope, store: Store) -> AccountRegion:
         place = _place(region)
-        known = self._known.get(place)
+        known = self._remembered(region)
         days = self._days(known, scope)
         try:
             kinds = await list_kinds(store, region)
@@ -212,7 +222,8 @@ class StateMemory:
         return self._compared.get(_place(result.region)) or Compared(None, None, (scope.window,))
 
     def _next(self, ends: dict[Region, RegionEnd], accused: set[Locator]) -> tuple[RegionState, ...]:
-        regions = {place: region for place, region in self._known.items() if place not in ends}
+        known_anew = {place for end in ends.values() for place in _places(end.region)}
+        regions = {place: region for place, region in self._known.items() if place not in known_anew}
         regions |= {place: end.remember(accused) for place, end in ends.items()}
         return tuple(regions[place] for place in sorted(regions))
 
@@ -235,6 +246,11 @@ class StateMemory:
 
 def _place(region: AccountRegion) -> Region:
     return (region.organization_id or "", region.account, region.region)
+
+
+def _places(region: AccountRegion) -> tuple[Region, ...]:
+    """The names that an account-region may be known by: that of its first folder, and those of its others."""
+    return tuple(dict.fromkeys((item.organization_id or "", region.account, region.region) for item in region.folders))
 
 
 def _by_place(results: Iterable[RegionResult]) -> dict[Region, RegionResult]:

@@ -69,7 +69,7 @@ class Local:
         """Return one level of the tree."""
 
         def look() -> Children:
-            entries = self._entries(prefix)
+            entries = self._entries(prefix) if self._is_there(prefix) else []
             folders = tuple(name for name, info in entries if info is None)
             return Children(folders, tuple(info for _, info in entries if info is not None))
 
@@ -80,6 +80,7 @@ class Local:
 
         def look() -> ObjectInfo | None:
             status = self._tree.status(_path(key))
+            self._found_as_said(_path(key))
             return None if stat.S_ISDIR(status.st_mode) else _info(key, status)
 
         try:
@@ -96,6 +97,8 @@ class Local:
             path = _path(where.key)
             inflater = Inflater(accept_plain=True, keep=True, limit=digest.MAX_DIGEST_BYTES)
             feed(lambda: self._tree.open(path), inflater)
+            if size is None:
+                self._found_as_said(path)
             return inflater, self._sidecar(path)
 
         return await self._call(read)
@@ -105,6 +108,8 @@ class Local:
         (hashed,) = await self.contents([where], make)
         if not isinstance(hashed, Content):
             raise hashed
+        if size is None:
+            await self._call(lambda: self._found_as_said(_path(where.key)))
         return hashed
 
     async def contents(self, places: Sequence[Locator], make: MakeInflater = Inflater) -> Sequence[Hashed]:
@@ -144,6 +149,18 @@ class Local:
             with suppress(HasherError):
                 await (await self._starting).close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _found_as_said(self, path: str) -> None:
+        """Raise `AbsentError` for what no listing has shown and lies there under names of other case."""
+        if not self._tree.is_exact(path):
+            raise AbsentError("only a name of other case is there")
+
+    def _is_there(self, prefix: str) -> bool:
+        """Tell whether a folder bears the very names of a prefix, where it is there at all."""
+        try:
+            return not prefix or self._tree.is_exact(_path(prefix))
+        except OSError:
+            return True  # listing it says why
 
     def _entries(self, prefix: str) -> list[tuple[str, ObjectInfo | None]]:
         """Return names in one folder in S3's order; None stands for a folder. Links are named, not followed."""
@@ -190,6 +207,8 @@ class Local:
 
     def _walk(self, prefix: str, after: str, before: str | None) -> Iterator[ObjectInfo]:
         """Yield files in the order of their keys. A stack, not recursion: a hostile tree may be deeper than Python's."""
+        if not self._is_there(prefix):
+            return
         stack = [(prefix, iter(self._entries(prefix)))]
         while stack:
             folder, entries = stack[-1]

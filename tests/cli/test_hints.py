@@ -41,7 +41,7 @@ def keys_and_tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 def tried(capsys: pytest.CaptureFixture[str], keys: Path, tree: Path, *args: str) -> list[str]:
     """The lines that say what to try, of a run that found nothing."""
     answer = call(capsys, "--source", str(tree), "--public-keys", str(keys), "--format", "JSON", *args)
-    assert answer.code == 4
+    assert answer.code in (3, 4)  # 3 where a chain was there before the window
     lead = "ctvalidate: nothing was found: "
     return [line.removeprefix(lead) for line in answer.err.splitlines() if line.startswith(lead)]
 

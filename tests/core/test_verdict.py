@@ -68,6 +68,15 @@ def test_one_tolerated_rule_does_not_excuse_the_next(status: Status) -> None:
     assert decide(found, digests=1, tolerated=iter([rules.GAP_TAIL, rules.GAP_BROKEN]))[1] is ExitCode.VALID
 
 
+@pytest.mark.parametrize("rule", sorted(rules.RULES))
+def test_nothing_is_not_said_of_a_chains_lost_hours(rule: str) -> None:
+    """A window that lies in a hole wholly has no digest, but its chain has some before it."""
+    lost = rule in (rules.GAP_BROKEN, rules.GAP_RESTART, rules.GAP_TAIL)
+    expected = (Verdict.UNPROVEN, 3) if lost else (Verdict.EMPTY, 4)
+    assert decide(tally((rule, Status.UNCOVERED)), digests=0) == expected
+    assert decide(tally((rule, Status.UNCOVERED)), digests=0, tolerated=[rule]) == (Verdict.EMPTY, 4)
+
+
 def test_one_rule_of_two_statuses_is_tolerated_only_as_unverifiable() -> None:
     """`digest-key-unknown` may be either."""
     rule = rules.DIGEST_KEY_UNKNOWN

@@ -57,7 +57,8 @@ def _found(path: Any, folder: int | None) -> Any:
     if isinstance(text, bytes) or text.startswith("/proc/"):
         return path
     absolute = text.startswith("/")
-    at: Any = "/" if absolute else ("." if folder is None else folder)
+    # By its path: a descriptor of O_PATH cannot be listed.
+    at: Any = "/" if absolute else ("." if folder is None else f"/proc/self/fd/{folder}")
     said: list[str] = []
     for part in text.split("/"):
         name = part

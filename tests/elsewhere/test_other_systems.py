@@ -201,6 +201,27 @@ def test_names_that_macos_and_windows_take_for_the_same() -> None:
     assert folded("a") != folded("b")
 
 
+@pytest.mark.skipif(REAL, reason="which names are one file is pretended")
+@pytest.mark.parametrize("system", [(), ("folding",)], ids=["telling-apart", "folding"])
+@pytest.mark.parametrize("renamed", ["log", "digest", "folder"])
+def test_what_is_renamed_in_case_alone_is_missing_on_every_system(
+    tmp_path: Path, system: tuple[str, ...], renamed: str
+) -> None:
+    """S3 tells such names apart: nothing that was delivered lies under the new one."""
+    _, options = trail(tmp_path)
+    digests = sorted(tmp_path.glob("copy/AWSLogs/*/CloudTrail-Digest/us-east-1/**/*Z.json.gz"))
+    logs = sorted(tmp_path.glob("copy/AWSLogs/*/CloudTrail/us-east-1/**/*.json.gz"))
+    old = {"log": logs[3], "digest": digests[3], "folder": logs[3].parents[3]}[renamed]
+    old.rename(old.with_name(old.name.upper() if renamed == "folder" else old.name.replace(".json.gz", ".JSON.gz")))
+    done = ctvalidate(system, *options, "--format", "json", cwd=tmp_path)
+    told = [finding["rule"] for finding in json.loads(done.stdout)["findings"]]
+    assert done.returncode == 1, done.stderr
+    missing = {"log": 1, "digest": 0, "folder": len(logs)}[renamed]
+    assert told.count("log-missing") == missing
+    assert told.count("log-extra") == (1 if renamed == "log" else 0)
+    assert told.count("digest-missing") == (1 if renamed == "digest" else 0)
+
+
 @pytest.mark.parametrize("kept", ["all", "one"])
 def test_objects_whose_keys_differ_in_case_are_never_one_file(
     aws: AwsServer, tmp_path: Path, kept: str, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ import pytest
 from cloudtrail_validate.core.errors import StoreError
 from cloudtrail_validate.core.layout import Folder, next_digest_key
 from cloudtrail_validate.core.model import HOUR, Cause, ChainId, Interval, Kind
+from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.engine.listing import Finder, Found
 from cloudtrail_validate.simulate import Delivery, Role
 from tests.engine.memory import MemoryStore
@@ -47,10 +48,8 @@ def find(
     keys: Iterable[str] | MemoryStore, *, trail: str = "", window: Interval = WINDOW, now: datetime = NOW
 ) -> Found:
     store = keys if isinstance(keys, MemoryStore) else store_of(keys)
-    finder = Finder(
-        store, (FOLDER,), chain(trail) if trail else NAMELESS, lambda c: c.trail == trail or not trail, window, now
-    )
-    return asyncio.run(finder.find())
+    region = AccountRegion(ACCOUNT, REGION, (FOLDER,), trail=trail, home_region=REGION if trail else "")
+    return asyncio.run(Finder(store, region, window, now).find())
 
 
 def ends(found: Found, trail: str) -> list[float]:
