@@ -32,8 +32,8 @@ _PACKAGES: Final = ("ctvalidate", "pycurl", "isal", "uvloop", "botocore", "awscl
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 MEMORY_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 _LEFT_OUT: Final = frozenset(
-    {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "pythondontwritebytecode"}
-)  # the last would have this checkout compiled anew by each command, as no installed package is
+    {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "pythondontwritebytecode"}
+)  # a bundle of certificates is no part of the work; the last would have each command compile this checkout anew
 
 
 class WorkError(Exception):

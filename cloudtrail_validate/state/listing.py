@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+import re
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -11,17 +13,28 @@ from typing import Final
 import msgspec
 
 from cloudtrail_validate.core.errors import AbsentError, StoreError
-from cloudtrail_validate.core.layout import DIGEST_KIND, LOG_KIND, day_path, folder_day, log_minute, parse_digest_key
+from cloudtrail_validate.core.layout import (
+    DIGEST_KIND,
+    LOG_KIND,
+    Folder,
+    day_path,
+    folder_day,
+    log_minute,
+    parse_digest_key,
+)
 from cloudtrail_validate.core.model import Cause, Interval, ObjectInfo
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.engine.log_folder import list_odd
 from cloudtrail_validate.engine.outside import is_marker
 from cloudtrail_validate.engine.stages import Place
 from cloudtrail_validate.state.model import hour_of
+from cloudtrail_validate.stores.columns import Columns, line_of
 from cloudtrail_validate.stores.protocol import Lister
 
 MOST_KINDS: Final = 16  # CloudTrail writes five; each costs a request an account-region and run
-_STAMP: Final = len("20260101T0000Z")
+_HOUR_STAMP: Final = re.compile("_([0-9]{8}T[0-9]{2})")
+_DIGEST_END: Final = "_20260101T000000Z.json.gz"
+_ANY_FOLDER: Final = Folder("", "AWSLogs/", "000000000000", "any-region-1")
 _SECOND: Final = timedelta(seconds=1)
 _DAY: Final = timedelta(days=1)
 
@@ -64,40 +77,76 @@ async def list_hours(
     """
     lines: dict[int, list[str]] = {}
     digests: dict[int, int] = {}
-    async for path, page in _pages(store, region, kinds, days, now):
-        for info in page:
-            hour = hour_in(info.key)
+    async for place, page in _pages(store, region, kinds, days, now):
+        for first, end, told in _digest_hours(page, place) if place.kind == DIGEST_KIND else _log_hours(page, place):
+            hour = told
             if hour is None:
-                if is_marker(info):
+                if is_marker(page[first]):
                     continue
-                hour, is_digest = _hour(region, path, info, days)
-                if is_digest:
-                    digests[hour] = digests.get(hour, 0) + 1
-            held = lines.get(hour)
-            if held is None:
-                held = lines[hour] = []
-            held.append(_line(info))
+                day = folder_day(page[first].key, place.path)
+                hour = hour_of(day.start if day else days.start)
+            elif place.kind == DIGEST_KIND:
+                digests[hour] = digests.get(hour, 0) + 1
+            lines.setdefault(hour, []).extend(_lines(page, first, end))
     return {hour: _taken(held, digests.get(hour, 0)) for hour, held in lines.items()}
 
 
-def hour_in(key: str) -> int | None:
-    """Hours since 1970 of the hour in a log's name; None where it does not end as one: `_YYYYMMDDTHHmmZ_UNIQUE.json.gz`.
+def _log_hours(page: Sequence[ObjectInfo], place: Place) -> Iterator[tuple[int, int, int | None]]:
+    """Divide a page into runs of objects, from and up to, of one hour each; an object whose name tells none by itself.
 
-    Nearly all that is listed are logs, and parsing each name would double the time.
+    Names ascend, so all that lies between two that are the same up to the hour is the same up to there, and of that hour.
     """
-    parts = key.rsplit("_", 2)
-    return _hour_of_stamp(parts[1]) if len(parts) == 3 and len(parts[1]) == _STAMP else None
+    keys, beyond, first = _keys(page), len(place.path), 0
+    while first < len(keys):
+        found, end = _HOUR_STAMP.search(keys[first], beyond), first + 1
+        hour = _hour_of_stamp(found[1]) if found else None
+        if found is not None and hour is not None:
+            shared = keys[first][: found.end()]
+            end = bisect_left(keys, shared[:-1] + chr(ord(shared[-1]) + 1), end)
+        yield first, end, hour
+        first = end
 
 
-@lru_cache(maxsize=1 << 17)  # minutes: three months, the same in all account-regions
+def _digest_hours(page: Sequence[ObjectInfo], place: Place) -> Iterator[tuple[int, int, int | None]]:
+    """The hour that each digest of a page ends; None of what bears no digest's name."""
+    for number, key in enumerate(_keys(page)):
+        name = key.rpartition("/")[2]
+        head, end = name[: -len(_DIGEST_END)], name[-len(_DIGEST_END) :]
+        hour = _hour_ended(end) if end.startswith("_") and _begins_digest(place.folder, head) else None
+        if hour is None and (other := parse_digest_key(place.folder, key)) is not None:
+            hour = hour_of(other.end - _SECOND)
+        yield number, number + 1, hour
+
+
+@lru_cache(maxsize=1 << 12)  # chains
+def _begins_digest(folder: Folder, text: str) -> bool:
+    """Whether text, with the time of a digest behind it, is a digest's name: all that differs within a chain is that."""
+    return parse_digest_key(folder, f"{text}{_DIGEST_END}") is not None
+
+
+@lru_cache(maxsize=1 << 17)  # hours: fifteen years, the same in all account-regions
+def _hour_ended(end: str) -> int | None:
+    name = parse_digest_key(_ANY_FOLDER, f"000000000000_CloudTrail-Digest_any-region-1_any-trail_any-region-1{end}")
+    return hour_of(name.end - _SECOND) if name else None
+
+
+def _keys(page: Sequence[ObjectInfo]) -> Sequence[str]:
+    return page.keys if isinstance(page, Columns) else [info.key for info in page]
+
+
+def _lines(page: Sequence[ObjectInfo], first: int, end: int) -> Iterable[str]:
+    return page.lines[first:end] if isinstance(page, Columns) else map(line_of, page[first:end])
+
+
+@lru_cache(maxsize=1 << 17)  # hours: fifteen years, the same in all account-regions
 def _hour_of_stamp(stamp: str) -> int | None:
-    minute = log_minute(f"000000000000_CloudTrail_any-region-1_{stamp}_x.json.gz")
+    minute = log_minute(f"000000000000_CloudTrail_any-region-1_{stamp}00Z_x.json.gz")
     return hour_of(minute) if minute is not None else None
 
 
 async def _pages(
     store: Lister, region: AccountRegion, kinds: Iterable[str], days: Interval, now: datetime
-) -> AsyncIterator[tuple[str, Sequence[ObjectInfo]]]:
+) -> AsyncIterator[tuple[Place, Sequence[ObjectInfo]]]:
     """Everything below the folders of an account-region, as far as it is of these days or of no day at all."""
     for folder in region.folders:
         for kind in sorted(kinds):
@@ -107,27 +156,13 @@ async def _pages(
             for listing in (pages, list_odd(store, place, days, now)):
                 try:
                     async for page in listing:
-                        yield place.path, page
+                        yield place, page
                 except AbsentError:
                     continue
 
 
-def _hour(region: AccountRegion, path: str, info: ObjectInfo, days: Interval) -> tuple[int, bool]:
-    """The hour that what bears no log's name belongs to, and whether it is a digest."""
-    name = parse_digest_key(region.folders[0], info.key)
-    if name is not None:
-        return hour_of(name.end - _SECOND), True
-    day = folder_day(info.key, path)
-    return hour_of(day.start if day else days.start), False
-
-
-def _line(info: ObjectInfo) -> str:
-    """One object of a fingerprint. The length keeps a key with line feeds in it from passing for several objects."""
-    return f"{len(info.key)}\t{info.key}\t{info.etag}\t{info.size}\t{info.modified.isoformat()}"
-
-
 def _taken(lines: Sequence[str], digests: int) -> HourListing:
-    data = "\n".join(sorted(lines)).encode("utf-8", "surrogateescape")
+    data = "\n".join(sorted(lines)).encode()
     return HourListing(hashlib.sha256(data).digest(), digests, len(lines) - digests)
 
 

@@ -28,6 +28,7 @@ from cloudtrail_validate.core.trouble import OF_IDENTITY, diagnose
 from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts, cores
 from cloudtrail_validate.runtime.loop import fit_descriptor_limit
 from cloudtrail_validate.stores import s3_answers as answers
+from cloudtrail_validate.stores.columns import Columns
 from cloudtrail_validate.stores.curl import Curl
 from cloudtrail_validate.stores.protocol import Children, Stored, outcome
 from cloudtrail_validate.stores.retries import Tries
@@ -99,7 +100,7 @@ class S3:
             tries.reset()
             if page.objects:
                 found, empty, last = True, 0, page.objects[-1].key
-                yield [item for item in page.objects if item.key >= after and (before is None or item.key < before)]
+                yield _between(page.objects, after, before)
                 if before is not None and last >= before:
                     return
             elif (empty := empty + 1) > _EMPTY_PAGES:
@@ -333,6 +334,12 @@ class S3:
                 return await attempt()
             except StoreError as error:
                 await tries.again_after(error)
+
+
+def _between(objects: Sequence[ObjectInfo], after: str, before: str | None) -> Sequence[ObjectInfo]:
+    if isinstance(objects, Columns):
+        return objects.between(after, before)
+    return [item for item in objects if item.key >= after and (before is None or item.key < before)]
 
 
 def _check(answer: Answer, listed: Listed | None) -> None:

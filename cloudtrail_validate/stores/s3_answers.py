@@ -16,10 +16,12 @@ from urllib.parse import unquote_plus
 from xml.parsers import expat
 
 import msgspec
+from msgspec.structs import replace
 
 from cloudtrail_validate.aws.errors import brief, by_code
 from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, CustomerKeyError, StoreError
 from cloudtrail_validate.core.model import Cause, ObjectInfo
+from cloudtrail_validate.stores.columns import Columns, ascending, split_row
 from cloudtrail_validate.stores.transfer import Answer
 
 _NAMESPACES: Final = frozenset(
@@ -85,7 +87,7 @@ class ExpiredError(StoreError):
 class Page(msgspec.Struct, frozen=True):
     """One page of a listing: objects, folders (whole prefixes), and the token that the next page is asked with."""
 
-    objects: tuple[ObjectInfo, ...]
+    objects: Sequence[ObjectInfo]
     folders: tuple[str, ...]
     token: str | None
 
@@ -238,9 +240,9 @@ def _page(body: bytes, asked: Asked) -> Page:
     token = top.get("NextContinuationToken") if truncated else None
     if truncated and not token:
         raise NotS3Error("a listing that does not say how it goes on")
-    objects = tuple([_info(*item, encoded=encoded) for item in contents])
+    objects = _objects(contents, encoded=encoded)
+    _check_names(objects.keys if isinstance(objects, Columns) else [info.key for info in objects], asked)
     folders = tuple(_decoded(item, encoded=encoded) for item in prefixes)
-    _check_names([info.key for info in objects], asked)
     _check_names(folders, asked)
     for folder in folders:
         if not asked.delimited or folder.find("/", len(asked.prefix)) != len(folder) - 1:
@@ -248,11 +250,19 @@ def _page(body: bytes, asked: Asked) -> Page:
     return Page(objects, folders, token)
 
 
-def _listing(body: bytes) -> tuple[dict[str, str], Sequence[_Item], list[str]]:
+def _objects(contents: Columns | Sequence[_Item], *, encoded: bool) -> Sequence[ObjectInfo]:
+    if not isinstance(contents, Columns):
+        return tuple([_info(*item, encoded=encoded) for item in contents])
+    if not (encoded and contents.has_signs("%+")):
+        return contents
+    return tuple([replace(info, key=_decoded(info.key, encoded=True)) for info in contents])
+
+
+def _listing(body: bytes) -> tuple[dict[str, str], Columns | Sequence[_Item], list[str]]:
     """Read a listing: what stands at its top, objects, and the prefixes of folders.
 
-    Where its objects stand in a row and as S3 itself writes them, that row is read by one pattern and the rest as XML, with
-    an empty element in its place: whatever is not exactly so is read as XML throughout, to the same result.
+    Where its objects stand in a row and as S3 itself writes them, that row is read at once and the rest as XML, with an
+    empty element in its place: whatever is not exactly so is read as XML throughout, to the same result.
     """
     quick = _row(body)
     if quick is not None:
@@ -265,15 +275,23 @@ def _listing(body: bytes) -> tuple[dict[str, str], Sequence[_Item], list[str]]:
     return top, [_item(item) for item in contents], prefixes
 
 
-def _row(body: bytes) -> tuple[list[_Item], bytes] | None:
-    """Return the objects of a listing, and the listing without them. None where they are not a row of the plainest form."""
+def _row(body: bytes) -> tuple[Columns | list[_Item], bytes] | None:
+    """Return the objects of a listing, and the listing without them. None where they are not a row of the plainest form.
+
+    Where not all are written alike, as of several storage classes, one pattern reads them.
+    """
     if not body.isascii():
         return None
     text = body.decode("ascii")
     start, end = text.find("<Contents>"), text.rfind(_END_OF_ITEM) + len(_END_OF_ITEM)
-    if start < 0 or _ROW.fullmatch(text, start, end) is None:
+    first = _OBJECT.match(text, start) if start >= 0 else None
+    if first is None:
         return None
-    return _OBJECT.findall(text, start, end), f"{text[:start]}<Contents/>{text[end:]}".encode("ascii")
+    items = split_row(first, end)
+    if items is None and _ROW.fullmatch(text, start, end) is None:
+        return None
+    rest = f"{text[:start]}<Contents/>{text[end:]}".encode("ascii")
+    return items if items is not None else _OBJECT.findall(text, start, end), rest
 
 
 def _item(item: Mapping[str, str]) -> _Item:
@@ -295,6 +313,10 @@ def _decoded(text: str, *, encoded: bool) -> str:
 
 def _check_names(names: Sequence[str], asked: Asked) -> None:
     """Check that names ascend and lie below the prefix. S3's order is that of UTF-8 bytes, and so of code points."""
+    if ascending(names) and all(
+        name > asked.after and name.startswith(asked.prefix) for name in (*names[:1], *names[-1:])
+    ):
+        return  # what sorts between two names below a prefix lies below it
     last = asked.after
     for name in names:
         if name <= last or not name.startswith(asked.prefix):

@@ -6,6 +6,7 @@ import gzip
 from pathlib import Path
 
 import botocore
+import botocore.exceptions
 import botocore.session
 import pytest
 from botocore.loaders import JSONFileLoader
@@ -55,3 +56,20 @@ def test_a_session_makes_its_clients_from_them(monkeypatch: pytest.MonkeyPatch) 
     load_quickly(session)
     client = session.create_client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
     assert client.meta.service_model.operation_model("GetObject").http["method"] == "GET"
+
+
+def test_services_are_known_as_botocore_knows_them() -> None:
+    """Asked about one, it looks for that one; asked for all, it has botocore's list."""
+    ours, theirs = botocore.session.Session(), botocore.session.Session()
+    load_quickly(ours)
+    known = ours.get_component("data_loader").list_available_services("service-2")
+    expected = theirs.get_component("data_loader").list_available_services("service-2")
+    for name in (*expected[:3], "s3", "cloudtrail", "no-such-service", "..", "", "s3/2006-03-01", "endpoints.json"):
+        assert (name in known) == (name in expected), name
+    assert list(known) == expected
+    assert len(known) == len(expected)
+    assert known[:2] == expected[:2]
+    assert known[0] == expected[0]
+    assert list(ours.get_available_services()) == theirs.get_available_services()
+    with pytest.raises(botocore.exceptions.UnknownServiceError, match="Unknown service: 'cloudtrial'"):
+        ours.create_client("cloudtrial", region_name="us-east-1")

@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloudtrail_validate import Report
 from cloudtrail_validate.core.errors import StoreError
@@ -18,9 +20,11 @@ from cloudtrail_validate.report import StateRecord
 from cloudtrail_validate.report.remembered import memory_of
 from cloudtrail_validate.runtime.loop import run_loop
 from cloudtrail_validate.state.codec import decode
-from cloudtrail_validate.state.listing import hour_in, list_hours
+from cloudtrail_validate.state.listing import HourListing, list_hours
 from cloudtrail_validate.state.model import State, hour_of
+from cloudtrail_validate.stores.columns import Columns, line_of
 from cloudtrail_validate.stores.protocol import Children
+from cloudtrail_validate.stores.s3_answers import Asked, parse_page
 from tests.state.test_runs import DAY, START, Trail, told, trail, unchanged
 
 __all__ = ["trail"]
@@ -116,9 +120,24 @@ class Made:
         return None
 
 
-def taken(*infos: ObjectInfo) -> object:
-    days = Interval(START, START + DAY)
-    return run_loop(list_hours(Made(*infos), PLACE, ("CloudTrail", "CloudTrail-Digest"), days, START + DAY))
+class Paged(Made):
+    """A listing that comes as one page."""
+
+    def __init__(self, page: Sequence[ObjectInfo]) -> None:
+        super().__init__()
+        self._page = page
+
+    async def scan(
+        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
+    ) -> AsyncIterator[Sequence[ObjectInfo]]:
+        yield self._page
+
+
+DAYS = Interval(START, START + DAY)
+
+
+def taken(*infos: ObjectInfo) -> dict[int, HourListing]:
+    return run_loop(list_hours(Made(*infos), PLACE, ("CloudTrail", "CloudTrail-Digest"), DAYS, START + DAY))
 
 
 def test_no_key_passes_for_two_objects() -> None:
@@ -126,28 +145,80 @@ def test_no_key_passes_for_two_objects() -> None:
     folder = f"AWSLogs/{ACCOUNT}/CloudTrail/{REGION}/2026/01/01/{ACCOUNT}_CloudTrail_{REGION}_20260101T0000Z"
     one, two = ObjectInfo(f"{folder}_a.json.gz", 1, START, "e"), ObjectInfo(f"{folder}_b.json.gz", 1, START, "e")
     for separator in ("\n", "\r\n"):
-        line = f"{one.key}\te\t1\t{START.isoformat()}"
-        assert taken(one, two) != taken(ObjectInfo(f"{line}{separator}{two.key}", 1, START, "e"))
-        spelt = f"{len(one.key)}\t{line}{separator}{len(two.key)}\t{two.key}"
+        spelt = f"{line_of(one)}{separator}{two.key}"
         assert taken(one, two) != taken(ObjectInfo(spelt, 1, START, "e"))
+        assert taken(two) != taken(ObjectInfo(two.key, 1, START, f"{separator}e"))
+    assert taken(ObjectInfo(f"{one.key}\x7f", 1, START)) != taken(ObjectInfo(repr(f"{one.key}\x7f"), 1, START))
+
+
+FILES = f"AWSLogs/{ACCOUNT}/CloudTrail/{REGION}/2026/01/01/"
 
 
 @pytest.mark.parametrize(
     ("name", "hour"),
     [
-        ("1_CloudTrail_r_20260101T0559Z_AbC.json.gz", 5),
-        ("1_CloudTrail-Insight_r_20260101T0600Z_AbC.json", 6),
-        ("1_CloudTrail_r_20260101T0560Z_AbC.json.gz", None),
-        ("1_CloudTrail_r_20261301T0500Z_AbC.json.gz", None),
-        ("1_CloudTrail_r_20260101T05\u0663\u0663Z_AbC.json.gz", None),
-        ("1_CloudTrail_r_20260101T0500X_AbC.json.gz", None),
-        ("1_CloudTrail-Digest_r_t_r_20260101T050000Z.json.gz", None),
-        ("20260101T0500Z", None),
-        ("", None),
+        (f"{ACCOUNT}_CloudTrail_{REGION}_20260101T0559Z_AbC.json.gz", 5),
+        (f"{ACCOUNT}_CloudTrail-Insight_{REGION}_20260101T0600Z_AbC.json", 6),
+        (f"{ACCOUNT}_CloudTrail_{REGION}_20260101T0560X_AbC_20260101T0900Z_AbC.json.gz", 5),
+        (f"{ACCOUNT}_CloudTrail_{REGION}_20261301T0500Z_AbC.json.gz", 0),
+        (f"{ACCOUNT}_CloudTrail_{REGION}_20260101T\u0660\u0665\u0663\u0663Z_AbC.json.gz", 0),
+        ("20260101T0500Z", 0),
+        ("x", 0),
     ],
 )
-def test_the_hour_in_a_name(name: str, hour: int | None) -> None:
-    assert hour_in(f"AWSLogs/x/{name}") == (None if hour is None else hour_of(START) + hour)
+def test_the_hour_of_a_file(name: str, hour: int) -> None:
+    """That which its name tells first; the first hour of its folder's day where that is none."""
+    found = taken(ObjectInfo(f"{FILES}{name}", 1, START, "e"))
+    assert {at: (item.digests, item.logs) for at, item in found.items()} == {hour_of(START) + hour: (0, 1)}
+
+
+def test_a_digest_belongs_to_the_hour_that_it_ends() -> None:
+    folder = FILES.replace("/CloudTrail/", "/CloudTrail-Digest/")
+    for name, hour in (
+        (f"{ACCOUNT}_CloudTrail-Digest_{REGION}_a_20260101T09_{REGION}_20260101T050000Z.json.gz", (5 - 1, 1, 0)),
+        (f"{ACCOUNT}_CloudTrail-Digest_{REGION}_a_{REGION}_20260101T050001Z.json.gz", (5, 1, 0)),
+        (f"{ACCOUNT}_CloudTrail-Digest_{REGION}_a_{REGION}_20260101T050000Z_backfill.json.gz", (5 - 1, 1, 0)),
+        (f"444455556666_CloudTrail-Digest_{REGION}_a_{REGION}_20260101T050000Z.json.gz", (0, 0, 1)),
+        (f"{ACCOUNT}_CloudTrail-Digest_{REGION}_a_{REGION}_20260132T050000Z.json.gz", (0, 0, 1)),
+    ):
+        found = taken(ObjectInfo(f"{folder}{name}", 1, START, "e"))
+        assert [(at - hour_of(START), item.digests, item.logs) for at, item in found.items()] == [hour], name
+
+
+NAMES = st.builds(
+    "{}_CloudTrail_{}_{}{}".format,
+    st.just(ACCOUNT),
+    st.just(REGION),
+    st.sampled_from(
+        ["20260101T00", "20260101T01", "20260101T019", "20260101T23", "20260102T00", "20269901T00", "2026"]
+    ),
+    st.sampled_from(
+        ["00Z_a.json.gz", "59Z_b.json.gz", "", "x/_20260101T05", "_20260101T0500Z_c.json.gz", " ~", "00Z_A"]
+    ),
+)
+
+
+@given(st.sets(NAMES, max_size=12), st.sampled_from(["", "<ChecksumType>FULL_OBJECT</ChecksumType>"]))
+def test_a_page_has_the_fingerprint_of_its_objects(names: set[str], more: str) -> None:
+    """However a page was read, and whatever lies beside an object in it: each hour is that of its own objects alone."""
+    keys = sorted(f"{FILES}{name}" for name in names)
+    rows = "".join(
+        f"<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:{number:02d}.000Z</LastModified><ETag>&quot;e&quot;</ETag>"
+        f"{more}<Size>{number}</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        for number, key in enumerate(keys, 1)
+    )
+    head = "<ListBucketResult><Name>b</Name><Prefix>AWSLogs/</Prefix><IsTruncated>false</IsTruncated>"
+    page = parse_page(f"{head}{rows}</ListBucketResult>".encode(), Asked("b", "AWSLogs/"))
+    assert not keys or isinstance(page.objects, Columns)
+    infos = [ObjectInfo(key, number, START + timedelta(seconds=number), "e") for number, key in enumerate(keys, 1)]
+    assert list(page.objects) == infos
+    whole = taken(*infos)
+    assert run_loop(list_hours(Paged(page.objects), PLACE, ("CloudTrail",), DAYS, START + DAY)) == whole
+    alone: dict[int, list[ObjectInfo]] = {}
+    for info in infos:
+        (hour,) = taken(info)
+        alone.setdefault(hour, []).append(info)
+    assert {hour: taken(*held)[hour] for hour, held in alone.items()} == whole
 
 
 def test_other_kinds_of_logs_are_compared_too(trail: Trail) -> None:

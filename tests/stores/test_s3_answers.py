@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudtrail_validate.stores import s3_answers
+from cloudtrail_validate.stores.columns import Columns, line_of
 from cloudtrail_validate.stores.s3_answers import Asked, NotS3Error, Page, parse_page
 
 ASKED = Asked("amzn-s3-demo-bucket", "AWSLogs/")
@@ -98,6 +99,31 @@ def test_a_page_of_s3s_own_making_is_read_by_pattern() -> None:
 def test_other_pages_come_to_the_same(inside: str, encoded: str) -> None:
     both((HEAD + encoded + inside + TAIL).encode())
     both((HEAD + inside + encoded + TAIL).encode())
+
+
+ROW = "".join(item(f"AWSLogs/{letter}", str(ord(letter))) for letter in "abcdefgh")
+
+
+@given(
+    st.integers(0, len(ROW)),
+    st.sampled_from([0, 1, 3, 40]),
+    st.sampled_from([*"<>&\"'\t\n\0\x7f9Z", "", "&lt;", URL, "<Size>"]),
+)
+def test_a_row_that_is_damaged_anywhere_comes_to_the_same(at: int, cut: int, put: str) -> None:
+    """Read by a pattern that its first object gives, with nothing left over between two of them."""
+    both((HEAD + ROW[:at] + put + ROW[at + cut :] + TAIL).encode())
+
+
+def test_objects_of_a_row_are_a_sequence() -> None:
+    page = both((HEAD + ROW + TAIL).encode())
+    assert isinstance(page, Page)
+    assert isinstance(page.objects, Columns)
+    assert page.objects[-1].key == "AWSLogs/h"
+    assert [info.key for info in page.objects[2:4]] == ["AWSLogs/c", "AWSLogs/d"]
+    assert page.objects.lines[0] == line_of(page.objects[0])
+    between = page.objects.between("AWSLogs/bb", "AWSLogs/d")
+    assert (list(between.keys), len(between), list(between)) == (["AWSLogs/c"], 1, [page.objects[2]])
+    assert page.objects.between("", None) is page.objects
 
 
 PIECES = st.sampled_from(
