@@ -129,8 +129,7 @@ class Request:
         for text in self.expect:
             if parse_expected(text) is None:
                 raise RequestError(f"--expect: expected ACCOUNT or ACCOUNT/REGION, got {text!r}")
-        if self.external_id is not None and self.role_arn is None:
-            raise RequestError("--external-id: expected --role-arn with it")
+        check_role(self.role_arn, self.external_id)
         parse_executor(self.executor)
         self._check_state()
         if self.shard is not None:
@@ -174,8 +173,6 @@ class Request:
             )
         _each("--s3-bucket", slips.BUCKET, [bucket] if bucket is not None else [], "a bucket's name", slips.bucket_hint)
         _each("--also-bucket", slips.BUCKET, self.also_buckets, "a bucket's name", slips.bucket_hint)
-        roles = [self.role_arn] if self.role_arn else []
-        _each("--role-arn", _ROLE, roles, "arn:aws:iam::ACCOUNT:role/NAME", slips.role_hint)
 
     def _check_source(self) -> None:
         source = self.source
@@ -207,6 +204,16 @@ class Request:
 
 
 _TEXT: Final = (str, NoneType)
+
+
+def check_role(role_arn: str | None, external_id: str | None) -> None:
+    """Raise `RequestError` where a role to assume, or its external id, cannot be meant."""
+    if external_id is not None and role_arn is None:
+        raise RequestError("--external-id: expected --role-arn with it")
+    roles = [role_arn] if role_arn else []
+    _each("--role-arn", _ROLE, roles, "arn:aws:iam::ACCOUNT:role/NAME", slips.role_hint)
+
+
 _STRINGS: Final = (
     *("trail_arn", "bucket", "prefix", "copy_of", "profile"),
     *("endpoint_url", "role_arn", "external_id"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from cloudtrail_validate.cli.scope import check_role
 from cloudtrail_validate.core.text import plural, printable, size
 from cloudtrail_validate.core.verdict import ExitCode
 
@@ -54,8 +55,7 @@ def command(
     from cloudtrail_validate.core.errors import AccessError, ConfigurationError, StoreError
     from cloudtrail_validate.evidence.diff import TooLargeError, compare
 
-    if external_id is not None and role_arn is None:
-        raise click.UsageError("--external-id: expected --role-arn with it")
+    check_role(role_arn, external_id)
     login = _Login(profile, endpoint_url, role_arn, external_id)
     try:
         result = compare(_pieces(original, login), _pieces(altered, login), names=(original, altered))

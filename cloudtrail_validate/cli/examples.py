@@ -114,7 +114,7 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "lake": (
         ("one query's results", "ctvalidate lake s3://DOC-EXAMPLE-BUCKET/AWSLogs/111122223333/CloudTrail-Lake/Query/2026/05/10/QUERY-ID/"),
         ("all in a bucket, with a report to hand on", "ctvalidate lake s3://DOC-EXAMPLE-BUCKET/ -o results.html"),
-        ("a local copy, without AWS", "ctvalidate lake copy --public-keys keys.json"),
+        ("a snapshot of them, signed", "ctvalidate lake s3://DOC-EXAMPLE-BUCKET/ --to snapshot-4 --sign-with key.pem"),
     ),
     "doctor": (
         ("of one trail", f"ctvalidate doctor --trail-arn {_TRAIL}"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloudtrail_validate.cli.scope import check_role
 from cloudtrail_validate.core import slips
 from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.core.verdict import ExitCode
@@ -44,8 +45,7 @@ def command(
     from cloudtrail_validate.core.errors import ConfigurationError, StoreError
     from cloudtrail_validate.evidence.signatures import Fetcher
 
-    if external_id is not None and role_arn is None:
-        raise click.UsageError("--external-id: expected --role-arn with it")
+    check_role(role_arn, external_id)
     name, prefix = slips.part(bucket)
     if slips.BUCKET.fullmatch(name) is None:
         raise click.UsageError(f"BUCKET: expected a bucket's name or s3://BUCKET/PREFIX/, got {printable(bucket)!r}")

@@ -107,7 +107,7 @@ def _not_found(event_id: str, searcher: Searcher, code: int) -> int:
 
 def _print(event_id: str, proof: FileProof, raw: bytes, format_: str) -> None:
     from cloudtrail_validate.search.event import mend
-    from cloudtrail_validate.search.one_event import page
+    from cloudtrail_validate.search.event_page import page
 
     sound = _sound(raw) or mend(raw) or b"null"
     answer = msgspec.structs.replace(answer_of(proof), event=msgspec.Raw(sound))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloudtrail_validate.cli.scope import check_role
 from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.core.verdict import ExitCode
 
@@ -67,8 +68,7 @@ def command(
 
     if budget is not None and not from_history:
         raise click.UsageError("--max-requests: expected --from-history with it")
-    if external_id is not None and role_arn is None:
-        raise click.UsageError("--external-id: expected --role-arn with it")
+    check_role(role_arn, external_id)
     try:
         planned = None if from_history else plan(report.read_bytes())
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,10 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from cloudtrail_validate import request
 from cloudtrail_validate.cli.validate import command as validate
+from cloudtrail_validate.core.errors import RequestError
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.request import Request
 
 SCOPE: Final = frozenset(
@@ -43,3 +46,11 @@ def request_options(*, beside: Set[str] = frozenset(), without: Set[str]) -> Cal
         return command
 
     return give
+
+
+def check_role(role_arn: str | None, external_id: str | None) -> None:
+    """Refuse a role to assume, or its external id, that cannot be meant: for commands that build no request."""
+    try:
+        request.check_role(role_arn, external_id)
+    except RequestError as error:
+        raise click.UsageError(printable(str(error))) from error

@@ -232,14 +232,18 @@ class Coverage(msgspec.Struct, frozen=True):
         return left <= 0 and not any(item.overlaps(needed) for item in self.lost)
 
 
-def absent(told: Told, selection: Selection | None) -> Finding:
-    """Report an event that no log holds, though proven digests cover its hours and all their logs were read."""
+def absent(told: Told, selection: Selection | None, *, some_regions: bool = False) -> Finding:
+    """Report an event that no log holds, though proven digests cover its hours and all their logs were read.
+
+    `some_regions`: logs of other regions, in which events of global services may lie, were not asked for.
+    """
     what = f"{told.name or 'an event'} of {told.service or 'an unknown source'} at {isoformat(told.time)}"
     known = "as far as the trail's event selectors are known it should be"
     if selection is None:
         known = "the trail's event selectors are not known"
     elif selection.vague:
         known = "the trail has event selectors that may leave it out"
+    known += "; logs of other regions than those asked for may hold it" if some_regions else ""
     return _finding(told, rules.WITNESS_EVENT_ABSENT, detail=f"{what}, told by the {_NAMES[told.source]}; {known}")
 
 

@@ -4,7 +4,7 @@
 the report is written.
 """
 
-from cloudtrail_validate.lake.question import LakeQuestion
-from cloudtrail_validate.lake.run import verify
+from cloudtrail_validate.lake.question import LakeQuestion, Place
+from cloudtrail_validate.lake.run import verify, verify_again
 
-__all__ = ["LakeQuestion", "verify"]
+__all__ = ["LakeQuestion", "Place", "verify", "verify_again"]

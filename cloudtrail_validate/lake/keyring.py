@@ -9,7 +9,7 @@ from cloudtrail_validate.core.expectation import default_regions
 from cloudtrail_validate.core.lake import BEGAN, SignFile
 from cloudtrail_validate.core.lake_verdict import FoundKey
 from cloudtrail_validate.core.model import Interval
-from cloudtrail_validate.core.signature import PublicKey, RegionKeys
+from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.stores.key_file import KeySource
 
 
@@ -29,22 +29,10 @@ class Keyring:
         self._near = source(Interval(min(times), max(times)))
         self._ever = self._near if timeless else source(Interval(BEGAN, now))
         self._regions = tuple(dict.fromkeys(sign.region for sign in known))
-        self._found: dict[tuple[str, str], PublicKey] = {}
         self._asked: dict[tuple[str, bool], RegionKeys] = {}
-
-    @property
-    def found(self) -> tuple[PublicKey, ...]:
-        """Every key that was found, once a region."""
-        return tuple(self._found.values())
 
     def find(self, sign: SignFile) -> FoundKey:
         """The key of a sign file's fingerprint, None where nobody has it."""
-        key = self._sought(sign)
-        if key.key is not None:
-            self._found.setdefault((key.region, key.key.fingerprint), key.key)
-        return key
-
-    def _sought(self, sign: SignFile) -> FoundKey:
         answer = self._ask(sign.region, ever=False)
         if sign.fingerprint in answer.keys:
             return FoundKey(answer.keys[sign.fingerprint], sign.region, answer)

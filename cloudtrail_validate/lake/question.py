@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+
+import msgspec
 
 from cloudtrail_validate.core import rules, slips
 from cloudtrail_validate.core.errors import RequestError
 from cloudtrail_validate.core.lake import SIGN_FILE
+from cloudtrail_validate.request import check_role
 
-_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/\S{1,512}")
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where results lie: `bucket`, empty for a folder, and `prefix`; `uri` names both.
+
+    `above` is the path of a local folder, which may lie in a copy of the whole tree; empty in S3, where keys are whole.
+    """
+
+    bucket: str
+    prefix: str
+    above: str
+    uri: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +44,16 @@ class LakeQuestion:
     tolerate: frozenset[str] = frozenset()
 
     @property
-    def uri(self) -> str:
-        """Where it reads: `s3://bucket/prefix` or `file:///…`."""
-        return self.source.resolve().as_uri() if self.source is not None else f"s3://{self.bucket}/{self.prefix}"
-
-    @property
-    def above(self) -> str:
-        """The path of a local folder, which may lie in a copy of the whole tree; empty in S3, where keys are whole."""
-        return f"{self.source.resolve().as_posix()}/" if self.source is not None else ""
+    def place(self) -> Place:
+        """Where it reads."""
+        if self.source is None:
+            return Place(bucket=self.bucket, prefix=self.prefix, above="", uri=f"s3://{self.bucket}/{self.prefix}")
+        folder = self.source.resolve()
+        return Place(bucket=self.bucket, prefix=self.prefix, above=f"{folder.as_posix()}/", uri=folder.as_uri())
 
     def check(self) -> None:
         """Raise `RequestError` where the question cannot be meant."""
-        if self.external_id is not None and self.role_arn is None:
-            raise RequestError("--external-id: expected --role-arn with it")
-        if self.role_arn is not None and _ROLE.fullmatch(self.role_arn) is None:
-            raise RequestError(f"--role-arn: expected arn:aws:iam::ACCOUNT:role/NAME, got {self.role_arn!r}")
+        check_role(self.role_arn, self.external_id)
         if self.source is None and self.follow_links:
             raise RequestError("--follow-links: there are links in a local copy only, expected it with a folder")
         for name in sorted(self.tolerate):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -21,7 +21,6 @@ from cloudtrail_validate.core.lake import (
     is_result_name,
 )
 from cloudtrail_validate.core.model import Locator, ObjectInfo
-from cloudtrail_validate.lake.copies import Copies
 from cloudtrail_validate.stores.protocol import Store
 
 FILES_AT_ONCE: Final = 8  # of results, which may be gigabytes each; hashing them is what takes the time
@@ -51,15 +50,13 @@ class _Stop(Exception):  # noqa: N818 - no error: what was read is enough
 class _Hashing(Inflater):
     """Hashes an object's bytes as they are stored, and keeps the first `keep` of them; inflates nothing.
 
-    Raises `_Stop` behind `most` bytes. With `copies` the bytes go into a draft of a file as well.
+    Raises `_Stop` behind `most` bytes.
     """
 
-    __slots__ = ("_copies", "_kept_most", "_most_stored", "_sha", "draft", "head", "special", "stored")
+    __slots__ = ("_kept_most", "_most_stored", "_sha", "head", "special", "stored")
 
-    def __init__(self, keep: int, most: int = _ANY_SIZE, copies: Copies | None = None) -> None:
+    def __init__(self, keep: int, most: int = _ANY_SIZE) -> None:
         super().__init__()
-        self._copies = copies
-        self.draft = copies.draft() if copies else None
         self._sha = hashlib.sha256()
         self._kept_most = keep
         self._most_stored = most
@@ -73,8 +70,6 @@ class _Hashing(Inflater):
         self.stored += len(data)
         if len(self.head) < self._kept_most:
             self.head += data[: self._kept_most - len(self.head)]
-        if self._copies is not None and self.draft is not None:
-            self._copies.write(self.draft, data)
         if self.stored > self._most_stored:
             raise _Stop
 
@@ -155,11 +150,11 @@ def _listing(prefix: str, objects: Iterable[ObjectInfo]) -> Listing | None:
 
 
 class Files:
-    """Reads files of a store, and copies what it reads where there are `copies`."""
+    """Reads files of a store. `all_of_them`: those as well that need not be read to judge a folder."""
 
-    def __init__(self, store: Store, copies: Copies | None = None) -> None:
+    def __init__(self, store: Store, *, all_of_them: bool = False) -> None:
         self.dated = store.dated
-        self.copies = copies
+        self.all_of_them = all_of_them
         self._store = store
         self._gate = asyncio.Semaphore(FILES_AT_ONCE)
 
@@ -183,23 +178,9 @@ class Files:
         used: list[_Hashing] = []
 
         def make(_: int | None) -> Inflater:
-            used.append(_Hashing(keep, most, self.copies))  # a new one each attempt
+            used.append(_Hashing(keep, most))  # a new one each attempt
             return used[-1]
 
-        try:
-            seen = await self._seen(where, info, make, used)
-            last = used[-1] if used else None
-            if self.copies is not None and last is not None and last.draft is not None and seen.sha256:
-                await asyncio.to_thread(self.copies.place, last.draft, where.key, seen.sha256)
-            return seen
-        finally:
-            for hashing in used:
-                if hashing.draft is not None:
-                    hashing.draft.discard()
-
-    async def _seen(
-        self, where: Locator, info: ObjectInfo, make: Callable[[int | None], Inflater], used: Sequence[_Hashing]
-    ) -> Seen:
         try:
             await self._store.stored(where, make, info.size, info.etag)
         except _Stop:

@@ -26,27 +26,29 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 def build(
-    question: LakeQuestion,
     outcomes: Sequence[Outcome],
     findings: Findings,
     now: datetime,
     run: Run,
+    echo: RequestEcho,
+    *,
+    tolerated: frozenset[str] = frozenset(),
     reached: Reached | None = None,
 ) -> Report:
-    """The report; `reached` is how far an interrupted run had come.
+    """The report; `echo` is what was asked, `reached` how far an interrupted run had come.
 
     Its window is from the first completion of a query to the last, or `now` where there is none.
     """
     times = sorted(outcome.sign.completed for outcome in outcomes if outcome.sign) or [now]
     files = sum((outcome.files for outcome in outcomes), Counts())
     stopped = reached is not None
-    verdict, code = decide(findings.tally, digests=len(outcomes), tolerated=question.tolerate, interrupted=stopped)
+    verdict, code = decide(findings.tally, digests=len(outcomes), tolerated=tolerated, interrupted=stopped)
     report = Report(
         verdict=verdict,
         exit_code=int(code),
         tool=this_tool(),
         run=run,
-        request=_echo(question, times[0], times[-1] + _SECOND),  # a window is half open
+        request=_of_window(echo, times[0], times[-1] + _SECOND),  # a window is half open
         summary=Summary(
             digests=counted(signs(outcomes)),
             logs=counted(files),
@@ -88,15 +90,20 @@ def _query(outcome: Outcome) -> QueryRecord:
     )
 
 
-def _echo(question: LakeQuestion, start: datetime, end: datetime) -> RequestEcho:
+def echo_of(question: LakeQuestion, now: datetime) -> RequestEcho:
+    """What was asked; its window is for `build` to say."""
     return RequestEcho(
         trail_arn=None,
-        start=start.replace(microsecond=0),
-        end=end.replace(microsecond=0),
-        source=question.uri,
+        start=now,
+        end=now,
+        source=question.place.uri,
         regions=(),
         accounts=(),
         profile=question.profile or UNSET,
         endpoint_url=without_secrets(question.endpoint_url) if question.endpoint_url else UNSET,
         role_arn=question.role_arn or UNSET,
     )
+
+
+def _of_window(echo: RequestEcho, start: datetime, end: datetime) -> RequestEcho:
+    return replace(echo, start=start.replace(microsecond=0), end=end.replace(microsecond=0))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -27,13 +27,12 @@ from cloudtrail_validate.core.model import Cause, Counts, Finding, Interval
 from cloudtrail_validate.core.outcome import Reached
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.trouble import refused
-from cloudtrail_validate.lake.copies import Copies
 from cloudtrail_validate.lake.keyring import Keyring
 from cloudtrail_validate.lake.outcome import Outcome
-from cloudtrail_validate.lake.question import LakeQuestion
+from cloudtrail_validate.lake.question import LakeQuestion, Place
 from cloudtrail_validate.lake.reading import MOST_UNLISTED, Files, Listing, folders
-from cloudtrail_validate.lake.report import build
-from cloudtrail_validate.report import Report, Run
+from cloudtrail_validate.lake.report import build, echo_of
+from cloudtrail_validate.report import Report, RequestEcho, Run
 from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.runtime.limits import RateLimiter
 from cloudtrail_validate.runtime.loop import fit_descriptor_limit, in_daemon_thread, run_loop
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     import boto3
 
     from cloudtrail_validate.aws.session import Aws
-    from cloudtrail_validate.core.signature import PublicKey
     from cloudtrail_validate.stores.protocol import Store
 
 _REQUESTS: Final = 64  # in flight: most folders hold one small file and its sign file
@@ -65,6 +63,23 @@ class Stop:
         await self._event.wait()
 
 
+KeysOf = Callable[[Interval], KeySource]
+"""Gives the source of keys of some time."""
+
+
+class Companion(Protocol):
+    """Goes along with a verification: stands before the store and the keys, and is told what lies there."""
+
+    def adapt(self, place: Place, store: Store, keys: KeysOf) -> tuple[Store, KeysOf]:
+        """Return what the verification is to read through."""
+
+    def listed(self, listings: Sequence[Listing]) -> None:
+        """Take note of all that there is, before it is read."""
+
+    async def conclude(self) -> None:
+        """All is judged, and the store still open."""
+
+
 class _Read(msgspec.Struct, frozen=True):
     """A folder whose sign file was read, or not: then `finding` says why."""
 
@@ -80,20 +95,30 @@ def verify(
     session: boto3.Session | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
-    copies: Copies | None = None,
+    companion: Companion | None = None,
     on_start: Callable[[Stop], None] | None = None,
 ) -> Report:
     """Verify all query results at or below a place, and return the report.
 
     `session` is who asks AWS, None for whom the question and the environment name; `progress` may be polled meanwhile.
-    `copies` takes all that is read, and the report; whether it could is for the caller to ask it. `on_start` is given
-    what stops the run, on its loop: the report then is of what was done until then.
+    With a `companion` all is read that is listed. `on_start` is given what stops the run, on its loop: the report then is
+    of what was done until then.
     Raises `RequestError`, `ConfigurationError` and `AccessError` as `api.validate`. What a folder holds raises nothing.
     """
     question.check()
-    if copies is not None:
-        copies.check()
-    return run_loop(_verify(question, session, now or now_utc(), Watch(progress), copies, on_start))
+    return run_loop(_verify(question, session, now or now_utc(), Watch(progress), companion, on_start))
+
+
+async def verify_again(
+    place: Place, store: Store, keys: KeySource, now: datetime, echo: RequestEcho, tolerated: frozenset[str]
+) -> Report:
+    """Put the question `echo` to a store that holds what an earlier verification read, and to the keys that it had."""
+    begun = now_utc()
+    work = _Work(place, Files(store, all_of_them=True), store, lambda _: keys, now, Watch())
+    await work.run(None, timeless=True)
+    ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=None)
+    outcomes = tuple(_beside_each_other(work.done))
+    return build(outcomes, _all(outcomes), now, ran, echo, tolerated=tolerated)
 
 
 async def _verify(
@@ -101,7 +126,7 @@ async def _verify(
     session: boto3.Session | None,
     now: datetime,
     watch: Watch,
-    copies: Copies | None,
+    companion: Companion | None,
     on_start: Callable[[Stop], None] | None,
 ) -> Report:
     begun, stop = now_utc(), Stop()
@@ -109,10 +134,12 @@ async def _verify(
         on_start(stop)
     filed = read_key_file(question.public_keys) if question.public_keys else None
     aws = await in_daemon_thread(_identity, question, session) if question.source is None or filed is None else None
-    store = _store(question, aws)
+    place, store, keys = question.place, _store(question, aws), _keys(filed, aws, now)
+    if companion is not None:
+        store, keys = companion.adapt(place, store, keys)
     caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
-    work = _Work(question, Files(store, copies), store, _keys(filed, aws, now), now, watch)
-    task = asyncio.create_task(work.run(aws, timeless=filed is not None))
+    work = _Work(place, Files(store, all_of_them=companion is not None), store, keys, now, watch)
+    task = asyncio.create_task(_accompanied(work, aws, companion, timeless=filed is not None))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -130,44 +157,54 @@ async def _verify(
     outcomes = tuple(_beside_each_other(work.done))
     counters = watch.progress
     reached = Reached(counters.objects_done, counters.objects_known, counters.listing_done) if interrupted else None
-    report = build(question, outcomes, _all(outcomes), now, ran, reached)
-    if copies is not None:
-        await asyncio.to_thread(copies.finish, report, work.keys)
-    return report
+    return build(
+        outcomes, _all(outcomes), now, ran, echo_of(question, now), tolerated=question.tolerate, reached=reached
+    )
+
+
+async def _accompanied(work: _Work, aws: Aws | None, companion: Companion | None, *, timeless: bool) -> None:
+    await work.run(aws, timeless=timeless, told=companion.listed if companion else None)
+    if companion is not None:
+        await companion.conclude()
 
 
 class _Work:
-    """What there is to do, and what is done of it: `done` are the folders that were judged, `keys` those that were found."""
+    """What there is to do, and what is done of it: `done` are the folders that were judged."""
 
     def __init__(
         self,
-        question: LakeQuestion,
+        place: Place,
         files: Files,
         store: Store,
-        source: Callable[[Interval], KeySource],
+        source: KeysOf,
         now: datetime,
         watch: Watch,
     ) -> None:
         self.done: list[Outcome] = []
-        self.keys: tuple[PublicKey, ...] = ()
-        self._question = question
+        self._place = place
         self._files = files
         self._store = store
         self._source = source
         self._now = now
         self._watch = watch
 
-    async def run(self, aws: Aws | None, *, timeless: bool) -> None:
-        """Do it. `aws` is who is refused, where the listing is; `timeless`: keys are the same whatever time is asked for."""
-        listings = await _listings(self._question, self._store, aws, self._watch)
-        read = await _signs(self._question, self._files, listings, self._now)
+    async def run(
+        self, aws: Aws | None, *, timeless: bool, told: Callable[[Sequence[Listing]], None] | None = None
+    ) -> None:
+        """Do it. `aws` is who is refused, where the listing is; `timeless`: keys are the same whatever time is asked for.
+
+        `told` is given what lies there.
+        """
+        listings = await _listings(self._place, self._store, aws, self._watch)
+        if told is not None:
+            told(listings)
+        read = await _signs(self._place, self._files, listings, self._now)
         signs = [one.sign for one in read if one.sign]
         keyring = Keyring(self._source, signs, self._now, timeless=timeless)
         found: dict[tuple[str, str, datetime], FoundKey] = {}
         for sign in signs:
             if _key_of(sign) not in found:
                 found[_key_of(sign)] = await in_daemon_thread(keyring.find, sign)
-        self.keys = keyring.found
         gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
 
         async def judged(one: _Read) -> None:
@@ -186,7 +223,7 @@ class _Work:
         self.done.append(outcome)
 
 
-def _keys(filed: KeySource | None, aws: Aws | None, now: datetime) -> Callable[[Interval], KeySource]:
+def _keys(filed: KeySource | None, aws: Aws | None, now: datetime) -> KeysOf:
     """Whose keys count: those of a file, whatever the time, or CloudTrail's own answers."""
     if filed is not None or aws is None:
         return lambda _: filed or FileKeys(())
@@ -217,18 +254,18 @@ def _store(question: LakeQuestion, aws: Aws | None) -> Store:
     return Local(question.source or Path(), follow_links=question.follow_links, processes=False)
 
 
-async def _listings(question: LakeQuestion, store: Store, aws: Aws | None, watch: Watch) -> list[Listing]:
+async def _listings(place: Place, store: Store, aws: Aws | None, watch: Watch) -> list[Listing]:
     """Everything that lies there. Raises `ConfigurationError` or `AccessError` where that cannot be said."""
     counters = watch.progress
     counters.phase = "listing"
     try:
-        listings = [listing async for listing in folders(store, question.bucket, question.prefix)]
+        listings = [listing async for listing in folders(store, place.bucket, place.prefix)]
     except BucketAbsentError as error:
-        raise ConfigurationError(printable(f"{question.uri}: {error}")) from error
+        raise ConfigurationError(printable(f"{place.uri}: {error}")) from error
     except (StoreError, AbsentError) as error:
         failure = error if isinstance(error, StoreError) else StoreError(Cause.NETWORK, str(error))
-        doing, login = f"cannot list {question.uri}", aws.login if aws else None
-        on = f"arn:{aws.partition}:s3:::{question.bucket}" if aws and question.bucket else ""
+        doing, login = f"cannot list {place.uri}", aws.login if aws else None
+        on = f"arn:{aws.partition}:s3:::{place.bucket}" if aws and place.bucket else ""
         raise refused(failure, doing, permission="s3:ListBucket", on=on, login=login) from error
     counters.phase, counters.listing_done = "verifying", True
     counters.regions_known = len(listings)
@@ -237,12 +274,12 @@ async def _listings(question: LakeQuestion, store: Store, aws: Aws | None, watch
     return listings
 
 
-async def _signs(question: LakeQuestion, files: Files, listings: Sequence[Listing], now: datetime) -> list[_Read]:
+async def _signs(place: Place, files: Files, listings: Sequence[Listing], now: datetime) -> list[_Read]:
     gate = asyncio.Semaphore(_FOLDERS_AT_ONCE)
 
     async def sign_of(listing: Listing) -> _Read:
         async with gate:
-            return await _sign(files, question, listing, now)
+            return await _sign(files, place, listing, now)
 
     return await asyncio.gather(*map(sign_of, listings))
 
@@ -251,9 +288,9 @@ def _key_of(sign: SignFile) -> tuple[str, str, datetime]:
     return sign.region, sign.fingerprint, sign.completed
 
 
-async def _sign(files: Files, question: LakeQuestion, listing: Listing, now: datetime) -> _Read:
+async def _sign(files: Files, place: Place, listing: Listing, now: datetime) -> _Read:
     """Read one folder's sign file."""
-    folder = Folder(question.bucket, listing.prefix, place_of(f"{question.above}{listing.prefix}"))
+    folder = Folder(place.bucket, listing.prefix, place_of(f"{place.above}{listing.prefix}"))
     judge, info = Judge(folder), listing.objects.get(SIGN_FILE)
     if info is None:
         return _Read(listing, folder, None, judge.finding(rules.LAKE_SIGN_MISSING, SIGN_FILE))
@@ -284,7 +321,7 @@ async def _judge(files: Files, read: _Read, found: FoundKey | None) -> Outcome:
     listed = sign.listed()
     seen = await files.results(folder.bucket, listing, sorted(there & listed.keys()))
     unlisted = sorted(there - listed.keys())
-    wanted = files.copies is not None or {one.sha256 for one in seen.values()} != set(listed.values())
+    wanted = files.all_of_them or {one.sha256 for one in seen.values()} != set(listed.values())
     if wanted and len(unlisted) <= MOST_UNLISTED:
         seen |= await files.results(folder.bucket, listing, unlisted)
     seen = {name: Seen() for name in unlisted} | seen

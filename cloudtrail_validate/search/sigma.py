@@ -6,10 +6,9 @@ id with each match. Strings match in any letter case, as Sigma has it. Needs the
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,18 +17,16 @@ import msgspec
 from cloudtrail_validate.core.errors import ConfigurationError, RequestError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.runtime.files import open_regular
-from cloudtrail_validate.search.event import Event, value_of
+from cloudtrail_validate.search.event import Event
 from cloudtrail_validate.search.hits import Hit, SigmaMatch
 from cloudtrail_validate.search.prefilter import Values
+from cloudtrail_validate.search.sigma_rows import Table
 
 _ROWS: Final = 2_000  # events that wait for the rules, with a row each
 _WAITING_BYTES: Final = 32 * 1024 * 1024  # of such events
-_LONGEST: Final = 64 * 1024  # characters of a value that rules see
 _LARGEST: Final = 1024 * 1024  # bytes of a rule's file
 _MOST_RULES: Final = 5_000  # SigmaHQ has some 60 for CloudTrail
-_MOST_FIELDS: Final = 1_500  # SQLite takes 2,000 columns
-_TABLE: Final = "logs"  # of pySigma's SQLite backend
-_SELECT: Final = "SELECT * FROM logs WHERE "
+_MOST_FIELDS: Final = 900  # SQLite takes 2,000 columns; a field may have two
 _LEAVES: Final = ("eventName", "userIdentity.type", "errorCode", "eventType")  # fields that narrow, the best first
 _RANKS: Final = {leaf.rpartition(".")[2]: rank for rank, leaf in enumerate(_LEAVES)}
 
@@ -43,10 +40,13 @@ class Compiled(msgspec.Struct, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The rules of a folder that are about CloudTrail. `skipped` are others, `failed` what cannot be run, each with why."""
+    """The rules of a folder that are about CloudTrail. `skipped` are others, `failed` what cannot be run, each with why.
+
+    `fields` are those that rules name; None among them says that some rule looks for words anywhere in an event.
+    """
 
     compiled: tuple[Compiled, ...]
-    fields: tuple[str, ...]
+    fields: tuple[str | None, ...]
     skipped: int
     failed: Mapping[str, str]
 
@@ -67,17 +67,16 @@ def load(folder: Path) -> Rules:
     Raises `RequestError` where there is no rule for CloudTrail, `ConfigurationError` where the extra is not installed.
     """
     try:
-        from sigma.backends import sqlite
+        from cloudtrail_validate.search.sigma_sql import Backend
     except ImportError as error:
         raise ConfigurationError("--rules: expected the sigma extra: pip install 'ctvalidate[sigma]'") from error
     if not folder.is_dir():
         raise RequestError(f"--rules: expected a folder of Sigma rules, got {str(folder)!r}")
-    backend: Any = sqlite
     failed: dict[str, str] = {}
     files = _files(folder, failed)
     if len(files) > _MOST_RULES:
         raise RequestError(f"--rules: expected at most {_MOST_RULES:,} files")
-    rules = _read(files, backend.sqliteBackend(), failed)
+    rules = _read(files, Backend(), failed)
     if not rules.compiled:
         raise RequestError(f"--rules: no Sigma rule for CloudTrail that can be run in {str(folder)!r}")
     if len(rules.fields) > _MOST_FIELDS:
@@ -109,7 +108,7 @@ def _read(files: Iterable[Path], backend: Any, failed: dict[str, str]) -> Rules:
     from sigma.collection import SigmaCollection
 
     compiled: list[Compiled] = []
-    fields: dict[str, None] = {}
+    fields: dict[str | None, None] = {}
     skipped = 0
     for path in files:
         try:
@@ -130,18 +129,18 @@ def _is_of_cloudtrail(rule: Any) -> bool:
     source = getattr(rule, "logsource", None)
     if source is None:
         raise ValueError("a correlation of rules, which is not run")
-    return source.product == "aws" and source.service in (None, "cloudtrail")
+    return (source.product or "aws", source.service or "cloudtrail") == ("aws", "cloudtrail") and (
+        source.product is not None or source.service is not None
+    )
 
 
 def _compiled(rule: Any, backend: Any) -> Compiled:
+    from cloudtrail_validate.search.sigma_sql import condition_of
+
     match = SigmaMatch(
         str(rule.id or rule.title), rule.title, str(rule.level or "informational"), str(rule.author or "")
     )
-    conditions = []
-    for sql in backend.convert_rule(rule):
-        if not sql.startswith(_SELECT):
-            raise ValueError(f"unexpected SQL: {sql[:60]}")
-        conditions.append(sql.removeprefix(_SELECT))
+    conditions = [condition_of(sql) for sql in backend.convert_rule(rule)]
     needed = [_needed(condition.parsed) for condition in rule.detection.parsed_condition]
     whole = None if any(one is None for one in needed) else tuple(pair for one in needed for pair in one or ())
     return Compiled(match, tuple(conditions), whole)
@@ -152,7 +151,8 @@ def _needed(node: Any) -> tuple[tuple[str, str], ...] | None:
     kind = type(node).__name__
     if kind == "ConditionFieldEqualsValueExpression":
         text = str(node.value) if type(node.value).__name__ == "SigmaString" else ""
-        narrow = node.field in _LEAVES and text.strip("*?") != ""
+        # `Values` reads globs without escapes, and knows letter case as SQLite does: of ASCII.
+        narrow = node.field in _LEAVES and text.strip("*?") != "" and text.isascii() and "\\" not in text
         return ((node.field.rpartition(".")[2], text),) if narrow else None
     parts = [_needed(child) for child in getattr(node, "args", ())]
     if kind == "ConditionOR":
@@ -168,16 +168,15 @@ def _worth(pairs: tuple[tuple[str, str], ...]) -> tuple[int, int]:
     return _RANKS[pairs[0][0]], len(pairs)
 
 
-def _fields(rule: Any) -> Iterator[str]:
-    """Every field that a rule names, those that a value refers to included."""
+def _fields(rule: Any) -> Iterator[str | None]:
+    """Every field that a rule names, those that a value refers to included; None for words without a field."""
     stack = list(rule.detection.detections.values())
     while stack:
         item = stack.pop()
         if hasattr(item, "detection_items"):
             stack += item.detection_items
             continue
-        if item.field is not None:
-            yield item.field
+        yield item.field
         for value in item.value if isinstance(item.value, list) else [item.value]:
             if type(value).__name__ == "SigmaFieldReference":
                 yield value.field
@@ -185,13 +184,13 @@ def _fields(rule: Any) -> Iterator[str]:
 
 def _checked(rules: Rules) -> Rules:
     """The rules whose SQL SQLite takes; the others are failed ones."""
-    table, good, failed = _Table(rules), [], dict(rules.failed)
+    table, good, failed = Table(rules.fields), [], dict(rules.failed)
     for rule in rules.compiled:
         try:
             for condition in rule.conditions:
                 table.run(condition)
         except sqlite3.Error as error:
-            failed[rule.match.title] = _reason(error)
+            failed[f"{printable(rule.match.title)} ({printable(rule.match.id)})"] = _reason(error)
         else:
             good.append(rule)
     table.close()
@@ -202,79 +201,12 @@ def _reason(error: Exception) -> str:
     return printable(" ".join(str(error).split())[:300]) or type(error).__name__
 
 
-class _Table:
-    """The rows that rules are run over."""
-
-    def __init__(self, rules: Rules) -> None:
-        names: dict[str, str] = {}
-        for name in rules.fields:
-            names.setdefault(name.lower(), name)  # SQLite's columns have no letter case
-        self._paths = [name.split(".") for name in names.values()]
-        self._base = sqlite3.connect(":memory:", isolation_level=None)
-        self._base.create_function("regexp", 2, _regexp, deterministic=True)
-        columns = ", ".join(f"{_quoted(name)} COLLATE NOCASE" for name in names.values())
-        self._base.execute(f"CREATE TABLE {_TABLE} ({columns})")
-        into, marks = ", ".join(map(_quoted, names.values())), ", ?" * len(names)
-        self._insert = f"INSERT INTO {_TABLE} (rowid, {into}) VALUES (?{marks})"  # noqa: S608  # names are quoted
-
-    def fill(self, events: Iterable[bytes]) -> None:
-        """Replace all rows; a row's number is the event's place."""
-        self._base.execute("DELETE FROM logs")
-        self._base.execute("BEGIN")
-        self._base.executemany(self._insert, (self._row(place, raw) for place, raw in enumerate(events)))
-        self._base.execute("COMMIT")
-
-    def run(self, condition: str) -> list[int]:
-        """The numbers of the rows that meet a condition. Raises `sqlite3.Error`."""
-        found = self._base.execute(f"SELECT rowid FROM {_TABLE} WHERE {condition}")  # noqa: S608  # the user's own rule
-        return [number for (number,) in found]
-
-    def close(self) -> None:
-        """Let go of the rows."""
-        self._base.close()
-
-    def _row(self, place: int, raw: bytes) -> tuple[Any, ...]:
-        value = value_of(raw)
-        return (place, *(_cell(value, path) for path in self._paths))
-
-
-def _cell(value: Any, path: Sequence[str]) -> Any:
-    """A field as SQLite has it: text, numbers, 1 and 0 for true and false, JSON text for what has parts."""
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    if isinstance(value, str):
-        return value[:_LONGEST].encode("utf-8", "replace").decode()
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, (dict, list)):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))[:_LONGEST]
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return float(value)
-    return value
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _regexp(pattern: str, value: Any) -> bool:
-    """SQLite's REGEXP, by an engine whose time does not explode. What it cannot read matches nothing."""
-    import re2
-
-    if value is None:
-        return False
-    try:
-        return bool(re2.search(pattern, str(value)))
-    except re2.error:
-        return False
-
-
 class RuleStage:
     """Holds hits until there are enough of them for the rules, and passes on those that meet one."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._table = _Table(rules)
+        self._table = Table(rules.fields)
         self._waiting: list[tuple[Hit, Event]] = []
         self._bytes = 0
 

@@ -67,6 +67,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     last: str | None = None
     copy_of: str | None = None
     follow_links: bool = False
+    queries: bool = False
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,7 +170,8 @@ class Bundle:
 
     def close(self) -> None:
         """Let go of the journal; what is copied stays."""
-        self._journal.close()
+        with contextlib.suppress(OSError):  # of a full disk, for a line that was told as not written
+            self._journal.close()
 
     def _note(self, file: File) -> None:
         with writing(self.root, self.root / JOURNAL):
@@ -210,7 +212,8 @@ def open_bundle(root: Path, asked: Asked, window: Interval, *, force: bool) -> B
     try:
         return _begin(root, journal, asked, window, force=force)
     except BaseException:
-        journal.close()
+        with contextlib.suppress(OSError):  # of a full disk, for what is still buffered
+            journal.close()
         raise
 
 

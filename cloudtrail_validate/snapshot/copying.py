@@ -56,12 +56,16 @@ class Copy(Inflater):
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises `SnapshotError` where they cannot be written."""
+        self.write(data)
+        super().feed(data)
+
+    def write(self, data: bytes) -> None:
+        """Copy the next bytes. Raises `SnapshotError` where they cannot be written."""
         self._stored_hash.update(data)
         self.stored_size += len(data)
         if self._drafts is not None and not self._closed:
             with writing(self._root, self._drafts):
                 self._open(self._drafts).file.write(data)
-        super().feed(data)
 
     def close(self, modified: datetime | None) -> Draft | None:
         """The file is whole: give it the object's time, and return it."""
@@ -81,6 +85,30 @@ class Copy(Inflater):
         if self._draft is None:
             self._draft = Draft(drafts)
         return self._draft
+
+
+class Tap(Copy):
+    """Copies the bytes as stored, and passes them on to another inflater instead of inflating them."""
+
+    __slots__ = ("_other",)
+
+    def __init__(self, root: Path, drafts: Path | None, other: Inflater) -> None:
+        super().__init__(root, drafts, plain=True, limit=None)
+        self._other = other
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes. Raises `SnapshotError` where they cannot be written, and what the other raises."""
+        self.write(data)
+        self._other.feed(data)
+
+    def refuse(self, flaw: Flaw) -> None:
+        """There is nothing to feed."""
+        super().refuse(flaw)
+        self._other.refuse(flaw)
+
+
+MakeCopy = Callable[[Path | None, int | None], Copy]
+"""Makes what copies one object: into drafts of a folder, None for no draft, and the size that the object is to have."""
 
 
 class Tee(TakingStore):
@@ -133,7 +161,7 @@ class Tee(TakingStore):
         self, where: Locator, make: Callable[[int | None], Inflater], size: int | None = None, etag: str = ""
     ) -> Stored:
         """An object as stored: from the snapshot where it is there, else from the source, and not kept then."""
-        held = self._bundle.held.get(path_of(self._named(where), self._main)[0])
+        held = self._bundle.held.get(self._path(self._named(where))[0])
         if held is None or not _is_of(held, self._named(where)):
             return await self._source.stored(where, make, size, etag)
         inflater = make(held.size)
@@ -165,39 +193,56 @@ class Tee(TakingStore):
     def _named(self, where: Locator) -> Locator:
         return Locator(self._bucket(where.bucket), where.key)
 
-    async def _take(self, where: Locator, size: int | None, etag: str, *, digests: bool) -> Stored:
-        """An object from the snapshot, where an intact copy of it is there, or else from the source into it."""
+    async def _take(
+        self, where: Locator, size: int | None, etag: str, *, digests: bool, copy: MakeCopy | None = None
+    ) -> Stored:
+        """An object from the snapshot, where an intact copy of it is there, or else from the source into it.
+
+        `copy` makes what copies it, None for what inflates logs or, with `digests`, digests.
+        """
+        copy = copy or self._copy_of(digests=digests)
         if self.failure is not None:
             raise StoreError(Cause.NETWORK, str(self.failure))
         named = self._named(where)
-        path, reason = path_of(named, self._main)
+        path, reason = self._path(named)
         held = self._bundle.held.get(path)
         if held is not None and not _is_of(held, named):
             path, reason, held = "", _TAKEN, None
         try:
             if held is not None:
-                stored = await self._call(lambda: self._reread(held, digests=digests))
+                stored = await self._call(lambda: self._reread(held, copy, digests=digests))
                 if stored is not None:
                     return stored
-            return await self._fetch(where, size, etag, path, reason, digests=digests)
+            return await self._fetch(where, size, etag, path, reason, copy, digests=digests)
         except SnapshotError as error:
             self._fail(error)
             raise StoreError(Cause.NETWORK, str(error)) from error
+
+    def _path(self, named: Locator) -> tuple[str, str]:
+        """The path of an object's file, and why there is none (either is empty)."""
+        return path_of(named, self._main)
 
     def _fail(self, error: SnapshotError) -> None:
         """Nothing more is copied; the first error is the one that is told."""
         self.failure = self.failure or error
 
+    def _copy_of(self, *, digests: bool) -> MakeCopy:
+        """What copies logs, or digests, and inflates them."""
+
+        def make(drafts: Path | None, size: int | None) -> Copy:
+            limit = digest.most_bytes(None if self._single else size) if digests else None
+            return Copy(self._bundle.root, drafts, plain=self._single, limit=limit)
+
+        return make
+
     async def _fetch(
-        self, where: Locator, size: int | None, etag: str, path: str, reason: str, *, digests: bool
+        self, where: Locator, size: int | None, etag: str, path: str, reason: str, make_copy: MakeCopy, *, digests: bool
     ) -> Stored:
         named = self._named(where)
         attempts: list[Copy] = []
 
         def make(size: int | None) -> Inflater:
-            limit = digest.most_bytes(None if self._single else size) if digests else None
-            drafts = self._bundle.drafts if path else None
-            attempts.append(Copy(self._bundle.root, drafts, plain=self._single, limit=limit))
+            attempts.append(make_copy(self._bundle.drafts if path else None, size))
             return attempts[-1]
 
         try:
@@ -241,11 +286,10 @@ class Tee(TakingStore):
             return str(error)
         return ""
 
-    def _reread(self, held: File, *, digests: bool) -> Stored | None:
+    def _reread(self, held: File, make_copy: MakeCopy, *, digests: bool) -> Stored | None:
         """A copy that lies there, if it is what was fetched; None where it is damaged, or lacks its metadata."""
         beside = self._bundle.held.get(held.path + SIDECAR) if digests else None
-        limit = digest.most_bytes(None if self._single else held.size) if digests else None
-        copy = Copy(self._bundle.root, None, plain=self._single, limit=limit)
+        copy = make_copy(None, held.size)
         metadata: dict[str, str] | None = None
         try:
             feed(self._bundle.root / held.path, copy)

@@ -19,7 +19,7 @@ from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.core.text import plural, printable, size
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.report.reliance import relied_on
-from cloudtrail_validate.report.wording import LIMITS, sentence
+from cloudtrail_validate.report.wording import limits, sentence
 from cloudtrail_validate.snapshot.manifest import KEYS, MANIFEST, REPORT, SIGNATURE, STATEMENT, TIMESTAMP, Manifest
 
 _MARK: Final = "<!-- ctvalidate declaration 1 -->"  # 1: the wording; another wording gets another number
@@ -61,13 +61,13 @@ def declare(manifest: Manifest, report: Report, sha256: str, stamped: Stamped | 
     """The declaration about a snapshot. `sha256` is the manifest's; `ran_on` what fills the computer's field."""
     lines = [
         _MARK,
-        "# Declaration about a copy of AWS CloudTrail log files",
+        f"# Declaration about a copy of {_kind(report)}",
         "",
         _PREFACE.format(tool=_quoted(_tool(manifest))),
         "",
         "## 1. What was copied",
         "",
-        *_items(_what(manifest)),
+        *_items(_what(manifest, report)),
         "",
         "## 2. By what means, and when",
         "",
@@ -83,7 +83,7 @@ def declare(manifest: Manifest, report: Report, sha256: str, stamped: Stamped | 
         "",
         "## 5. What is not claimed",
         "",
-        *_items(_not_claimed(manifest)),
+        *_items(_not_claimed(manifest, report)),
         "",
         _PERSONS,
         "",
@@ -131,13 +131,21 @@ def compare(text: str, manifest: Manifest, report: Report, sha256: str) -> str:
     return f"lacks the field {missing[0]!r}" if missing else ""
 
 
-def _what(manifest: Manifest) -> Iterator[str]:
+def _kind(report: Report) -> str:
+    return "results of AWS CloudTrail Lake queries" if report.of_queries else "AWS CloudTrail log files"
+
+
+def _what(manifest: Manifest, report: Report) -> Iterator[str]:
     window, request = manifest.window, manifest.request
     copied = [file for file in manifest.files if file.object]
-    yield f"Trail: {_quoted(manifest.trail_arn) if manifest.trail_arn else 'whatever wrote to the place named next'}"
-    yield f"Place: {_quoted(manifest.source)}"
-    yield f"Hours: {isoformat(window.start)} to {isoformat(window.end)}, UTC"
-    yield f"Accounts: {_names(request.accounts)}; regions: {_names(request.regions)}"
+    if report.of_queries:
+        yield f"Place: {_quoted(manifest.source)}, and all below it"
+        yield f"Queries: {len(report.saved_queries):,}, completed {isoformat(window.start)} to {isoformat(window.end)}, UTC"
+    else:
+        yield f"Trail: {_quoted(manifest.trail_arn) if manifest.trail_arn else 'whatever wrote to the place named next'}"
+        yield f"Place: {_quoted(manifest.source)}"
+        yield f"Hours: {isoformat(window.start)} to {isoformat(window.end)}, UTC"
+        yield f"Accounts: {_names(request.accounts)}; regions: {_names(request.regions)}"
     yield f"Objects: {len(copied):,}, {size(sum(file.size for file in copied))}, byte for byte as stored"
     if manifest.left_out:
         yield f"Left out: {plural(len(manifest.left_out), 'object')}, each named in `{MANIFEST}` with the reason"
@@ -151,9 +159,12 @@ def _how(manifest: Manifest, report: Report) -> Iterator[str]:
     yield f"Identity that AWS knew it by: {_quoted(caller) if caller else 'not known, or none was needed'}"
     if isinstance(role := report.request.role_arn, str):
         yield f"Role that was assumed: {_quoted(role)}"
+    what, checked = ("trail's files", "signatures and links of all digest files, hashes of all log files")
+    if report.of_queries:
+        what, checked = ("files of the results", "signatures of all sign files, hashes of all result files")
     yield (
-        "What it does: it lists the trail's files, reads each once, writes its bytes to the copy while it computes their "
-        "SHA-256, and validates what it read: signatures and links of all digest files, hashes of all log files"
+        f"What it does: it lists the {what}, reads each once, writes its bytes to the copy while it computes their "
+        f"SHA-256, and validates what it read: {checked}"
     )
 
 
@@ -175,23 +186,29 @@ def _recognized(manifest: Manifest, sha256: str, stamped: Stamped | None) -> Ite
 def _found(report: Report) -> Iterator[str]:
     summary = report.summary
     yield f"{_plain(sentence(report))} (exit code {report.exit_code})"
-    for name, counts in (("Digest files", summary.digests), ("Log files", summary.logs)):
+    signing, signed = ("Sign files", "Result files") if report.of_queries else ("Digest files", "Log files")
+    for name, counts in ((signing, summary.digests), (signed, summary.logs)):
         yield (
             f"{name}: {counts.valid:,} valid, {counts.altered:,} altered, {counts.missing:,} missing, "
             f"{counts.extra:,} extra, {counts.unverifiable:,} unverifiable"
         )
-    covered, whole = timedelta(seconds=summary.covered_seconds), timedelta(seconds=summary.window_seconds)
-    yield f"Covered by proven digest files in every account and region: {covered} of {whole} (days and hours)"
+    if report.of_queries:
+        covered = sum(query.statement_covered for query in report.saved_queries)
+        yield f"Queries whose statement is covered by AWS's signature: {covered:,} of {len(report.saved_queries):,}"
+    else:
+        hours, whole = timedelta(seconds=summary.covered_seconds), timedelta(seconds=summary.window_seconds)
+        yield f"Covered by proven digest files in every account and region: {hours} of {whole} (days and hours)"
     yield f"Every finding is in `{REPORT}`. What the proofs rest on:"
     stated = report.relied_on if isinstance(report.relied_on, tuple) else relied_on(report)
     yield from (f"  - {_plain(line)}" for line in stated)
 
 
-def _not_claimed(manifest: Manifest) -> Iterator[str]:
-    yield LIMITS.removesuffix(".")
+def _not_claimed(manifest: Manifest, report: Report) -> Iterator[str]:
+    yield limits(report).removesuffix(".")
     yield "That what an event says is true: a stolen credential writes genuine events"
     yield "Who made, changed or deleted a file, and that nobody else has read the log files"
-    yield "Anything about files beyond the hours, accounts, regions and folders named in section 1"
+    beyond = "the place" if report.of_queries else "the hours, accounts, regions and folders"
+    yield f"Anything about files beyond {beyond} named in section 1"
     if not manifest.signed_by:
         yield "That this copy is unchanged since: who can write to it can write all of it anew, this declaration too"
     yield "That this declaration satisfies the rules of a particular court or authority"

@@ -20,6 +20,7 @@ from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.core.portable import is_foreign
 from cloudtrail_validate.core.sidecar import SIDECAR
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.lake import Place
 from cloudtrail_validate.report import RequestEcho, Tool
 from cloudtrail_validate.report.references import to_json
 
@@ -116,7 +117,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `target` is what the validation looked for, AWS's own answers about the trail included, so that the same question
     can be put again without AWS. `signed_by` is the SHA-256 of the signing key's SubjectPublicKeyInfo (hex), null where
-    nobody signed; `signer` the ARN of that key where it lies in KMS.
+    nobody signed; `signer` the ARN of that key where it lies in KMS. `queries` is there in a snapshot of results of
+    CloudTrail Lake queries and says where they were looked for; it has no trail then.
     """
 
     schema: Literal["ctvalidate.snapshot/1"] = SCHEMA
@@ -129,6 +131,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     window: Window
     tolerate: tuple[str, ...]
     target: Target
+    queries: Place | msgspec.UnsetType = msgspec.UNSET
     keys: tuple[KeyAnswer, ...]
     signed_by: str | None
     signer: str | None = None

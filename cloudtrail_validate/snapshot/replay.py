@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from cloudtrail_validate.core import digest
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.findings import Watch
@@ -20,6 +22,7 @@ from cloudtrail_validate.core.model import Cause, Interval, Locator, ObjectInfo
 from cloudtrail_validate.core.sidecar import SIDECAR, read_sidecar
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.run import Engine
+from cloudtrail_validate.lake import Place, verify_again
 from cloudtrail_validate.report import Report, Run
 from cloudtrail_validate.report.build import build
 from cloudtrail_validate.runtime.clock import now_utc
@@ -178,6 +181,8 @@ def replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
 async def _replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
     begun, window = now_utc(), Interval(manifest.window.start, manifest.window.end)
     store = ReplayStore(root, manifest)
+    if manifest.queries is not msgspec.UNSET:
+        return await _replay_queries(store, manifest, manifest.queries, keys)
     engine = Engine(store, ReplayKeys(keys, manifest), Watch(), RateLimiter(_AT_ONCE))
     try:
         found = await engine.run(manifest.target, window, manifest.window.asked)
@@ -185,3 +190,11 @@ async def _replay(root: Path, manifest: Manifest, keys: FileKeys) -> Report:
         await store.close()
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=None)
     return build(found, manifest.request, ran, manifest.tolerate)
+
+
+async def _replay_queries(store: ReplayStore, manifest: Manifest, place: Place, keys: FileKeys) -> Report:
+    source, tolerated = ReplayKeys(keys, manifest), frozenset(manifest.tolerate)
+    try:
+        return await verify_again(place, store, source, manifest.window.asked, manifest.request, tolerated)
+    finally:
+        await store.close()

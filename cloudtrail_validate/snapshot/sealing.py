@@ -10,23 +10,42 @@ import contextlib
 import getpass
 import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from cloudtrail_validate.report import Report
+from cloudtrail_validate.report.json import render
+from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.snapshot import declaration, signing, statement, timestamp
 from cloudtrail_validate.snapshot.bundle import Bundle
+from cloudtrail_validate.snapshot.copying import Tee
 from cloudtrail_validate.snapshot.manifest import (
     CHECKSUM,
     DECLARATION,
+    KEYS,
     MANIFEST,
+    PUBLIC_KEY,
+    REPORT,
     SIGNATURE,
     STATEMENT,
     TIMESTAMP,
+    KeyAnswer,
     Manifest,
+    SnapshotError,
+    Window,
     checksum,
     encode,
+    in_order,
 )
+from cloudtrail_validate.stores.key_file import write_keys
+
+if TYPE_CHECKING:
+    from cloudtrail_validate.core.plan import Target
+    from cloudtrail_validate.core.signature import RegionKeys
+    from cloudtrail_validate.lake import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +54,67 @@ class Authority:
 
     url: str
     post: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a snapshot answers, for its manifest: see `Manifest`. `asked` is when."""
+
+    target: Target
+    window: Window
+    trail_arn: str | None
+    tolerate: frozenset[str]
+    queries: Place | msgspec.UnsetType = msgspec.UNSET
+
+
+def finish(
+    bundle: Bundle,
+    tee: Tee,
+    answers: Mapping[str, RegionKeys],
+    report: Report,
+    question: Question,
+    *,
+    signer: signing.Signer | None,
+    authority: Authority | None,
+) -> tuple[Manifest, str]:
+    """Write keys, report and manifest, signed where there is a key, and end the snapshot.
+
+    Returns the manifest, and what came of the time stamp. Raises `SnapshotError`, also where copying had failed.
+    """
+    if tee.failure is not None:
+        raise SnapshotError(str(tee.failure))
+    public = signer.public if signer else None
+    with bundle.lock:
+        bundle.write(KEYS, write_keys(key for answer in answers.values() for key in answer.keys.values()))
+        bundle.write(REPORT, render(report).encode())
+        if public is not None:
+            bundle.write(PUBLIC_KEY, signing.public_pem(public))
+        else:
+            bundle.drop(PUBLIC_KEY)
+    bundle.prune()
+    manifest = Manifest(
+        tool=report.tool,
+        created=now_utc(),
+        trail_arn=question.trail_arn,
+        source=report.request.source,
+        bucket=question.target.bucket,
+        request=report.request,
+        window=question.window,
+        tolerate=tuple(sorted(question.tolerate)),
+        target=question.target,
+        queries=question.queries,
+        keys=tuple(
+            KeyAnswer(region=region, issuer=answer.issuer, cause=answer.cause, detail=answer.detail)
+            for region, answer in sorted(answers.items())
+        ),
+        signed_by=signing.fingerprint(public) if public else None,
+        signer=signer.place if signer else None,
+        files=in_order(bundle.held.values()),
+        left_out=tuple(tee.left_out[where] for where in sorted(tee.left_out)),
+    )
+    stamped = seal(bundle, manifest, report, signer, authority)
+    bundle.finish()
+    return manifest, stamped
 
 
 def seal(

@@ -17,30 +17,18 @@ from msgspec.structs import replace
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.report import Report
-from cloudtrail_validate.report.json import render
 from cloudtrail_validate.request import Request
-from cloudtrail_validate.runtime.clock import now_utc
-from cloudtrail_validate.snapshot import signing
 from cloudtrail_validate.snapshot.bundle import Bundle
 from cloudtrail_validate.snapshot.copying import Tee
-from cloudtrail_validate.snapshot.manifest import (
-    KEYS,
-    PUBLIC_KEY,
-    REPORT,
-    KeyAnswer,
-    Manifest,
-    SnapshotError,
-    Window,
-    in_order,
-)
-from cloudtrail_validate.snapshot.sealing import Authority, seal
-from cloudtrail_validate.stores.key_file import write_keys
+from cloudtrail_validate.snapshot.manifest import Manifest, SnapshotError, Window
+from cloudtrail_validate.snapshot.sealing import Authority, Question, finish
 
 if TYPE_CHECKING:
     from cloudtrail_validate.core.outcome import Outcome
     from cloudtrail_validate.core.plan import Target
     from cloudtrail_validate.core.signature import RegionKeys
     from cloudtrail_validate.session import Session
+    from cloudtrail_validate.snapshot.signing import Signer
     from cloudtrail_validate.stores.key_file import KeySource
 
 _UNREAD: Final = frozenset({rules.LOG_EXTRA, rules.LOG_PENDING, rules.LOG_UNDIGESTED})  # judged by their listing alone
@@ -65,9 +53,7 @@ class Taker:
     `failure` is why copying ended early, if it did; `stamped` what came of the time stamp, empty where none was asked for.
     """
 
-    def __init__(
-        self, bundle: Bundle, signer: signing.Signer | None = None, authority: Authority | None = None
-    ) -> None:
+    def __init__(self, bundle: Bundle, signer: Signer | None = None, authority: Authority | None = None) -> None:
         self.stamped = ""
         self._bundle = bundle
         self._signer = signer
@@ -106,38 +92,13 @@ class Taker:
     def finish(self, request: Request, report: Report, asked: datetime) -> Manifest:
         """Write keys, report and manifest, signed where there is a key. Raises `SnapshotError`."""
         bundle, tee, keys, target = self._bundle, self._tee, self._keys, self._target
-        if tee is None or keys is None or target is None or tee.failure is not None:
-            raise tee.failure if tee and tee.failure else SnapshotError("nothing was validated")
-        public = self._signer.public if self._signer else None
-        with bundle.lock:
-            bundle.write(KEYS, write_keys(key for answer in keys.answers.values() for key in answer.keys.values()))
-            bundle.write(REPORT, render(report).encode())
-            if public is not None:
-                bundle.write(PUBLIC_KEY, signing.public_pem(public))
-            else:
-                bundle.drop(PUBLIC_KEY)
-        bundle.prune()
-        manifest = Manifest(
-            tool=report.tool,
-            created=now_utc(),
-            trail_arn=request.trail_arn,
-            source=report.request.source,
-            bucket=target.bucket,
-            request=report.request,
-            window=Window(start=bundle.window.start, end=bundle.window.end, asked=asked),
-            tolerate=tuple(sorted(request.tolerate)),
-            target=target,
-            keys=tuple(
-                KeyAnswer(region=region, issuer=answer.issuer, cause=answer.cause, detail=answer.detail)
-                for region, answer in sorted(keys.answers.items())
-            ),
-            signed_by=signing.fingerprint(public) if public else None,
-            signer=self._signer.place if self._signer else None,
-            files=in_order(bundle.held.values()),
-            left_out=tuple(tee.left_out[where] for where in sorted(tee.left_out)),
+        if tee is None or keys is None or target is None:
+            raise SnapshotError("nothing was validated")
+        window = Window(start=bundle.window.start, end=bundle.window.end, asked=asked)
+        question = Question(target=target, window=window, trail_arn=request.trail_arn, tolerate=request.tolerate)
+        manifest, self.stamped = finish(
+            bundle, tee, keys.answers, report, question, signer=self._signer, authority=self._authority
         )
-        self.stamped = seal(bundle, manifest, report, self._signer, self._authority)
-        bundle.finish()
         return manifest
 
     async def _keep(self, places: Iterable[Locator], *, digests: bool) -> None:

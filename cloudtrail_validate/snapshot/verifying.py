@@ -121,7 +121,7 @@ def _manifest_bytes(root: Path) -> bytes:
     if not root.is_dir():
         raise NotASnapshotError(f"{root} is no folder")
     if (root / JOURNAL).exists() and not (root / MANIFEST).exists():
-        raise NotASnapshotError(f"{root} holds an unfinished snapshot: run the same `ctvalidate snapshot` again")
+        raise NotASnapshotError(f"{root} holds an unfinished snapshot: run the same command again")
     try:
         return read_file(root / MANIFEST)
     except FileNotFoundError:
@@ -271,7 +271,7 @@ def _compare_reports(out: Verification, stored: Report, again: Report) -> None:
         for fact in sorted(facts.elements(), key=str):
             out.evidence = out.evidence or fact[1] in _EVIDENCE
             out.differences.append(f"{title}: {' '.join(str(part) for part in fact if part is not None)}")
-    for name in ("verdict", "exit_code", "summary", "chains"):
+    for name in ("verdict", "exit_code", "summary", "chains", "queries"):
         before, now = getattr(stored, name), getattr(again, name)
         if before != now and not out.differences:
             out.evidence = True  # the same findings never make another report

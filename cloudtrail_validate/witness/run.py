@@ -300,7 +300,7 @@ class Witness:
                 self._numbers["agreeing"] += 1
                 continue
             self._numbers["absent"] += 1
-            self._found.add(absent(told, self._selection))
+            self._found.add(absent(told, self._selection, some_regions=bool(self._request.regions)))
             self._progress.findings += 1
 
     def _note(

@@ -240,7 +240,9 @@ def test_what_is_kept_is_proven_again_offline(aws: AwsServer, tmp_path: Path) ->
     in_s3(aws, "lake-result-extra", queries=3)
     kept = tmp_path / "kept"
     first = from_json(tool("lake", f"s3://{BUCKET}/", "--to", kept, "--format", "json").stdout)
-    summed = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=kept, capture_output=True, check=False)
+    summed = subprocess.run(
+        ["sha256sum", "-c", "--quiet", "manifest.sha256"], cwd=kept, capture_output=True, check=False
+    )
     assert (summed.returncode, summed.stdout) == (0, b"")
     again = from_json(tool("lake", kept / "tree", "--public-keys", kept / "keys.json", "--format", "json").stdout)
     assert found(again) == found(first) == [("lake-result-extra", "extra", "result_3.csv.gz")]
@@ -251,7 +253,9 @@ def test_what_is_kept_is_proven_again_offline(aws: AwsServer, tmp_path: Path) ->
         there = client.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
         assert (kept / "tree" / item["Key"]).read_bytes() == there
     assert not list(kept.glob(".ctvalidate-*"))
-    assert "new or empty folder" in str(tool("lake", f"s3://{BUCKET}/", "--to", kept).exception)
+    assert "holds a finished snapshot" in str(tool("lake", f"s3://{BUCKET}/", "--to", kept).exception)
+    assert tool("lake", f"s3://{BUCKET}/", "--to", kept, "--force").return_value == 1
+    assert tool("verify-snapshot", kept).return_value == 0
 
 
 def test_no_key_leaves_the_folder_that_is_kept(aws: AwsServer, tmp_path: Path) -> None:
@@ -262,20 +266,21 @@ def test_no_key_leaves_the_folder_that_is_kept(aws: AwsServer, tmp_path: Path) -
     hostile = [
         "a/../../../../../../../../../../evil",
         "x" * 250,
-        "con:1",
-        "\u202e",
-        "a\\b",
-        "trailing.",
-        "NUL",
-        "aux.txt",
+        "a//b",
+        "..",
+        "evil.metadata.json",
     ]
-    for name in hostile:
+    odd = ["con:1", "\u202e", "a\\b", "trailing.", "NUL", "aux.txt"]  # files on this system, if on no other
+    for name in hostile + odd:
         client.put_object(Bucket=BUCKET, Key=folder + name, Body=b"x")
     answer = tool("lake", f"s3://{BUCKET}/", "--to", tmp_path / "in" / "kept")
     assert answer.return_value == 1
-    assert answer.stderr.count("left out") == len(hostile)
-    assert not list(tmp_path.rglob("evil"))
-    assert len(list((tmp_path / "in" / "kept" / "tree").rglob("result*"))) == 3
+    assert "left out" not in answer.stderr
+    assert len(list((tmp_path / "in" / "kept" / "trees" / "unnamed").iterdir())) == len(hostile)
+    assert not list(tmp_path.rglob("evil*"))
+    assert "\u202e" not in answer.stderr
+    checked = tool("verify-snapshot", tmp_path / "in" / "kept")
+    assert (checked.return_value, "as it was proven" in checked.stdout) == (0, True)
 
 
 def test_a_folder_that_cannot_be_written_to_turns_a_pass_into_3(
@@ -288,14 +293,19 @@ def test_a_folder_that_cannot_be_written_to_turns_a_pass_into_3(
     assert "lies among the results" in str(lake(root, "--to", root / "kept").exception)
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # as a full disk: no file may become larger
     try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # as a full disk: no file may become larger
+        refused = lake(root, "--to", tmp_path / "begun")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (700, before[1]))
         answer = lake(root, "--to", tmp_path / "kept")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot write" in str(refused.exception)
     assert answer.return_value == 3
-    assert "cannot write to" in answer.stderr
+    assert "cannot write" in answer.stderr
     assert "VALID" in answer.stdout
+    assert lake(root, "--to", tmp_path / "kept").return_value == 0
+    assert tool("verify-snapshot", tmp_path / "kept").return_value == 0
 
 
 def test_what_may_not_be_read_is_unverifiable(aws: AwsServer) -> None:

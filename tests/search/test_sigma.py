@@ -64,6 +64,168 @@ CASES: list[tuple[str, dict[str, Any], bool]] = [
     ("selection: {awsRegion|fieldref: awsRegion}\ncondition: selection", {}, True),
     ('selection: {eventName: "a\'; DROP TABLE logs; --"}\ncondition: selection', {}, False),
     ("selection: {'odd \" field`': x}\ncondition: selection", {'odd " field`': "x"}, True),
+    # What rules call 'false' is false in most events, and text in some.
+    ("selection: {requestParameters.on: 'false'}\ncondition: selection", {"requestParameters": {"on": False}}, True),
+    ("selection: {requestParameters.on: 'false'}\ncondition: selection", {"requestParameters": {"on": "False"}}, True),
+    ("selection: {requestParameters.on: false}\ncondition: selection", {"requestParameters": {"on": "false"}}, True),
+    ("selection: {requestParameters.on: false}\ncondition: selection", {"requestParameters": {"on": True}}, False),
+    ("selection: {requestParameters.on: 'false'}\ncondition: selection", {"requestParameters": {}}, False),
+    (
+        "selection: {requestParameters.on|contains: 'tru'}\ncondition: selection",
+        {"requestParameters": {"on": True}},
+        True,
+    ),
+    # Numbers are numbers in some events and text in others.
+    ("selection: {requestParameters.port: '22'}\ncondition: selection", {"requestParameters": {"port": 22}}, True),
+    ("selection: {requestParameters.port: 22}\ncondition: selection", {"requestParameters": {"port": "22"}}, True),
+    ("selection: {requestParameters.port: '22'}\ncondition: selection", {"requestParameters": {"port": 220}}, False),
+    (
+        "selection: {requestParameters.port|lt: 1024}\ncondition: selection",
+        {"requestParameters": {"port": "443"}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.port|gte: 3}\ncondition: selection",
+        {"requestParameters": {"port": "none"}},
+        False,
+    ),
+    (
+        "selection: {requestParameters.port|gte: 3}\ncondition: selection",
+        {"requestParameters": {"port": 10**400}},
+        False,
+    ),
+    # A list meets what one of its members meets, a field of a list of objects likewise.
+    ("selection: {requestParameters.ids: B}\ncondition: selection", {"requestParameters": {"ids": ["a", "b"]}}, True),
+    ("selection: {requestParameters.ids: c}\ncondition: selection", {"requestParameters": {"ids": ["a", "b"]}}, False),
+    ("selection: {requestParameters.ids: null}\ncondition: selection", {"requestParameters": {"ids": ["a"]}}, False),
+    (
+        "selection: {requestParameters.ids|endswith: b}\ncondition: selection",
+        {"requestParameters": {"ids": ["ab", "c"]}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.ids|gt: 3}\ncondition: selection",
+        {"requestParameters": {"ids": [1, [2, 4]]}},
+        True,
+    ),
+    ("selection: {requestParameters.ids: 'true'}\ncondition: selection", {"requestParameters": {"ids": [True]}}, True),
+    (
+        "selection: {requestParameters.ids|re: '^b+$'}\ncondition: selection",
+        {"requestParameters": {"ids": ["a", "bb"]}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.ids|cidr: 2001:db8::/32}\ncondition: selection",
+        {"requestParameters": {"ids": ["x", "2001:db8:0:1::7"]}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.ids|contains|all: [a, b]}\ncondition: selection",
+        {"requestParameters": {"ids": ["xa", "b"]}},
+        True,
+    ),
+    ("selection: {requestParameters.ids|exists: true}\ncondition: selection", {"requestParameters": {"ids": []}}, True),
+    ("selection: {requestParameters.ids|exists: true}\ncondition: selection", {}, False),
+    (
+        "selection: {eventName: StopInstances}\nfilter: {requestParameters.sets.id: b}\ncondition: selection and not filter",
+        {"requestParameters": {"sets": [{"id": "a"}, {"id": "b"}]}},
+        False,
+    ),
+    (
+        "selection: {requestParameters.tasks.commands|contains: '$SECRET'}\ncondition: selection",
+        {"requestParameters": {"tasks": [{"name": "x"}, {"commands": ["sh", "-c", "curl $SECRET"]}]}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.tasks.a.b: x}\ncondition: selection",
+        {"requestParameters": {"tasks": [1, {"a": [{"b": "x"}]}]}},
+        True,
+    ),
+    # A policy is text with JSON in it.
+    (
+        "selection: {requestParameters|contains|all: ['\"s3:GetObject\"', '\"Allow\"']}\ncondition: selection",
+        {"requestParameters": {"document": json.dumps({"Effect": "Allow", "Action": ["s3:GetObject"]})}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.name|contains: '*'}\ncondition: selection",
+        {"requestParameters": {"name": ""}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.name|contains: '*'}\ncondition: selection",
+        {"requestParameters": {"name": None}},
+        False,
+    ),
+    (
+        "selection: {requestParameters.name: 'a_b%c'}\ncondition: selection",
+        {"requestParameters": {"name": "A_B%C"}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.name: 'a_b%c'}\ncondition: selection",
+        {"requestParameters": {"name": "axbxc"}},
+        False,
+    ),
+    (
+        "selection: {requestParameters.name: 'a?c*'}\ncondition: selection",
+        {"requestParameters": {"name": "abcd\ne"}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.name: 'a\\*c'}\ncondition: selection",
+        {"requestParameters": {"name": "abc"}},
+        False,
+    ),
+    (
+        "selection: {requestParameters.name|cased: 'Ab*'}\ncondition: selection",
+        {"requestParameters": {"name": "Abc"}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.name|cased: 'Ab*'}\ncondition: selection",
+        {"requestParameters": {"name": "abc"}},
+        False,
+    ),
+    (
+        "selection: {requestParameters.name|cased: '[x]*'}\ncondition: selection",
+        {"requestParameters": {"name": "[x]y"}},
+        True,
+    ),
+    (
+        "selection: {requestParameters.name: '*a*a*a*a*a*a*b'}\ncondition: selection",
+        {"requestParameters": {"name": "a" * 50_000}},
+        False,
+    ),
+    # Words without a field lie anywhere, but in no field's name.
+    ("words: ['i-0123']\ncondition: words", {}, True),
+    ("words: ['eventName']\ncondition: words", {}, False),
+    ("words: ['no such']\ns: {eventName: StopInstances}\ncondition: s and not words", {}, True),
+    (
+        (
+            "selection: {userIdentity.arn|re: '.+:assumed-role/.+'}\n"
+            "filter_main_a: [{eventSource: ssm.amazonaws.com}, {sourceIPAddress: AWS Internal}]\n"
+            "condition: selection and not 1 of filter_main_*"
+        ),
+        {"userIdentity": {"arn": "arn:aws:sts::111122223333:assumed-role/ops/s"}, "sourceIPAddress": "aws internal"},
+        False,
+    ),
+    (
+        (
+            "selection: {eventName: StopInstances}\nok: {errorCode: Success}\nnone: {errorCode: null}\n"
+            "condition: selection and 1 of ok* and not none or selection and none"
+        ),
+        {},
+        True,
+    ),
+    (
+        (
+            "selection: {eventName: StopInstances}\nfilter: {userIdentity.arn|fieldref: requestParameters.userName}\n"
+            "condition: selection and not filter"
+        ),
+        {"userIdentity": {"arn": "x"}, "requestParameters": {"userName": "x"}},
+        False,
+    ),
 ]
 
 
@@ -100,13 +262,39 @@ def test_what_cannot_be_run_is_named(tmp_path: Path) -> None:
     (folder / "nowhere.yml").symlink_to("nothing")
     (folder / "bytes.yml").write_bytes(b"\xff")
     (folder / "other.yml").write_text("title: T\nlogsource: {product: windows}\ndetection: {s: {a: b}, condition: s}\n")
-    write(folder, "keywords: ['x']\ncondition: keywords", 2, "Words")
+    write(folder, "s: {eventName: X}\ncondition: s | count() by awsRegion > 5", 2)
+    write(folder, "s: {eventName|expand: '%placeholder%'}\ncondition: s", 3)
+    write(folder, "s: {eventName|re: 'a(?=b)'}\ncondition: s", 4)  # looks ahead, which takes an engine that backtracks
     rules = load(folder)
-    assert "Rule" in {rule.match.title for rule in rules.compiled}
-    assert len(rules.compiled) + len(rules.failed) == 7  # keywords: as the version of pySigma's backend has it
-    for name in ("broken", "large", "pipe", "nowhere", "bytes"):
+    assert [rule.match.title for rule in rules.compiled] == ["Rule"]
+    assert len(rules.failed) == 8
+    for name in ("broken", "large", "pipe", "nowhere", "bytes", "2", "3", "4"):
         assert any(f"{name}.yml" in failed for failed in rules.failed), name
     assert rules.skipped == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ("{product: aws, service: cloudtrail}", True),
+        ("{service: cloudtrail}", True),
+        ("{product: aws}", True),
+        ("{product: aws, service: guardduty}", False),
+        ("{category: webserver}", False),
+    ],
+)
+def test_rules_for_cloudtrail_are_those_whose_source_it_is(source: str, read: bool, tmp_path: Path) -> None:
+    folder = write(tmp_path / "rules", CASES[0][0])
+    (folder / "2.yml").write_text(f"title: T\nlogsource: {source}\ndetection: {{s: {{eventName: b}}, condition: s}}\n")
+    rules = load(folder)
+    assert (len(rules.compiled), rules.skipped) == ((2, 0) if read else (1, 1))
+
+
+def test_rules_of_one_title_are_named_each(tmp_path: Path) -> None:
+    folder = write(tmp_path / "rules", CASES[0][0])
+    for number in (2, 3):
+        write(folder, "s: {eventName|re: 'a(?=b)'}\ncondition: s", number)
+    assert len(load(folder).failed) == 2
 
 
 def test_a_folder_without_rules_is_refused(tmp_path: Path) -> None:

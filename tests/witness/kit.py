@@ -15,6 +15,8 @@ from cloudtrail_validate.simulate import S3Sink, Simulation, TrailSpec, simulate
 from tests.lake.kit import Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from click.testing import Result
 
     from cloudtrail_validate.report import Report
@@ -29,11 +31,15 @@ HOURS = 6
 
 
 class Trail:
-    """One trail: what was simulated, and every event of its logs by id, as written."""
+    """One trail: what was simulated, and every event of its logs by id, as written.
 
-    def __init__(self, aws: AwsServer, **spec: Any) -> None:
+    It ends three hours and `days_ago` days ago.
+    """
+
+    def __init__(self, aws: AwsServer, *, days_ago: int = 0, **spec: Any) -> None:
         self.aws = aws
-        start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS + 3)
+        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        start = now - timedelta(days=days_ago, hours=HOURS + 3)
         given: dict[str, Any] = {"regions": (REGION,), "hours": HOURS, "logs_per_hour": 2, "events_per_log": 5}
         self.spec = TrailSpec(bucket=BUCKET, start=start, **({"accounts": (ACCOUNT,)} | given | spec))
         self.s3 = aws.client("s3")
@@ -84,9 +90,10 @@ class Trail:
             *("--end-time", f"{manifest.end:%Y-%m-%dT%H:%M:%SZ}"),
         ]
 
-    def witness(self, *words: str, trail: str | None = None) -> Report:
+    def witness(self, *words: str, trail: str | None = None, regions: Iterable[str] = (REGION,)) -> Report:
         what = ["--trail-arn", trail] if trail else ["--s3-bucket", BUCKET]
-        answer = tool("witness", *what, "--region", REGION, *self.window, "--format", "json", *words)
+        what += [word for region in regions for word in ("--region", region)]
+        answer = tool("witness", *what, *self.window, "--format", "json", *words)
         report = from_json(answer.stdout)
         assert report.exit_code == answer.return_value
         return report
