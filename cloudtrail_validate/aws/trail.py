@@ -21,6 +21,7 @@ from cloudtrail_validate.request import Request
 
 T = TypeVar("T")
 _QUESTIONS_AT_ONCE: Final = 16
+_NAMED: Final = 5  # trails in a message about one that there is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,10 @@ def _describe(aws: Aws, client: Any, arn: str, *, required: bool) -> _Trail | No
         return None
     if refusals and not all(refusal.code == "TrailNotFoundException" for refusal in refusals.values()):
         raise _cannot_look_up(aws, arn, refusals)
-    raise ConfigurationError(f"--trail-arn: there is no trail {arn}; give --s3-bucket to validate what it left behind")
+    there = sorted({str(item.get("TrailARN")) for item in _try(partial(_described, client), ())} - {arn})
+    others = f"; there are {', '.join(there[:_NAMED])}{' and more' if len(there) > _NAMED else ''}" if there else ""
+    line = f"--trail-arn: there is no trail {arn}{others}; give --s3-bucket to validate what it left behind"
+    raise ConfigurationError(printable(line))
 
 
 def _cannot_look_up(aws: Aws, arn: str, refusals: Mapping[str, StoreError]) -> AccessError | ConfigurationError:
