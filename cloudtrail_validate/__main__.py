@@ -22,9 +22,22 @@ def entry() -> None:
         code = _run()
     except BaseException as error:
         code = _answer(error)
-    if last_words.memory_failed:  # cleaning up would add dozens of lines of Python's own
+    if (
+        last_words.memory_failed or not _flushed()
+    ):  # cleaning up would add dozens of lines of Python's own, or end with 120
         os._exit(code)
     sys.exit(code)
+
+
+def _flushed() -> bool:
+    """Write out what the standard streams still hold. False where one takes no more: Python would end with its own code."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _run() -> int:
@@ -32,6 +45,7 @@ def _run() -> int:
     sys.unraisablehook = _raise_again
     _open_streams()
     _escape_what_has_no_code()
+    _forget_widths_of_nothing()
     try:
         _take_either_signal()
         from cloudtrail_validate.cli import entry as command
@@ -48,6 +62,13 @@ def _escape_what_has_no_code() -> None:
     """Have standard output escape what its encoding lacks: a code page of Windows has few of the world's names."""
     if sys.stdout is not None and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text file of Python's own
+
+
+def _forget_widths_of_nothing() -> None:
+    """Take a COLUMNS or LINES of 0 for none at all, as shells and Python do: Rich would print nothing on no columns."""
+    for name in ("COLUMNS", "LINES"):
+        if os.environ.get(name, "").strip().strip("0") == "":
+            os.environ.pop(name, None)
 
 
 def _take_either_signal() -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -164,7 +165,7 @@ class Request:
             wanted = "arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME"
             raise RequestError(f"--trail-arn: expected {wanted}, got {arn!r}{slips.trail_hint(arn)}")
         _each("--region", REGION, self.regions, "a region such as us-east-1", slips.region_hint)
-        _each("--account-id", ACCOUNT, self.accounts, "12 digits")
+        _each("--account-id", ACCOUNT, self.accounts, "12 digits", slips.account_hint)
         if bucket is not None and slips.place(bucket).prefix is not None:
             named = slips.place(bucket)
             raise RequestError(
@@ -238,14 +239,17 @@ def _tidied(request: Request) -> dict[str, Any]:
             out[name] = Path(value)
     for name in ("trail_arn", "role_arn", "profile", "endpoint_url", "copy_of"):
         if isinstance(value := getattr(request, name), str):
-            out[name] = value.strip()
+            out[name] = slips.bare(value)
     for name, read in (("regions", slips.region), ("accounts", slips.account), ("also_buckets", _bucket)):
         value = getattr(request, name)
         items = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, set, tuple)) else None
         if items is not None and all(isinstance(item, str) for item in items):
             out[name] = tuple(read(item) for item in slips.several(items))
-    if isinstance(request.tolerate, (str, list, tuple, set)):
-        out["tolerate"] = frozenset({request.tolerate} if isinstance(request.tolerate, str) else request.tolerate)
+    if isinstance(request.tolerate, (str, list, tuple, set, frozenset)):
+        named = (request.tolerate,) if isinstance(request.tolerate, str) else tuple(request.tolerate)
+        if all(isinstance(item, str) for item in named):
+            named = slips.several(named)
+        out["tolerate"] = frozenset(named)
     if isinstance(request.bucket, str):
         bucket, prefix = slips.place(request.bucket)
         if prefix is None or request.prefix in (None, "", prefix):
@@ -260,10 +264,11 @@ def _bucket(text: str) -> str:
 
 def parse_time(text: str, option: str = "time") -> datetime:
     """An ISO 8601 time; an offset is honoured, without one it is UTC. Words and other orders of digits are refused."""
-    if _DATE.fullmatch(text.strip()) is None:
+    text = slips.moment(text)
+    if _DATE.fullmatch(text) is None:
         raise RequestError(f"{option}: expected ISO 8601 such as 2026-01-31T10:00:00Z or 2026-01-31, got {text!r}")
     try:
-        moment = utc(isoparse(text.strip()))
+        moment = utc(isoparse(text))
     except (ValueError, OverflowError) as error:
         raise RequestError(
             f"{option}: expected ISO 8601 such as 2026-01-31T10:00:00Z, got {text!r}: {error}"
@@ -301,6 +306,8 @@ def _check_tolerated(tolerated: Iterable[str]) -> None:
     for name in sorted(tolerated):
         rule = rules.RULES.get(name)
         if rule is None:
-            raise RequestError(f"--tolerate: expected a rule id (ctvalidate explain lists them), got {name!r}")
+            near = get_close_matches(name.lower().replace("_", "-"), rules.RULES, n=1)
+            hint = f": did you mean {near[0]}?" if near else ""
+            raise RequestError(f"--tolerate: expected a rule id (ctvalidate explain lists them), got {name!r}{hint}")
         if not rule.tolerable:
             raise RequestError(f"--tolerate: expected an uncovered or unverifiable rule; {name} is {rule.status}")

@@ -117,7 +117,21 @@ def test_what_can_be_meant_is_accepted(fields: dict[str, Any]) -> None:
         ({"end": START}, "--start-time"),
         ({"end": START - timedelta(seconds=1)}, "--start-time"),
         ({"tolerate": frozenset({"gap"})}, "'gap'"),
-        ({"tolerate": frozenset({"GAP-TAIL"})}, "--tolerate"),
+        ({"tolerate": frozenset({"GAP-TAIL"})}, "did you mean gap-tail?"),
+        ({"tolerate": frozenset({"gap_tial"})}, "did you mean gap-tail?"),
+        ({"accounts": ("all",)}, "so leave it out"),
+        ({"regions": ("global",)}, "the trail's home region"),
+        (
+            {"bucket": "https://amzn-s3-demo-bucket.s3.eu-west-1.amazonaws.com/AWSLogs/"},
+            "--s3-bucket amzn-s3-demo-bucket",
+        ),
+        ({"bucket": "https://s3.us-gov-west-1.amazonaws.com/amzn-s3-demo-bucket"}, "--s3-bucket amzn-s3-demo-bucket"),
+        (
+            {"bucket": "https://us-east-1.console.aws.amazon.com/s3/buckets/amzn-s3-demo-bucket?region=us-east-1"},
+            "address of --s3-bucket amzn-s3-demo-bucket",
+        ),
+        ({"trail_arn": "s3://amzn-s3-demo-bucket"}, "a bucket is given to --s3-bucket"),
+        ({"trail_arn": "arn:aws:s3:::amzn-s3-demo-bucket"}, "a bucket is given to --s3-bucket"),
         ({"tolerate": frozenset({rules.GAP_TAIL, rules.LOG_ALTERED})}, "log-altered is altered"),
     ],
 )
@@ -149,6 +163,11 @@ def test_what_cannot_be_meant_is_refused_in_one_line(fields: dict[str, Any], say
         ({"regions": ["us-east-1,eu-west-1"]}, {"regions": ("us-east-1", "eu-west-1")}),
         ({"also_buckets": ("s3://amzn-s3-demo-bucket1/logs",)}, {"also_buckets": ("amzn-s3-demo-bucket1",)}),
         ({"tolerate": ["gap-tail"]}, {"tolerate": frozenset({"gap-tail"})}),
+        ({"tolerate": "gap-tail, gap-restart"}, {"tolerate": frozenset({"gap-tail", "gap-restart"})}),
+        ({"trail_arn": f'"{ARN}"'}, {"trail_arn": ARN}),  # as an env file of a container hands it on
+        ({"bucket": "'amzn-s3-demo-bucket'"}, {"bucket": "amzn-s3-demo-bucket", "prefix": None}),
+        ({"bucket": "S3://amzn-s3-demo-bucket/a"}, {"bucket": "amzn-s3-demo-bucket", "prefix": "a"}),
+        ({"regions": ("us_east_1",)}, {"regions": ("us-east-1",)}),
         ({"source": "."}, {"source": Path()}),
         ({"public_keys": "keys.json"}, {"public_keys": Path("keys.json")}),
     ],
@@ -170,6 +189,37 @@ def test_any_text_for_a_bucket_is_a_name_or_refused(bucket: str, prefix: str) ->
     else:
         assert request.bucket
         assert "/" not in request.bucket
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        ("24hours", 24),
+        ("1 day", 24),
+        ("2 weeks", 336),
+        ("90 min", 1.5),
+        ("1day 12hrs", 36),
+        ("1d 12h", 36),
+        ("3HOURS", None),
+    ],
+)
+def test_spans_in_words(text: str, hours: float | None) -> None:
+    if hours is None:
+        with pytest.raises(RequestError):
+            parse_span(text)
+    else:
+        assert parse_span(text) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("zone", [" UTC", "UTC", " gmt", " Z", "Z"])
+def test_utc_in_words(zone: str) -> None:
+    assert parse_time(f"2026-01-31T10:00:00{zone}") == datetime(2026, 1, 31, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", [" EST", " UTC+2", " BST", " ZULU"])
+def test_other_zones_in_words_are_refused(zone: str) -> None:
+    with pytest.raises(RequestError):
+        parse_time(f"2026-01-31T10:00:00{zone}")
 
 
 def test_a_trail_s_name_is_told_from_its_arn() -> None:

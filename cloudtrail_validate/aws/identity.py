@@ -27,6 +27,7 @@ from botocore.utils import JSONFileCache
 from cloudtrail_validate.aws.errors import ANY_ERROR
 from cloudtrail_validate.aws.models import load_quickly
 from cloudtrail_validate.aws.refusals import Profiles, login_in, nobody, refusal
+from cloudtrail_validate.aws.renewal import give_up_the_hopeless
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.regions import choose_region
 from cloudtrail_validate.core.text import printable
@@ -88,6 +89,7 @@ def make_session(
     try:
         inner = botocore.session.Session(profile=profile)
         load_quickly(inner)
+        give_up_the_hopeless(inner)
         configured = inner.get_config_variable("region")
         region = choose_region(
             trail_arn=trail_arn,

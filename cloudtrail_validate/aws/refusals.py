@@ -1,4 +1,4 @@
-"""One line for what stands in place of credentials: which setting is wrong, or which step is missing."""
+"""One line for what stands in place of credentials, or of an object: which setting is wrong, or which step is missing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ from botocore.exceptions import (
 )
 
 from cloudtrail_validate.aws.errors import ANY_ERROR, brief, from_botocore
-from cloudtrail_validate.core.errors import AccessError, ConfigurationError, StoreError
+from cloudtrail_validate.core.errors import (
+    AbsentError,
+    AccessError,
+    BucketAbsentError,
+    ConfigurationError,
+    StoreError,
+)
 from cloudtrail_validate.core.model import PASSING, Cause
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, Trouble, advice, diagnose
+from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, Trouble, advice, diagnose, refused
 
 Profiles = Mapping[str, Mapping[str, Any]]
 """Every profile's settings by name, as botocore read them from the config and the credentials file."""
@@ -55,6 +61,25 @@ def refusal(
     if failure.cause in PASSING:
         return AccessError(f"{who}: {said}: {advice(trouble)}")
     return ConfigurationError(f"{who}: {said}")
+
+
+def object_refused(
+    error: Exception, doing: str, where: str, permission: str, login: Login | None = None
+) -> ConfigurationError | AccessError:
+    """Return the error about an object of the user's own that could not be read, written or listed.
+
+    `error` is botocore's, a store's or a refusal already, `where` an `s3://` URI, and `permission` the IAM action that it
+    takes.
+    """
+    if isinstance(error, (ConfigurationError, AccessError)):
+        return error
+    failure = error if isinstance(error, (StoreError, AbsentError)) else from_botocore(error)
+    said = f"{doing} {printable(where)}"
+    if isinstance(failure, BucketAbsentError):
+        return ConfigurationError(f"{said}: there is no such bucket")
+    if isinstance(failure, AbsentError):
+        return ConfigurationError(f"{said}: there is no such object")
+    return refused(failure, said, permission=permission, on=where, login=login)
 
 
 def nobody(profile: str, profiles: Profiles) -> str:

@@ -14,12 +14,32 @@ from typing import Any, Final
 
 from botocore.client import BaseClient
 from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.session import Session
 
 from cloudtrail_validate.aws.errors import ANY_ERROR, told
 from cloudtrail_validate.core.trouble import HOPELESS, Trouble, diagnose
 
 _SIGNED_BY: Final = "ctvalidate_signed_by"  # names of our own in the context that botocore keeps of a request
 _RENEWED: Final = "ctvalidate_renewed"
+_DECISION: Final = "needs-retry.*.*"
+"""Asked before botocore's own handler, which is registered as needs-retry.SERVICE: what lies deeper comes first."""
+
+
+def give_up_the_hopeless(session: Session) -> None:
+    """Have every client that a session makes from now on give up at once what no other try mends.
+
+    The clients that fetch its credentials are among them: STS would else be asked three times behind a certificate that
+    nobody trusts.
+    """
+    session.get_component("event_emitter").register_first(_DECISION, _hopeless)
+
+
+def _hopeless(caught_exception: Any, **_: object) -> bool | None:
+    """Return False for no other try, None to leave it to botocore."""
+    if caught_exception is None:
+        return None
+    trouble = diagnose(type(caught_exception).__name__, told(caught_exception))
+    return False if trouble in HOPELESS else None
 
 
 class Renewal:
@@ -52,8 +72,7 @@ class Renewal:
     def attach(self, client: BaseClient) -> None:
         """Have a client renew its credentials, and give up what is hopeless."""
         client.meta.events.register("before-sign", self._note_signer)
-        # botocore's own decision is registered as needs-retry.SERVICE; what is registered deeper is asked before it.
-        client.meta.events.register_first("needs-retry.*.*", self._decide)  # type: ignore[arg-type]  # answers are wanted
+        client.meta.events.register_first(_DECISION, self._decide)  # type: ignore[arg-type]  # answers are wanted
 
     def _note_signer(self, request: Any, **_: object) -> None:
         request.context[_SIGNED_BY] = self._key()
@@ -61,8 +80,7 @@ class Renewal:
     def _decide(self, response: Any, caught_exception: Any, request_dict: Any, **_: object) -> float | bool | None:
         """Return seconds to wait before another try, False for none; None leaves it to botocore."""
         if caught_exception is not None:
-            trouble = diagnose(type(caught_exception).__name__, told(caught_exception))
-            return False if trouble in HOPELESS else None
+            return _hopeless(caught_exception)
         error = response[1].get("Error", {}) if response is not None and isinstance(response[1], dict) else {}
         if diagnose(str(error.get("Code", "")), str(error.get("Message", ""))) is not Trouble.EXPIRED:
             return None

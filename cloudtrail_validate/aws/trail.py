@@ -16,11 +16,12 @@ from cloudtrail_validate.core.layout import TrailArn, parse_trail_arn
 from cloudtrail_validate.core.model import Cause, Interval, utc
 from cloudtrail_validate.core.plan import Target, Unvalidated
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.core.trouble import OF_IDENTITY, OF_SETTINGS, Trouble, advice, diagnose
+from cloudtrail_validate.core.trouble import OF_IDENTITY, OF_SETTINGS, OF_THE_WAY, Trouble, advice, diagnose
 from cloudtrail_validate.request import Request
 
 T = TypeVar("T")
 _QUESTIONS_AT_ONCE: Final = 16
+_NAMED: Final = 5  # trails in a message about one that there is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +119,16 @@ def _describe(aws: Aws, client: Any, arn: str, *, required: bool) -> _Trail | No
             refusals[permission] = (
                 failure if isinstance(failure, StoreError) else StoreError(Cause.NETWORK, str(failure))
             )
-            if diagnose(refusals[permission].code, refusals[permission].detail) in OF_IDENTITY:
-                break  # whoever asks is not known: the other would be told the same
+            if diagnose(refusals[permission].code, refusals[permission].detail) in OF_IDENTITY | OF_THE_WAY:
+                break  # whoever asks is not known, or not heard: the other would meet the same
     if not required:
         return None
     if refusals and not all(refusal.code == "TrailNotFoundException" for refusal in refusals.values()):
         raise _cannot_look_up(aws, arn, refusals)
-    raise ConfigurationError(f"--trail-arn: there is no trail {arn}; give --s3-bucket to validate what it left behind")
+    there = sorted({str(item.get("TrailARN")) for item in _try(partial(_described, client), ())} - {arn})
+    others = f"; there are {', '.join(there[:_NAMED])}{' and more' if len(there) > _NAMED else ''}" if there else ""
+    line = f"--trail-arn: there is no trail {arn}{others}; give --s3-bucket to validate what it left behind"
+    raise ConfigurationError(printable(line))
 
 
 def _cannot_look_up(aws: Aws, arn: str, refusals: Mapping[str, StoreError]) -> AccessError | ConfigurationError:
@@ -139,7 +143,7 @@ def _cannot_look_up(aws: Aws, arn: str, refusals: Mapping[str, StoreError]) -> A
     if trouble is Trouble.DENIED:
         hint = f"allow {' or '.join(refusals)} on {arn}, or give --s3-bucket"
     else:
-        hint = f"{advice(trouble)}, or give --s3-bucket"
+        hint = advice(trouble) if trouble in OF_THE_WAY else f"{advice(trouble)}, or give --s3-bucket"
     return AccessError(printable(f"{doing}: {trouble}: {hint} ({told})"))
 
 

@@ -114,10 +114,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand, or name the nearest one."""
         if args and args[0] not in SUBCOMMANDS:
-            words = difflib.get_close_matches(args[0].lower(), [*LEADS, *SUBCOMMANDS], n=1, cutoff=0.4)
-            near = [LEADS.get(word, word) for word in words]
-            meant = f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(SUBCOMMANDS)
-            raise click.UsageError(f"no such command {args[0]!r}: {meant}", ctx)
+            raise click.UsageError(f"no such command {args[0]!r}: {_meant(args[0])}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -129,6 +126,19 @@ class Commands(click.Group):
             with formatter.section("Options of validation"):
                 records = [param.get_help_record(ctx) for param in command.get_params(ctx) if param.name != "help"]
                 formatter.write_dl([record for record in records if record])
+
+
+def _meant(word: str) -> str:
+    """What may have been meant by a word that is no command: what lacks its option, or the nearest command."""
+    if word.startswith("arn:") and ":cloudtrail:" in word:
+        return f"did you mean --trail-arn {word}?"
+    if word.lower().startswith(("s3://", "arn:aws:s3:::")):
+        return f"did you mean --s3-bucket {word}?"
+    if os.sep in word and os.path.isdir(word):  # noqa: PTH112  # pathlib would be loaded for it
+        return f"did you mean --source {word}?"
+    words = difflib.get_close_matches(word.lower(), [*LEADS, *SUBCOMMANDS], n=1, cutoff=0.5)
+    near = [LEADS.get(found, found) for found in words]
+    return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(SUBCOMMANDS)
 
 
 @click.group(

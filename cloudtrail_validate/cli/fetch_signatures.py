@@ -42,22 +42,24 @@ def command(
     Exit codes: 0 every digest has its signature, 2 wrong command line, 3 some have none, 4 DIR holds no digest.
     """
     from cloudtrail_validate.aws.session import Aws
-    from cloudtrail_validate.core.errors import ConfigurationError, StoreError
+    from cloudtrail_validate.core.errors import AccessError, ConfigurationError, StoreError
+    from cloudtrail_validate.core.trouble import refused
     from cloudtrail_validate.evidence.signatures import Fetcher
 
     check_role(role_arn, external_id)
     name, prefix = slips.part(bucket)
     if slips.BUCKET.fullmatch(name) is None:
         raise click.UsageError(f"BUCKET: expected a bucket's name or s3://BUCKET/PREFIX/, got {printable(bucket)!r}")
+    refusal: ConfigurationError | AccessError
     try:
         aws = Aws(profile=profile, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
         return _fetch(Fetcher(aws, name, prefix or "", folder))
-    except ConfigurationError as error:
-        click.echo(f"ctvalidate: {printable(str(error))}", err=True)
-        return int(ExitCode.USAGE)
     except StoreError as error:
-        click.echo(f"ctvalidate: cannot ask s3://{printable(name)}: {printable(str(error))}", err=True)
-        return int(ExitCode.UNPROVEN)
+        refusal = refused(error, f"cannot ask s3://{name}", permission="s3:GetObject", on=name, login=aws.login)
+    except (ConfigurationError, AccessError) as error:
+        refusal = error
+    click.echo(f"ctvalidate: {printable(str(refusal))}", err=True)
+    return int(ExitCode.UNPROVEN if isinstance(refusal, AccessError) else ExitCode.USAGE)
 
 
 def _fetch(fetcher: Fetcher) -> int:

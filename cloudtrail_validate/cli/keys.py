@@ -164,6 +164,6 @@ def _window(start: str | None, end: str | None, last: str | None) -> Interval:
 
     now = now_utc()
     if (start is None) == (last is None):
-        raise RequestError("the window: expected either --start-time or --last")
+        raise RequestError("the window: expected either --start-time or --last, such as --last 30d")
     begin = now - parse_span(last) if last is not None else parse_time(start or "", "--start-time")
     return Interval(begin, parse_time(end, "--end-time") if end else now)

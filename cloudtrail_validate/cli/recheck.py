@@ -102,6 +102,7 @@ class _Source:
                 raise ConfigurationError(f"--checksum-report: {result.key} is no UTF-8") from error
 
     def _object(self, bucket: str, key: str, most: int) -> bytes:
+        from cloudtrail_validate.aws.refusals import object_refused
         from cloudtrail_validate.cli.shards import client
 
         try:
@@ -109,7 +110,9 @@ class _Source:
             answer = self._client.get_object(Bucket=bucket, Key=key)
             data = read_at_most(answer["Body"], most)
         except Exception as error:  # botocore has many; whatever it is, the report is not there
-            raise ConfigurationError(f"--checksum-report: cannot read s3://{bucket}/{key}: {error}") from error
+            where = f"s3://{bucket}/{key}"
+            line = object_refused(error, "--checksum-report: cannot read", where, "s3:GetObject")
+            raise ConfigurationError(str(line)) from error
         return _bounded(data, most, f"s3://{bucket}/{key}")
 
     def _file(self, path: Path, most: int) -> bytes:

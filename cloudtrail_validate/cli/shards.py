@@ -55,7 +55,7 @@ def write(where: str, part: Part, request: Request) -> bool:
             Path(where).parent.mkdir(parents=True, exist_ok=True)
             write_whole(Path(where), data)
     except Exception as error:  # botocore has many; whatever it is, the part is not there
-        click.echo(f"ctvalidate: --part: cannot write {printable(where)}: {printable(str(error))}", err=True)
+        click.echo(f"ctvalidate: {_why(error, '--part: cannot write', where, 's3:PutObject')}", err=True)
         return False
     return True
 
@@ -73,7 +73,7 @@ def find(where: str, profile: str | None, endpoint_url: str | None) -> list[str]
                 item for page in pages.paginate(Bucket=bucket, Prefix=prefix) for item in page.get("Contents", ())
             ]
         except Exception as error:  # as below
-            raise ConfigurationError(f"cannot list {printable(where)}: {printable(str(error))}") from error
+            raise ConfigurationError(_why(error, "cannot list", where, "s3:ListBucket")) from error
         found = [f"s3://{bucket}/{item['Key']}" for item in listed if item["Key"].endswith(ENDING)]
     elif not where.startswith("s3://") and Path(where).is_dir():
         found = sorted(str(path) for path in Path(where).glob(f"*{ENDING}"))
@@ -97,10 +97,20 @@ def read(where: str, profile: str | None, endpoint_url: str | None) -> bytes:
             with Path(where).open("rb") as file:
                 data = read_at_most(file, MAX_BYTES)
     except Exception as error:  # as above
-        raise ConfigurationError(f"cannot read {printable(where)}: {printable(str(error))}") from error
+        raise ConfigurationError(_why(error, "cannot read", where, "s3:GetObject")) from error
     if len(data) > MAX_BYTES:
         raise ConfigurationError(f"{printable(where)} is too large to be a part")
     return data
+
+
+def _why(error: Exception, doing: str, where: str, permission: str) -> str:
+    """One line about a part that could not be read, written or listed, on disk or in S3."""
+    if where.startswith("s3://"):
+        from cloudtrail_validate.aws.refusals import object_refused
+
+        return str(object_refused(error, doing, where, permission))
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return printable(f"{doing} {where}: {reason}")
 
 
 def client(profile: str | None, endpoint_url: str | None) -> Any:

@@ -244,7 +244,7 @@ def build_request(options: dict[str, Any], now: datetime) -> Request:
     """The request that the options describe. Raises `RequestError`."""
     start, end, last = (options.pop(name) for name in ("start_time", "end_time", "last"))
     if (start is None) == (last is None):
-        raise RequestError("the window: expected either --start-time or --last")
+        raise RequestError("the window: expected either --start-time or --last, such as --last 24h")
     if last is not None and end is not None:
         raise RequestError("--last: it ends now, expected it without --end-time")
     begin = now - parse_span(last) if last is not None else parse_time(start, "--start-time")

@@ -31,6 +31,13 @@ else:
     _IntType = click.ParamType  # older versions of click have no generic type
 
 _MOST_SHOWN: Final = 1_000_000
+_WORDS: Final = {
+    **dict.fromkeys(("text", "txt", "human", "console", "terminal", "pretty"), formats.TABLE),
+    **dict.fromkeys(("xml", "junit-xml"), "junit"),
+    **dict.fromkeys(("ndjson", "jsonlines", "json-lines"), "jsonl"),
+    "htm": "html",
+}
+"""What formats are called elsewhere."""
 
 
 class Shown(_IntType):
@@ -90,10 +97,18 @@ def check_outputs(format_: str, outputs: Iterable[Path]) -> None:
     """Refuse what could not be written, before any work is done. Raises `RequestError`."""
     names = (formats.TABLE, *formats.FORMATS)
     if format_ not in names:
-        raise RequestError(f"--format: expected {', '.join(names)}, got {format_!r}")
+        meant = _WORDS.get(format_)
+        hint = f": did you mean {meant}?" if meant else ""
+        raise RequestError(f"--format: expected {', '.join(names)}, got {format_!r}{hint}")
     for path in outputs:
         if formats.by_ending(path.name) is None:
-            raise RequestError(f"--output: expected a file ending in {formats.endings()}, got {str(path)!r}")
+            name = str(path)
+            hint = ""
+            if name == "-":
+                hint = ": standard output is written by --format"
+            elif name in formats.FORMATS:
+                hint = f": did you mean --format {name}?"
+            raise RequestError(f"--output: expected a file ending in {formats.endings()}, got {name!r}{hint}")
         check_writable("--output", path)
 
 

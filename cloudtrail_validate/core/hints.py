@@ -59,7 +59,7 @@ def _other_place(target: Target, bases: Sequence[str]) -> tuple[str, ...]:
     if bases:
         told = [f"there is {printable(base)}/AWSLogs/: give --s3-prefix {printable(base)}" for base in bases[:_NAMED]]
         return tuple(told)
-    return ("there is no AWSLogs/ here, nor right below any folder at the top",)
+    return ("there is no AWSLogs/ here, nor within two folders of the top",)
 
 
 def _other_time(target: Target, around: Around) -> tuple[str, ...]:

@@ -13,6 +13,13 @@ from typing import Final, NamedTuple
 from cloudtrail_validate.core.layout import ACCOUNT, REGION
 
 _DASHED: Final = re.compile(r"([0-9]{4})[- ]([0-9]{4})[- ]([0-9]{4})")  # as the console shows an account id
+_QUOTED: Final = re.compile(r"""(["'])(.*)\1""", re.DOTALL)  # by an env file that a container takes as it is
+_URL: Final = re.compile(
+    r"https?://(?:s3[.a-z0-9-]*\.amazonaws\.com(?:\.cn)?/(?P<path>[^/?#]+)"
+    r"|(?P<host>[A-Za-z0-9._-]+)\.s3[.a-z0-9-]*\.amazonaws\.com(?:\.cn)?"
+    r"|[a-z0-9.-]*console\.(?:aws\.amazon\.com|amazonaws-us-gov\.com|amazonaws\.cn)/s3/buckets/(?P<console>[^/?#]+))(?:[/?#].*)?",
+    re.DOTALL,
+)
 _BUCKET_ARN: Final = re.compile(r"arn:aws[a-z-]*:s3:::([^/]+)(?:/(.*))?", re.DOTALL)
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 """A bucket's name: of up to 255 characters in us-east-1, if it was made before 2018."""
@@ -20,8 +27,10 @@ ACCESS_POINT: Final = re.compile(r"arn:aws[a-z-]*:s3:[a-z0-9-]+:[0-9]{12}:access
 BUCKET: Final = re.compile(f"{NAME.pattern}|{ACCESS_POINT.pattern}")
 """What S3 takes for a bucket: its name, or the ARN of an access point. An access point's alias is a name."""
 _ZONE: Final = re.compile(r"([a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2})[a-z]")  # us-east-1a
-_SPAN: Final = re.compile(r"(?:[0-9]{1,6} ?[smhdwSHDW] ?)+")  # M is left out: minutes or months
-_PART: Final = re.compile(r"([0-9]+) ?([a-z])")
+_SPAN: Final = re.compile(
+    r"(?:[0-9]{1,6} ?(?:[smhdwSHDW]|(?:sec|min|hr|second|minute|hour|day|week)s?) ?)+"  # M is left out: minutes or months
+)
+_PART: Final = re.compile(r"([0-9]+) ?([a-z])[a-z]*")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,127}")  # of a trail
 _STORE: Final = re.compile(r"arn:aws[a-z-]*:cloudtrail:[^:]*:[^:]*:eventdatastore/.*")
@@ -35,6 +44,13 @@ class Place(NamedTuple):
     prefix: str | None
 
 
+def bare(text: str) -> str:
+    """Return a value without blanks around it, and without the quotes that something has left around it."""
+    stripped = text.strip()
+    quoted = _QUOTED.fullmatch(stripped)
+    return quoted[2].strip() if quoted else stripped
+
+
 def place(text: str) -> Place:
     """Read a bucket's name, `s3://BUCKET/PREFIX/`, `arn:aws:s3:::BUCKET/PREFIX`, or the same with `AWSLogs/` at its end.
 
@@ -44,7 +60,7 @@ def place(text: str) -> Place:
     path = path.rstrip("/")
     if path == "AWSLogs" or path.endswith("/AWSLogs"):
         path = path.removesuffix("AWSLogs").rstrip("/")
-    if "AWSLogs/" in path:  # a part of the tree: the check says by which options it is named
+    if "AWSLogs/" in path or _URL.fullmatch(bare(text)):  # the check says by which options a part of the tree is named
         return Place(text, None)
     return Place(bucket, path or None)
 
@@ -59,7 +75,9 @@ def part(text: str) -> Place:
 
 
 def _whole(text: str) -> tuple[str, str]:
-    stripped = text.strip()
+    stripped = bare(text)
+    if stripped[:5].lower() == "s3://":
+        stripped = "s3://" + stripped[5:]
     arn = _BUCKET_ARN.fullmatch(stripped)
     point = ACCESS_POINT.match(stripped.removeprefix("s3://"))
     if point is not None:
@@ -74,15 +92,21 @@ def _whole(text: str) -> tuple[str, str]:
 
 def account(text: str) -> str:
     """Read an account id, with or without the console's dashes."""
-    stripped = text.strip()
+    stripped = bare(text)
     dashed = _DASHED.fullmatch(stripped)
     return "".join(dashed.groups()) if dashed else stripped
 
 
 def region(text: str) -> str:
     """Read a region's name, in whatever case."""
-    lowered = text.strip().lower()
-    return lowered if REGION.fullmatch(lowered) else text.strip()
+    plain = bare(text)
+    lowered = plain.lower().replace("_", "-")
+    return lowered if REGION.fullmatch(lowered) else plain
+
+
+def moment(text: str) -> str:
+    """Read an ISO 8601 time whose offset is a word: ` UTC`, ` GMT` and ` Z` are all Z."""
+    return re.sub(r"(?<=:[0-9]{2}) ?(?:UTC|GMT|Z)", "Z", bare(text), flags=re.IGNORECASE)
 
 
 def several(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -112,20 +136,35 @@ def trail_hint(text: str) -> str:
             f": that is a trail's name; aws cloudtrail describe-trails --trail-name-list {text} "
             "--query 'trailList[].TrailARN' --output text tells its ARN"
         )
+    if text.lower().startswith("s3://") or _BUCKET_ARN.fullmatch(text):
+        return ": a bucket is given to --s3-bucket"
     return ""
+
+
+_ALL: Final = frozenset({"all", "*", "any", "every"})
+
+
+def account_hint(text: str) -> str:
+    """Say what a value that is no account id may be, or nothing."""
+    return ": without --account-id all accounts are validated, so leave it out" if text.lower() in _ALL else ""
 
 
 def region_hint(text: str) -> str:
     """Say what a value that is no region may be, or nothing."""
-    if text.lower() in ("all", "*", "any"):
+    if text.lower() in _ALL:
         return ": without --region all regions are validated, so leave it out"
+    if text.lower() == "global":
+        return ": events of global services are in the logs of us-east-1, and of the trail's home region"
     zone = _ZONE.fullmatch(text.lower())
     return f": that is a zone of --region {zone[1]}" if zone else ""
 
 
 def bucket_hint(text: str) -> str:
     """Say what a value that is no bucket's name may be, or nothing."""
-    stripped = text.strip().removeprefix("s3://")
+    url = _URL.fullmatch(bare(text))
+    if url is not None:
+        return f": that is an address of --s3-bucket {url['path'] or url['host'] or url['console']}"
+    stripped = bare(text).removeprefix("s3://")
     bucket, _, path = stripped.partition("/")
     base, found, below = path.rpartition("AWSLogs/")
     if found:

@@ -21,7 +21,7 @@ from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.stores.protocol import Children, Store
 
 _ROOT: Final = "AWSLogs"
-_MOST: Final = 32  # folders at the top that are looked into, one listing each
+_MOST: Final = 32  # folders at a level that are looked into, one listing each
 
 
 async def look_around(store: Store, target: Target) -> Around:
@@ -76,12 +76,19 @@ class _Look:
         return [place for place in out if ACCOUNT.fullmatch(place[1])]
 
     async def bases(self) -> tuple[str, ...]:
-        """Prefixes below which `AWSLogs/` lies: the top itself, and folders at the top."""
+        """Prefixes below which `AWSLogs/` lies: the top itself, folders at the top, and only then folders within these."""
         top = await self.folders("")
-        inner = [name for name in top if name != _ROOT][:_MOST]
-        below = await asyncio.gather(*(self.folders(f"{name}/") for name in inner))
-        found = [name for name, folders in zip(inner, below, strict=True) if _ROOT in folders]
-        return (("",) if _ROOT in top else ()) + tuple(found)
+        one = await self._within([name for name in top if name != _ROOT])
+        found = (("",) if _ROOT in top else ()) + tuple(name for name, folders in one if _ROOT in folders)
+        if found:
+            return found
+        two = await self._within([f"{name}/{inner}" for name, folders in one for inner in folders])
+        return tuple(name for name, folders in two if _ROOT in folders)
+
+    async def _within(self, places: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+        """The first of `places`, each with the folders in it."""
+        chosen = places[:_MOST]
+        return list(zip(chosen, await asyncio.gather(*(self.folders(f"{name}/") for name in chosen)), strict=True))
 
     async def days(self, folder: Folder) -> tuple[tuple[str, str] | None, tuple[str, ...]]:
         """The oldest and the newest day of a region's digests, and the trails that wrote on the newest."""

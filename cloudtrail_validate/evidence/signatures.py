@@ -24,6 +24,7 @@ from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, Sto
 from cloudtrail_validate.core.gzip import Inflater
 from cloudtrail_validate.core.model import Locator
 from cloudtrail_validate.core.sidecar import MAX_BYTES, SIDECAR, read_sidecar, write_sidecar
+from cloudtrail_validate.core.trouble import OF_SETTINGS, diagnose
 from cloudtrail_validate.evidence.objects import asked
 from cloudtrail_validate.runtime.files import Draft, sweep
 from cloudtrail_validate.runtime.tree import Tree
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 THREADS: Final = 16  # HeadObject answers in about 20 ms; each keeps 24 folders open (`runtime.tree`)
 _AT_ONCE: Final = 1000  # digests that are in hand at a time, however large the folder is
 _SIGNATURE: Final = "signature"
+_WITHOUT_REASON: Final = frozenset({"400", "403"})  # all that an answer to HEAD says, which has no body: GET says why
 
 
 class Outcome(StrEnum):
@@ -80,7 +82,7 @@ class Fetcher:
     def run(self) -> Iterator[Done]:
         """Fetch what is missing, several at a time, and tell of each digest, in the order in which the folder lists them.
 
-        Raises `ConfigurationError` and `StoreError` where the bucket cannot be asked at all.
+        Raises `ConfigurationError` and `StoreError` where the bucket cannot be asked at all, or not any more.
         """
         self.aws.bucket_region(self.bucket)
         sweep(self.folder)
@@ -101,7 +103,11 @@ class Fetcher:
             return _present(tree, path) if item.sidecar else self._fetch(tree, path)
         except AbsentError:
             return Done(path, Outcome.ABSENT, "the bucket has no such object")
-        except (StoreError, ConfigurationError) as error:
+        except StoreError as error:
+            if diagnose(error.code, error.detail) in OF_SETTINGS:
+                raise  # the next digest would be told the same
+            return Done(path, Outcome.FAILED, str(error))
+        except ConfigurationError as error:
             return Done(path, Outcome.FAILED, str(error))
         except OSError as error:
             return Done(path, Outcome.FAILED, f"cannot write: {error.strerror or error}")
@@ -139,7 +145,13 @@ class Fetcher:
 
     def _head(self, key: str) -> dict[str, str]:
         client = self.aws.s3_client(self.bucket)
-        answer: Any = asked(lambda: client.head_object(Bucket=self.bucket, Key=key))
+        try:
+            answer: Any = asked(lambda: client.head_object(Bucket=self.bucket, Key=key))
+        except StoreError as error:
+            if error.code not in _WITHOUT_REASON:
+                raise
+            answer = asked(lambda: client.get_object(Bucket=self.bucket, Key=key, Range="bytes=0-0"))
+            answer["Body"].close()
         return {name.lower(): value for name, value in answer["Metadata"].items()}
 
     def _write(self, path: str, data: bytes) -> None:

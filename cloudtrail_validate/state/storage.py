@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from cloudtrail_validate.core.errors import ConfigurationError
+from cloudtrail_validate.aws.errors import ANY_ERROR
+from cloudtrail_validate.aws.refusals import object_refused
+from cloudtrail_validate.core.errors import AbsentError, ConfigurationError, StoreError
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.runtime.files import read_at_most, write_whole
 from cloudtrail_validate.state.codec import MAX_BYTES
@@ -105,7 +107,7 @@ class S3Storage:
             if error.response.get("Error", {}).get("Code") == "NoSuchKey":
                 return None
             raise self._refused("read", name, error) from error
-        except (BotoCoreError, OSError) as error:
+        except (*ANY_ERROR, AbsentError, StoreError) as error:
             raise self._refused("read", name, error) from error
         if len(data) > MAX_BYTES:
             raise ConfigurationError(f"--state: {self._shown(name)} is too large to be a state")
@@ -121,7 +123,7 @@ class S3Storage:
             if code in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
                 raise ConflictError(name) from error
             raise self._refused("write", name, error) from error
-        except (BotoCoreError, OSError) as error:
+        except (*ANY_ERROR, AbsentError, StoreError) as error:
             raise self._refused("write", name, error) from error
         return str(answer["ETag"])
 
@@ -132,7 +134,11 @@ class S3Storage:
         return printable(f"s3://{self._bucket}/{self._of(name)}")
 
     def _refused(self, what: str, name: str, error: Exception) -> ConfigurationError:
-        return ConfigurationError(f"--state: cannot {what} {self._shown(name)}: {printable(str(error))}")
+        place, permission = (
+            f"s3://{self._bucket}/{self._of(name)}",
+            "s3:PutObject" if what == "write" else "s3:GetObject",
+        )
+        return ConfigurationError(str(object_refused(error, f"--state: cannot {what}", place, permission)))
 
 
 def storage_of(target: str, client: Callable[[str], Any]) -> Storage:

@@ -93,8 +93,8 @@ def test_a_certificate_that_is_refused(trail: Trail, monkeypatch: pytest.MonkeyP
     assert f"{REGION}.amazonaws.com" in line
 
 
-def test_a_certificate_is_not_tried_again(net: Internet, trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_CA_BUNDLE")
+def watch_handshakes(net: Internet, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts whose certificate was shown, in order."""
     opened: list[str] = []
     make = net.authority.context
 
@@ -103,8 +103,105 @@ def test_a_certificate_is_not_tried_again(net: Internet, trail: Trail, monkeypat
         return make(host)
 
     monkeypatch.setattr(net.authority, "context", context)
+    return opened
+
+
+def test_a_certificate_is_not_tried_again(net: Internet, trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    opened = watch_handshakes(net, monkeypatch)
     refusal(trail, ConfigurationError)
     assert opened.count(f"{BUCKET}.s3.{REGION}.amazonaws.com") <= 3  # HeadBucket, ListObjectsV2 and libcurl, once each
+
+
+def test_a_certificate_that_is_refused_is_told_once_by_whoever_looks_up_the_trail(
+    net: Internet, trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    opened = watch_handshakes(net, monkeypatch)
+    line = refusal(trail, ConfigurationError, trail_arn=trail.arn)
+    assert line.count("is refused") == 1
+    assert opened.count(f"cloudtrail.{REGION}.amazonaws.com") == 1
+
+
+def test_sts_is_not_asked_again_behind_a_certificate_that_is_refused(
+    net: Internet, trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE")
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")
+    opened = watch_handshakes(net, monkeypatch)
+    line = refusal(trail, ConfigurationError, role_arn="arn:aws:iam::123456789012:role/reader")
+    assert "--role-arn" in line
+    assert "the certificate is not trusted" in line
+    assert opened == [f"sts.{REGION}.amazonaws.com"]
+
+
+WHAT_STANDS_IN_EVERY_WAY = {
+    "expired": ("the credentials have expired", 2),
+    "certificate": ("the certificate is not trusted", 2),
+    "proxy": ("the proxy does not let it through", 3),
+}
+
+
+@pytest.mark.parametrize("what", WHAT_STANDS_IN_EVERY_WAY)
+@pytest.mark.parametrize("by_trail", [True, False], ids=["trail", "bucket"])
+def test_the_doctor_says_once_what_stands_in_every_way(
+    net: Internet, trail: Trail, monkeypatch: pytest.MonkeyPatch, what: str, by_trail: bool
+) -> None:
+    if what == "expired":
+        net.answers.append(everywhere("ExpiredToken", "The provided token has expired."))
+    elif what == "certificate":
+        monkeypatch.delenv("AWS_CA_BUNDLE")
+    else:
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    told, code = WHAT_STANDS_IN_EVERY_WAY[what]
+    which = ["--trail-arn", trail.arn] if by_trail else ["--s3-bucket", BUCKET]
+    answer = finish(start("doctor", *which, env=dict(os.environ)))
+    assert (answer.code, answer.out) == (code, "")
+    assert told in answer.line
+    assert answer.line.count(told) == 1
+    assert "Missing permissions" not in answer.err
+
+
+OBJECTS_OF_ONE_S_OWN = {
+    "state": ("--s3-bucket", BUCKET, "--last", "24h", "--state", f"s3://{BUCKET}/trail.state"),
+    "state show": ("state", "show", f"s3://{BUCKET}/trail.state"),
+    "merge": ("merge", f"s3://{BUCKET}/1.part"),
+    "merge of a folder": ("merge", f"s3://{BUCKET}/parts/"),
+    "fetch-signatures": ("fetch-signatures", BUCKET, "."),
+}
+
+
+@pytest.mark.parametrize("words", OBJECTS_OF_ONE_S_OWN.values(), ids=OBJECTS_OF_ONE_S_OWN)
+def test_objects_of_one_s_own_are_refused_by_their_cause(
+    net: Internet, trail: Trail, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    net.answers.append(everywhere("ExpiredToken", "The provided token has expired."))
+    answer = finish(start(*words, env=dict(os.environ), cwd=tmp_path))
+    assert (answer.code, answer.out) == (2, "")
+    assert "the credentials have expired" in answer.line
+    assert "internal error" not in answer.line
+
+
+def test_an_object_of_one_s_own_that_is_not_there(net: Internet, trail: Trail) -> None:
+    object_ = finish(start("merge", f"s3://{BUCKET}/1.part", env=dict(os.environ)))
+    assert (object_.code, object_.line) == (
+        2,
+        f"ctvalidate: cannot read s3://{BUCKET}/1.part: there is no such object",
+    )
+    bucket = finish(start("merge", "s3://amzn-s3-demo-no-bucket/parts/", env=dict(os.environ)))
+    assert bucket.line == "ctvalidate: cannot list s3://amzn-s3-demo-no-bucket/parts/: there is no such bucket"
+
+
+def test_a_login_that_ends_amid_fetch_signatures_is_told_once(net: Internet, trail: Trail, tmp_path: Path) -> None:
+    for key in trail.digests:
+        place = tmp_path / key
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"")
+    expired = everywhere("ExpiredToken", "The provided token has expired.")
+    net.answers.append(lambda visit: expired(visit) if visit.path.endswith(".json.gz") else None)
+    answer = finish(start("fetch-signatures", BUCKET, str(tmp_path), env=dict(os.environ)))
+    assert (answer.code, answer.out) == (2, "")
+    assert "the credentials have expired" in answer.line  # one line, not one a digest
 
 
 def test_a_host_that_is_not_there(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:

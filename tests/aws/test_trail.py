@@ -183,6 +183,13 @@ def test_no_such_trail(aws: AwsServer) -> None:
     assert target(bucket=BUCKET).trail == NAME
 
 
+def test_a_trail_that_is_not_there_is_told_with_those_that_are(aws: AwsServer) -> None:
+    create(aws)
+    other = ARN.replace(NAME, NAME.upper())
+    with pytest.raises(ConfigurationError, match=f"there is no trail {other}; there are {ARN}; give --s3-bucket"):
+        target(trail_arn=other)
+
+
 def test_no_trail_at_all(aws: AwsServer) -> None:
     found = target(trail_arn=None, bucket=BUCKET, prefix="logs", regions=("eu-west-1",), accounts=("444455556666",))
     assert found == Target(BUCKET, "logs", regions=("eu-west-1",), accounts=("444455556666",))

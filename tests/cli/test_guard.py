@@ -204,12 +204,26 @@ def test_little_memory(clean_trail: list[str], kilobytes: int) -> None:
 
 
 @posix
-@pytest.mark.parametrize("columns", ["0", "1", "-1", "x", "", "99999"])
+@pytest.mark.parametrize("columns", ["0", "00", " 0", "1", "-1", "x", "", "99999"])
 def test_odd_widths(clean_trail: list[str], columns: str) -> None:
+    assert len(spawn(*clean_trail, env=plain_env(COLUMNS=columns)).out.splitlines()) > 10
     for args in (clean_trail, ["--help"], ["explain", "log-extra"], ["--last", "soon"]):
         answer = spawn(*args, env=plain_env(COLUMNS=columns, LINES=columns))
         assert answer.code == (2 if "soon" in args else 0)
         assert bool(answer.err) == (answer.code == 2)
+
+
+@posix
+@pytest.mark.parametrize("streams", [">full", "2>full", ">full 2>&1", ">full 2>full"])
+def test_files_that_take_no_byte_change_no_code(
+    trail: list[str], clean_trail: list[str], tmp_path: Path, streams: str
+) -> None:
+    """`ulimit -f 0`: not even the line that says so can be written."""
+    (tmp_path / "full").touch()
+    after = streams.replace("full", str(tmp_path / "full"))
+    assert in_shell("ulimit -f 0", *trail, after=after).code == 1
+    assert in_shell("ulimit -f 0", *clean_trail, after=after).code == (0 if streams == "2>full" else 3)
+    assert in_shell("ulimit -f 0", "--last", "soon", after=after).code == 2
 
 
 @posix

@@ -76,7 +76,7 @@ def test_what_lies_there_instead(
     assert tried(capsys, *keys_and_tree, *args)[0] == says
 
 
-@pytest.mark.parametrize("prefix", ["o-exampleorgid", "logs", "größe 日本"])
+@pytest.mark.parametrize("prefix", ["o-exampleorgid", "logs", "größe 日本", "logs/production"])
 def test_a_prefix_that_was_left_out(
     capsys: pytest.CaptureFixture[str], keys_and_tree: tuple[Path, Path], tmp_path: Path, prefix: str
 ) -> None:
@@ -104,7 +104,7 @@ def test_logs_without_digests(
 
 def test_nothing_at_all(capsys: pytest.CaptureFixture[str], keys_and_tree: tuple[Path, Path], tmp_path: Path) -> None:
     (says,) = tried(capsys, keys_and_tree[0], tmp_path, *WINDOW)
-    assert says == "there is no AWSLogs/ here, nor right below any folder at the top"
+    assert says == "there is no AWSLogs/ here, nor within two folders of the top"
 
 
 def test_the_table_shows_it_once(capsys: pytest.CaptureFixture[str], keys_and_tree: tuple[Path, Path]) -> None:

@@ -49,6 +49,39 @@ def test_a_slip_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str],
     assert f"no such command {slip!r}: did you mean {meant!r}?" in answer.line
 
 
+ARN = "arn:aws:cloudtrail:us-east-1:123456789012:trail/management-events"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        (ARN, f"--trail-arn {ARN}"),
+        ("s3://amzn-s3-demo-bucket", "--s3-bucket s3://amzn-s3-demo-bucket"),
+        ("arn:aws:s3:::amzn-s3-demo-bucket", "--s3-bucket arn:aws:s3:::amzn-s3-demo-bucket"),
+        ("./", "--source ./"),
+    ],
+)
+def test_what_lacks_its_option_is_answered_with_it(capsys: pytest.CaptureFixture[str], word: str, meant: str) -> None:
+    answer = call(capsys, word, "--last", "24h")
+    assert (answer.code, answer.line) == (2, f"ctvalidate: no such command {word!r}: did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "meant"),
+    [
+        ("--format", "text", "did you mean table?"),
+        ("--format", "XML", "did you mean junit?"),
+        ("--output", "-", "standard output is written by --format"),
+        ("--output", "json", "did you mean --format json?"),
+    ],
+)
+def test_formats_as_they_are_called_elsewhere(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, meant: str
+) -> None:
+    answer = call(capsys, "--s3-bucket", "amzn-s3-demo-bucket", "--last", "24h", option, value)
+    assert (answer.code, answer.line.endswith(meant)) == (2, True), answer
+
+
 def test_what_is_near_nothing_is_answered_with_all(capsys: pytest.CaptureFixture[str]) -> None:
     answer = call(capsys, "\x1b[31mqqqq")
     assert answer.code == 2

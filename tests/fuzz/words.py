@@ -48,7 +48,9 @@ def read_text(text: str) -> None:
     slips.region(text)
     slips.several((text,))
     slips.span(text)
-    for hint in (slips.trail_hint, slips.region_hint, slips.bucket_hint, slips.role_hint):
+    slips.moment(text)
+    hints = (slips.trail_hint, slips.region_hint, slips.bucket_hint, slips.role_hint, slips.account_hint)
+    for hint in hints:
         assert isinstance(hint(text), str)
     layout.parse_trail_arn(text)
     copies.read_place(text)

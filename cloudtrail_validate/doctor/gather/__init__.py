@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from cloudtrail_validate.core.layout import Folder
+from cloudtrail_validate.core.trouble import OF_IDENTITY, Trouble, diagnose, refused
 from cloudtrail_validate.doctor import asks
 from cloudtrail_validate.doctor.facts import (
     Bucket,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AT_ONCE: Final = 24  # questions under way; botocore's pool of connections holds 32
+_IN_EVERY_WAY: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.PROXY, Trouble.DNS, Trouble.UNREACHABLE}
 MOST_OWNERS: Final = 50  # accounts that are tried, one after the other, for the bucket's owner
 MOST_ACCOUNTS: Final = 25  # accounts whose newest digests are looked for, in each region one request
 
@@ -48,7 +50,8 @@ MOST_ACCOUNTS: Final = 25  # accounts whose newest digests are looked for, in ea
 def gather(aws: Aws, scope: Scope, wanted: frozenset[Ask], now: datetime, last: LastProof | Unread | None) -> Facts:
     """Ask AWS for everything that the wanted questions tell.
 
-    Raises `RequestError` where the scope fits several trails. An interrupt leaves the questions under way to themselves.
+    Raises `RequestError` where the scope fits several trails, `ConfigurationError` and `AccessError` where nothing can be
+    asked at all: by these credentials, or from here. An interrupt leaves the questions under way to themselves.
     """
     pool = ThreadPoolExecutor(AT_ONCE, "ctvalidate-doctor")
     try:
@@ -80,6 +83,8 @@ class _Gathering:
         who = caller.result()
         known = who if who is not None else NOT_ASKED
         mine, others = found.result()
+        if isinstance(mine, Unread):
+            self._refuse_what_cannot_be_asked()
         mine = of_trail.elsewhere(mine, known, self._scope)
         base = Facts(
             now=self._now,
@@ -99,6 +104,20 @@ class _Gathering:
         told = _results(with_trail) | {name: _results(by_place) for name, by_place in regional.items()}
         whole = msgspec.structs.replace(base, bucket=bucket, **told)
         return msgspec.structs.replace(whole, denied=calls.denied)
+
+    def _refuse_what_cannot_be_asked(self) -> None:
+        """Raise where every answer would be the same: AWS does not take the credentials, or there is no way to it.
+
+        Where only STS or only CloudTrail cannot be reached, the other has answered.
+        """
+        failures = self._calls.failures
+        trail = failures.get(asks.GET_TRAIL) or failures.get(asks.DESCRIBE_TRAILS)
+        caller = failures.get(asks.GET_CALLER_IDENTITY)
+        if trail is None or caller is None:
+            return
+        if all(diagnose(each.code, each.detail) in _IN_EVERY_WAY for each in (trail, caller)):
+            login = self._calls.aws.login
+            raise refused(trail, "cannot look up the trail", permission="cloudtrail:DescribeTrails", login=login)
 
     def _start(self, call: Callable[..., T], *arguments: Any, **named: Any) -> Future[T]:
         return self._pool.submit(call, *arguments, **named)

@@ -33,7 +33,7 @@ _NO_PERMISSION: Final = frozenset({Cause.KMS_DENIED, Cause.ARCHIVED, Cause.THROT
 class Calls:
     """Asks what checks want to know; other questions are answered with `NOT_ASKED`, and nothing is sent.
 
-    Thread-safe. `denied` collects what was refused.
+    Thread-safe. `denied` collects what was refused, `failures` why each question failed that was not answered.
     """
 
     def __init__(self, aws: Aws, wanted: frozenset[Ask]) -> None:
@@ -41,6 +41,7 @@ class Calls:
         self._wanted = wanted
         self._lock = threading.Lock()
         self._denied: list[Unread] = []
+        self.failures: dict[Ask, StoreError] = {}
 
     @property
     def denied(self) -> tuple[Unread, ...]:
@@ -79,20 +80,25 @@ class Calls:
             code = str(error.response.get("Error", {}).get("Code", ""))
             return None if code in ask.absent else self._refused(ask, error, code)
         except AWS_ERRORS as error:
-            failure = from_botocore(error)
-            cause = failure.cause if isinstance(failure, StoreError) else Cause.NETWORK
-            return Unread("", cause, f"{ask.name}: {failure.detail if isinstance(failure, StoreError) else failure}")
+            failure = self._note(ask, error)
+            return Unread("", failure.cause, f"{ask.name}: {failure.detail}")
         except ConfigurationError as error:
             return Unread("", Cause.NETWORK, f"{ask.name}: {error}")
         except MALFORMED as error:
             return Unread("", Cause.NETWORK, f"{ask.name}: this is no answer of AWS's: {type(error).__name__}")
 
-    def _refused(self, ask: Ask, error: ClientError, code: str) -> Unread:
+    def _note(self, ask: Ask, error: Exception) -> StoreError:
         failure = from_botocore(error)
-        cause = failure.cause if isinstance(failure, StoreError) else Cause.NETWORK
+        noted = failure if isinstance(failure, StoreError) else StoreError(Cause.NETWORK, str(failure))
+        with self._lock:
+            self.failures[ask] = noted
+        return noted
+
+    def _refused(self, ask: Ask, error: ClientError, code: str) -> Unread:
+        failure = self._note(ask, error)
+        cause, detail = failure.cause, failure.detail
         if cause is Cause.KMS_DENIED and ask.service != "s3":
             cause = Cause.ACCESS_DENIED  # KMS itself refuses a question about a key, not to decrypt an object
-        detail = failure.detail if isinstance(failure, StoreError) else str(failure)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         denied = status in _DENIED_STATUS or cause is Cause.ACCESS_DENIED or "Denied" in code or "Unauthorized" in code
         if cause in _NO_PERMISSION or not denied or code in _REGION_OFF or not ask.grants:
