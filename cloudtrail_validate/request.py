@@ -245,8 +245,9 @@ def _tidied(request: Request) -> dict[str, Any]:
         items = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, set, tuple)) else None
         if items is not None and all(isinstance(item, str) for item in items):
             out[name] = tuple(read(item) for item in slips.several(items))
-    if isinstance(request.tolerate, (str, list, tuple, set, frozenset)):
-        named = (request.tolerate,) if isinstance(request.tolerate, str) else tuple(request.tolerate)
+    tolerate: object = request.tolerate  # a caller who checks no types may give any of these
+    if isinstance(tolerate, (str, list, tuple, set, frozenset)):
+        named = (tolerate,) if isinstance(tolerate, str) else tuple(tolerate)
         if all(isinstance(item, str) for item in named):
             named = slips.several(named)
         out["tolerate"] = frozenset(named)

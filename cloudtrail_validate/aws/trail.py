@@ -125,7 +125,8 @@ def _describe(aws: Aws, client: Any, arn: str, *, required: bool) -> _Trail | No
         return None
     if refusals and not all(refusal.code == "TrailNotFoundException" for refusal in refusals.values()):
         raise _cannot_look_up(aws, arn, refusals)
-    there = sorted({str(item.get("TrailARN")) for item in _try(partial(_described, client), ())} - {arn})
+    nothing: tuple[dict[str, Any], ...] = ()
+    there = sorted({str(item.get("TrailARN")) for item in _try(partial(_described, client), nothing)} - {arn})
     others = f"; there are {', '.join(there[:_NAMED])}{' and more' if len(there) > _NAMED else ''}" if there else ""
     line = f"--trail-arn: there is no trail {arn}{others}; give --s3-bucket to validate what it left behind"
     raise ConfigurationError(printable(line))
