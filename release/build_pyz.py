@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import email.parser
+import io
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 RUNTIME: Final = Path(__file__).with_name("runtime.txt")
+MAIN: Final = Path(__file__).with_name("pyz_main.py")
 LICENSES: Final = "THIRD-PARTY-LICENSES.txt"
 EPOCH: Final = "1767225600"  # 2026-01-01, as in build.sh: times in a zip begin in 1980
 ENTRY: Final = "cloudtrail_validate.__main__:entry"
@@ -143,6 +145,19 @@ def assemble(site: Path, out: Path) -> None:
     environment = {"SOURCE_DATE_EPOCH": EPOCH, **os.environ, "PYTHONWARNINGS": "ignore"}
     words = [program, "--site-packages", str(site), "--reproducible", "-e", ENTRY, "-p", "/usr/bin/env python3"]
     run(*words, "-o", str(out), env=environment)
+    guard(out)
+
+
+def guard(file: Path) -> None:
+    """Put our own first module in the place of shiv's, whose answer to a home that cannot be written to is exit code 1."""
+    data = file.read_bytes()
+    first = MAIN.read_text(encoding="utf-8").replace("(3, 11)", repr(tuple(sys.version_info[:2])))
+    made = io.BytesIO()
+    made.write(data[: data.index(b"\n") + 1])
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "a") as new:
+        for entry in old.infolist():
+            new.writestr(entry, first if entry.filename == "__main__.py" else old.read(entry))
+    file.write_bytes(made.getvalue())
 
 
 def run(*words: str, env: dict[str, str] | None = None) -> None:

@@ -49,7 +49,7 @@ def hints(target: Target, window: Interval, now: datetime, around: Around) -> tu
     ended = around.days is not None and around.days[1] < f"{now - timedelta(days=1):%Y/%m/%d}"
     if window.start > now - _DUE and not ended:
         return ("no digest is due yet: try --last 3h",)
-    return _other_time(target, around)
+    return _other_time(target, window, around)
 
 
 def _other_place(target: Target, bases: Sequence[str]) -> tuple[str, ...]:
@@ -62,14 +62,20 @@ def _other_place(target: Target, bases: Sequence[str]) -> tuple[str, ...]:
     return ("there is no AWSLogs/ here, nor within two folders of the top",)
 
 
-def _other_time(target: Target, around: Around) -> tuple[str, ...]:
+def _other_time(target: Target, window: Interval, around: Around) -> tuple[str, ...]:
     """Return hints for a bucket whose digests are all of another time or trail."""
     told = []
     if target.trail and around.trails and target.trail not in around.trails:
         told.append(f"digests there are of other trails: {_some(around.trails)}")
     if around.days is not None:
         first, last = (day.replace("/", "-") for day in around.days)
-        told.append(f"digests there are from {printable(first)} to {printable(last)}: choose a window in that time")
+        if last < f"{window.start:%Y-%m-%d}" or first > f"{window.end:%Y-%m-%d}":
+            told.append(f"digests there are from {printable(first)} to {printable(last)}: choose a window in that time")
+        elif target.trail and not told:
+            told.append(
+                f"there are digests of that time which are not in this trail's folders: give --s3-bucket "
+                f"{printable(target.bucket)} without --trail-arn to validate all that lie there"
+            )
     return tuple(told)
 
 

@@ -50,6 +50,32 @@ class TestSingleFile:
         done = run(sys.executable, "-S", str(file), *line, "--executor", "local:2", "--no-progress", **env)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    @pytest.mark.parametrize(
+        ("variables", "told"),
+        [
+            ({"SHIV_ROOT": "/proc/nowhere"}, "cannot unpack itself into /proc/nowhere: "),
+            ({"SHIV_ROOT": "", "HOME": "/proc/nowhere"}, "cannot unpack itself into /proc/nowhere/.shiv: "),
+        ],
+    )
+    def test_a_home_that_cannot_be_written_to_is_no_evidence(
+        self, made: Path, variables: dict[str, str], told: str
+    ) -> None:
+        done = run(sys.executable, "-S", str(only(made / "page", "*.pyz")), "--version", **variables)
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"ctvalidate: {told}")
+        assert line.endswith("SHIV_ROOT")
+
+    def test_another_python_is_no_evidence(self, made: Path, tmp_path: Path) -> None:
+        file = tmp_path / "other.pyz"
+        shutil.copy(only(made / "page", "*.pyz"), file)
+        main = zipfile.ZipFile(file).read("__main__.py").decode()
+        assert f"MADE_FOR = {tuple(sys.version_info[:2])!r}" in main
+        (tmp_path / "other.py").write_text(main.replace(repr(tuple(sys.version_info[:2])), "(3, 99)"))
+        done = run(sys.executable, str(tmp_path / "other.py"), "--version")
+        assert done.returncode == 2
+        assert "this file is for Python 3.99, and this is Python 3." in done.stderr
+
     def test_is_the_same_wherever_it_is_built(self, made: Path, tmp_path: Path) -> None:
         wheel, other = only(made / "dist", "*.whl"), tmp_path / "elsewhere" / "other.pyz"
         script = f"umask 077; exec {shlex.quote(sys.executable)} release/build_pyz.py {wheel} {other}"
