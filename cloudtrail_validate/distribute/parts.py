@@ -258,7 +258,8 @@ def _fold(first: Part, parts: Sequence[Part], found: FindingSet, *, whole: bool)
     reports = [report for result in results for report in result.chains]
     proven = {chain for result in results for chain in result.trails}
     if every and whole:
-        more = further(first.target, every, proven, reports)
+        continuations = dict.fromkeys(item for result in results for item in result.continuations)
+        more = further(first.target, every, proven, reports, continuations)
         results += [_absent(region, first.window) for region in more]
     told = {finding.account for finding in planned if finding.account}
     judged = [report.chain for result in results for report in result.chains]
@@ -281,7 +282,7 @@ def _fold(first: Part, parts: Sequence[Part], found: FindingSet, *, whole: bool)
 
 def _absent(region: AccountRegion, window: Interval) -> RegionResult:
     """An account-region that proven digests of others show to be missing, judged without looking there again."""
-    judgement = absent(region.nameless, window)
+    judgement = absent(region.nameless, window, reason=region.expected)
     found = FindingSet()
     for finding in judgement.findings:
         found.add(finding)
