@@ -37,7 +37,7 @@ class _Looking(Scanner):
 
     def finish(self) -> Searched:
         content = super().finish()
-        for found in content.found:
+        for found, _ in content.found:
             self._reading.raw = found.raw
         return content
 
