@@ -10,7 +10,7 @@ import click
 from cloudtrail_validate.cli import validate
 from cloudtrail_validate.cli.files import check_apart
 from cloudtrail_validate.cli.scope import scope_options
-from cloudtrail_validate.cli.search import build_request, code_of, filter_options, take_query
+from cloudtrail_validate.cli.search import EventCommand, build_request, code_of, filter_options, take_query
 from cloudtrail_validate.core.errors import ConfigurationError, RequestError
 from cloudtrail_validate.core.text import plural, printable
 from cloudtrail_validate.runtime.clock import now_utc
@@ -25,7 +25,7 @@ EXAMPLES: Final = (
 )
 
 
-@click.command("export", short_help="Write events with their proof for databases.")
+@click.command("export", cls=EventCommand, short_help="Write events with their proof for databases.")
 @click.option(
     "--events",
     "folder",

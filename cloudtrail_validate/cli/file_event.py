@@ -62,8 +62,10 @@ def prove(event_id: str, day: str | None, format_: str, others: dict[str, Any], 
         if not hits:
             return _not_found(event_id, searcher, result.report.exit_code)
         hit = best(hits)
-        plain = replace(request, prefix=None, accounts=(), regions=())
-        if request.source is None:
+        plain = replace(request, accounts=(), regions=())
+        if request.source is not None or request.copy_of is None:  # of a copy in a bucket it says where that lies
+            plain = replace(plain, prefix=None)
+        if request.source is None and request.copy_of is None:
             plain = replace(plain, bucket=hit.proof.bucket)
         proof, raw = prove_event(plain, event_id, hit, now)
     except (RequestError, ConfigurationError) as error:

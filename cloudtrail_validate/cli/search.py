@@ -84,10 +84,11 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 _SERVICE: Final = re.compile(r"[a-z0-9.*?-]+\.amazonaws\.com(\.cn)?")
 
 
-class _Search(click.Command):
+class EventCommand(click.Command):
     """A command whose `--source` is a folder, as everywhere, and takes the name of a service for `--event-source`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take a service given to `--source` for one given to `--event-source`."""
         return super().parse_args(ctx, list(_as_event_sources(args)))
 
 
@@ -102,7 +103,7 @@ def _as_event_sources(args: Sequence[str]) -> Iterator[str]:
             yield word
 
 
-@click.command("search", cls=_Search, short_help="Find events, and what proves them.")
+@click.command("search", cls=EventCommand, short_help="Find events, and what proves them.")
 @filter_options
 @click.option(
     "--rules", type=_FOLDER, metavar="DIR", help="That meet a Sigma rule in this folder; needs the sigma extra."

@@ -92,23 +92,30 @@ class FileProof:
 
 
 def prove_file(
-    request: Request, where: Locator, *, path: Path | None = None, now: datetime, make: MakeInflater = Inflater
+    request: Request,
+    where: Locator,
+    *,
+    path: Path | None = None,
+    now: datetime,
+    make: MakeInflater = Inflater,
+    of_original: bool = False,
 ) -> FileProof:
     """Prove one log file.
 
     `request` says where the digests are (`bucket` or `source`), whose they are (`trail_arn`, or any trail's) and by
     which keys; its window does not matter. `path` is the file itself where it lies beside that place; else `make` makes
-    the inflaters that read it, for who wants to look at the very content that is proven. Raises `RequestError` for a
+    the inflaters that read it, for who wants to look at the very content that is proven. In a bucket that is a copy,
+    `where` is the file's place there, or, `of_original`, the place that it was copied from. Raises `RequestError` for a
     key that is no log file's, `ConfigurationError` and `AccessError` as `validate` does.
     """
     window = window_of(where.key)
     asked = replace(request, start=window.start, end=window.end)
     if request.copy_of is None:
         _Search(where, window, now, request.trail_arn)  # refused before anything is opened
-    elif request.bucket is not None:
+    elif request.bucket is not None and not of_original:
         asked = replace(asked, prefix=where.key.rpartition("AWSLogs/")[0].rstrip("/") or None)
     asked.check(now)
-    return run_loop(_prove(asked, where, path, window, now, make))
+    return run_loop(_prove(asked, where, path, window, now, make, of_original=of_original))
 
 
 def window_of(key: str) -> Interval:
@@ -120,7 +127,14 @@ def window_of(key: str) -> Interval:
 
 
 async def _prove(
-    request: Request, where: Locator, path: Path | None, window: Interval, now: datetime, make: MakeInflater
+    request: Request,
+    where: Locator,
+    path: Path | None,
+    window: Interval,
+    now: datetime,
+    make: MakeInflater,
+    *,
+    of_original: bool,
 ) -> FileProof:
     arn = parse_trail_arn(request.trail_arn or "")
     # The trail is not looked up; it still says in which region AWS is asked.
@@ -129,7 +143,7 @@ async def _prove(
     try:
         if session.copy is not None:
             # In a bucket the file is named as it lies there, else by the key it was copied from.
-            in_bucket = path is None and request.source is None
+            in_bucket = path is None and request.source is None and not of_original
             known = session.copy.original(where.key) if in_bucket else None
             where = Locator(session.copy.of_bucket, known or where.key)
         search = _Search(where, window, now, request.trail_arn)

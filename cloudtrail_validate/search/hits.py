@@ -86,20 +86,29 @@ def _key(event: Event, hit: Hit) -> _Key:
 
 
 class SortedHits:
-    """Hits in order of time. `add` as they come, iterate once at the end. What memory does not hold is on disk meanwhile."""
+    """Hits in order of time. `add` as they come, iterate at the end. What memory does not hold is on disk meanwhile.
+
+    Once the disk has no room, what is held stays and nothing more is taken: `add` raises that error for each further hit.
+    """
 
     def __init__(self) -> None:
+        self._full: OSError | None = None
         self._held: list[tuple[_Key, bytes]] = []
         self._bytes = 0
         self._runs: list[Spool] = []
 
     def add(self, hit: Hit, event: Event | None = None) -> None:
-        """Take a hit in; `event` where it has been read already."""
+        """Take a hit in; `event` where it has been read already. Raises OSError where it finds no room."""
+        if self._full is not None:
+            raise self._full
         data = _ENCODER.encode(hit)
         self._held.append((_key(event or hit.event, hit), data))
         self._bytes += len(data) + 400  # its key and places in lists
         if self._bytes > IN_MEMORY:
-            self._spill()
+            try:
+                self._spill()
+            except OSError as error:
+                self._full = error  # this hit is held, and it is the last
 
     def __iter__(self) -> Iterator[Hit]:
         self._held.sort()
@@ -126,8 +135,13 @@ class SortedHits:
 
 def _write(items: Iterable[tuple[_Key, bytes]]) -> Spool:
     run = Spool()
-    for _, data in items:
-        run.add(data)
+    try:
+        for _, data in items:
+            run.add(data)
+        run.flush()
+    except OSError:
+        run.close()
+        raise
     return run
 
 

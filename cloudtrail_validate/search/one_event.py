@@ -37,7 +37,7 @@ class _Looking(Scanner):
 
     def finish(self) -> Searched:
         content = super().finish()
-        for found in content.found:
+        for found, _ in content.found:
             self._reading.raw = found.raw
         return content
 
@@ -54,5 +54,6 @@ def prove_event(request: Request, event_id: str, hit: Hit, now: datetime) -> tup
     """
     bucket = "" if request.source is not None else hit.proof.bucket
     reading = _Reading(event_id)
-    proof = prove_file(request, Locator(bucket, hit.proof.log), now=now, make=reading.make)
+    where, copied = Locator(bucket, hit.proof.log), request.copy_of is not None
+    proof = prove_file(request, where, now=now, make=reading.make, of_original=copied)
     return proof, reading.raw or b""

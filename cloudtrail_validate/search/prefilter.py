@@ -42,6 +42,11 @@ class Needle:
             named = b'"%b"\\s*+:\\s*+"(?:%b)' % (re.escape(name.encode()), choice)
             self._expressions.append(re.compile(named if name else choice))
 
+    @property
+    def plain(self) -> bytes | None:
+        """The one literal that is all there is to look for, None where there are more."""
+        return self._plain[0] if len(self._plain) == 1 and not self._expressions else None
+
     def in_(self, content: bytes) -> bool:
         """Whether the content may hold one of them, escapes aside."""
         return any(text in content for text in self._plain) or any(
@@ -119,5 +124,18 @@ class Prefilter:
         """Whether a hit may be in there."""
         for item in self._needles:
             if not item.in_(content):
-                return b"\\" in content and _ESCAPED.search(content) is not None
+                return _hides(content)
         return True
+
+    def chosen(self, events: Iterable[bytes], content: bytes) -> Iterable[bytes]:
+        """Return those events of a log's content that may be hits."""
+        first = self._needles[0] if self._needles else None
+        plain = first.plain if isinstance(first, Needle) and len(self._needles) == 1 else None
+        if plain is None or _hides(content):
+            return filter(self.passes, events)
+        return [event for event in events if plain in event]  # a call less for each of a log's many events
+
+
+def _hides(content: bytes) -> bool:
+    """Whether a literal may be written with escapes there."""
+    return b"\\" in content and _ESCAPED.search(content) is not None

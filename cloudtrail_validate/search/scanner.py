@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from cloudtrail_validate.core.gzip import Content, Flaw, Inflater
-from cloudtrail_validate.search.event import read_event
+from cloudtrail_validate.search.event import Event, read_event
 from cloudtrail_validate.search.hits import Found
 from cloudtrail_validate.search.query import GivenUpError, Matcher
 from cloudtrail_validate.search.records import Splitter, whole
@@ -40,7 +40,7 @@ class Unsearched(msgspec.Struct, frozen=True, gc=False):
 class Searched(Content, frozen=True):
     """A log's content, and what was found in it. `found` may be iterated once."""
 
-    found: Iterable[Found] = ()
+    found: Iterable[tuple[Found, Event]] = ()
     unsearched: Unsearched = Unsearched()
 
 
@@ -51,19 +51,19 @@ class FoundList:
     """
 
     def __init__(self) -> None:
-        self._held: list[Found] = []
+        self._held: list[tuple[Found, Event]] = []
         self._bytes = 0
         self._spool: Spool | None = None
         self.lost = self._number = 0
 
-    def add(self, found: Found) -> None:
-        """Take one in."""
+    def add(self, found: Found, event: Event) -> None:
+        """Take one in, and what was read of it."""
         self._number += 1
         if self._number > MOST_FOUND:
             self.lost += 1
             return
-        self._held.append(found)
-        self._bytes += len(found.raw) + 100
+        self._held.append((found, event))
+        self._bytes += 2 * len(found.raw) + 100  # what was read holds most of it once more
         if self._bytes > WHOLE_BYTES:
             try:
                 self._spill()
@@ -74,17 +74,18 @@ class FoundList:
     def __bool__(self) -> bool:
         return bool(self._held or self._spool)
 
-    def __iter__(self) -> Iterator[Found]:
+    def __iter__(self) -> Iterator[tuple[Found, Event]]:
         if self._spool is not None:
             with closing(self._spool) as spool:
                 for data in spool:
-                    yield msgspec.msgpack.decode(data, type=Found)
+                    found = msgspec.msgpack.decode(data, type=Found)
+                    yield found, read_event(found.raw) or Event()
         yield from self._held
 
     def _spill(self) -> None:
         if self._spool is None:
             self._spool = Spool()  # closed once it was read, or with this object
-        for found in self._held:
+        for found, _ in self._held:
             self._spool.add(msgspec.msgpack.encode(found))
         self._held, self._bytes = [], 0
 
@@ -190,17 +191,17 @@ class Scanner(Inflater):
             return
         records = whole(content)
         if records is not None:
-            self._look(map(bytes, records))
+            self._match(self._matcher.prefilter.chosen(map(bytes, records), content))
             return
         self._splitter = Splitter()
         self._look(self._splitter.feed(content))
 
     def _look(self, events: Iterable[bytes]) -> None:
+        self._match(filter(self._matcher.prefilter.passes, events))
+
+    def _match(self, events: Iterable[bytes]) -> None:
         matcher = self._matcher
-        passes = matcher.prefilter.passes
         for raw in events:
-            if not passes(raw):
-                continue
             event = read_event(raw)
             if event is None:
                 self._unreadable += 1
@@ -213,7 +214,7 @@ class Scanner(Inflater):
             if uses is not None:
                 if self._found is None:
                     self._found = FoundList()
-                self._found.add(Found(raw, uses))
+                self._found.add(Found(raw, uses), event)
 
 
 class _Behind(Inflater):

@@ -19,7 +19,7 @@ from cloudtrail_validate.core.findings import LogRead
 from cloudtrail_validate.core.gzip import Content, Inflater
 from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome as Validated
-from cloudtrail_validate.search.event import Event, read_event
+from cloudtrail_validate.search.event import Event
 from cloudtrail_validate.search.hits import Hit, Proof, proof_of
 from cloudtrail_validate.search.outcome import Outcome
 from cloudtrail_validate.search.query import Matcher, Query
@@ -64,7 +64,7 @@ class Searcher:
         self._firsts: dict[tuple[str, str], tuple[Hit, Event]] = {}
         self.hits: Counter[str] = Counter()
         self.rules: Counter[str] = Counter()
-        self.withheld = 0
+        self.withheld = self._lost = 0
         self.logs = 0
         self.unsearched: dict[str, str] = {f"rule {name}": why for name, why in (sigma.failed if sigma else {}).items()}
         self.left_out = 0
@@ -142,8 +142,7 @@ class Searcher:
             self._not_searched(where, ", ".join(f"{number:,} × {what}" for number, what in parts if number))
         if content.found and self._seen_before(proof):
             return
-        for found in content.found:
-            event = read_event(found.raw) or Event()
+        for found, event in content.found:
             self._hit(Hit(found.raw, proof, found.uses), event)
 
     def _seen_before(self, proof: Proof) -> bool:
@@ -180,7 +179,9 @@ class Searcher:
         try:
             self._sink.add(hit, event)
         except OSError as error:  # no room in the temporary folder: the validation goes on
-            self.unsearched.setdefault("(what was found)", f"cannot be kept: {error.strerror or error}")
+            self._lost += 1
+            reason = f"{self._lost:,} × found, and no room to keep it: {error.strerror or error}"
+            self.unsearched["(what was found)"] = reason
 
     def _not_searched(self, where: Locator, reason: str) -> None:
         if len(self.unsearched) >= _KEPT and where.key not in self.unsearched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, Final
 
 _HEAD: Final = 4  # bytes of length before each piece
@@ -19,6 +20,10 @@ class Spool:
         """Write one more."""
         self._file.write(len(piece).to_bytes(_HEAD) + piece)
 
+    def flush(self) -> None:
+        """Bring all to the file: a disk that is full says so now. Raises OSError."""
+        self._file.flush()
+
     def __iter__(self) -> Iterator[bytes]:
         self._file.seek(0)
         while head := self._file.read(_HEAD):
@@ -26,4 +31,5 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        with suppress(OSError):  # what is still buffered on a full disk
+            self._file.close()

@@ -111,6 +111,16 @@ def test_filters_and_unproven_events(trail: Trail, capsys: pytest.CaptureFixture
     assert json.loads((folder / export.MANIFEST).read_text())["withheld"] == 1
 
 
+def test_a_service_is_taken_for_one_as_search_takes_it(trail: Trail, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = exported(trail, capsys, "--source", "ec2.amazonaws.com")
+    lines = [json.loads(line) for path in folder.rglob("*.jsonl") for line in path.read_text().splitlines()]
+    every = [event for path in trail.logs for event in trail.events(path)]
+    assert {line["eventID"] for line in lines} == {
+        e["eventID"] for e in every if e["eventSource"] == "ec2.amazonaws.com"
+    }
+    assert lines
+
+
 def test_no_room_is_no_success(
     trail: Trail, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,32 @@ def test_what_cannot_be_meant_is_exit_2(
     assert says in answer.err
 
 
+@pytest.mark.parametrize("prefix", ["", "copies/"])
+def test_an_event_in_a_copy_of_a_bucket(
+    prefix: str, aws: AwsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The copy alone is read, also where the original is gone; what is proven has the names of the original."""
+    copied, trail = "amzn-s3-demo-destination-bucket", make_trail(tmp_path)
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=copied)
+    for path in sorted(trail.tree.rglob("*.json.gz")):
+        beside = path.with_name(f"{path.name}.metadata.json")
+        metadata = json.loads(beside.read_text()) if beside.exists() else {}
+        s3.put_object(Bucket=copied, Key=prefix + trail.key(path), Body=path.read_bytes(), Metadata=metadata)
+    wanted = trail.events(trail.logs[3])[1]
+    day = f"{trail.simulation.manifest.start:%Y-%m-%d}"
+    words = ["--event-id", wanted["eventID"], "--day", day, "--public-keys", str(trail.keys), "--format", "json"]
+    words += ["--s3-bucket", copied, *(["--s3-prefix", prefix.strip("/")] if prefix else [])]
+    answer = call(capsys, "file", *words, "--copy-of", "s3://amzn-s3-demo-bucket")
+    assert answer.code == 0, answer.err
+    told = json.loads(answer.out)
+    assert (told["event"], told["key"]) == (wanted, trail.key(trail.logs[3]))
+    assert told["bucket"] == "amzn-s3-demo-bucket"
+    assert copied not in told["digest"]
+    local = ["file", *words[:8], "--source", str(trail.tree), "--copy-of", "s3://amzn-s3-demo-bucket"]
+    assert call(capsys, *local).code == 0
+
+
 def test_an_event_in_a_bucket(aws: AwsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from cloudtrail_validate.simulate import S3Sink, simulate
     from tests.search.kit import SPEC

@@ -41,7 +41,7 @@ def scan(matcher: Matcher, pieces: Iterable[bytes], *, plain: bool = False) -> S
 
 
 def ids(found: Searched) -> list[str]:
-    return [json.loads(one.raw)["eventID"] for one in found.found]
+    return [json.loads(one.raw)["eventID"] for one, _ in found.found]
 
 
 @settings(max_examples=50)
@@ -131,3 +131,11 @@ def test_no_room_on_disk_is_told_and_is_no_error_of_the_store(monkeypatch: pytes
     found = scan(Matcher(Query()), [gzip.compress(log(*[event()] * 50))])
     assert found.unsearched.lost > 40
     assert digest_of_pieces([gzip.compress(log(*[event()] * 50))]).sha256 == found.sha256
+
+
+@pytest.mark.parametrize("query", [Query(events=("StopInstances",)), Query(events=("StopInstances", "StopFleet"))])
+def test_no_event_hides_from_a_search_by_escapes(query: Query) -> None:
+    """The one literal that is looked for in each event may be written with escapes in one of them."""
+    plain, hidden = event(eventID="1"), event(eventID="2", eventName="X")
+    content = log(plain, hidden, event(eventID="3", eventName="Stop")).replace(b'"X"', b'"Stop\\u0049nstances"')
+    assert ids(scan(Matcher(query), [gzip.compress(content)])) == ["1", "2"]
