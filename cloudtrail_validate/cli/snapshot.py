@@ -19,10 +19,10 @@ from cloudtrail_validate.report import formats
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
+    from cloudtrail_validate.aws.signing import Signer
     from cloudtrail_validate.snapshot.bundle import Asked
     from cloudtrail_validate.snapshot.manifest import Manifest
     from cloudtrail_validate.snapshot.sealing import Authority
-    from cloudtrail_validate.snapshot.signing import Signer
 
 
 @request_options(beside={"verbose"}, without={"executor"})

@@ -13,6 +13,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cloudtrail_validate.aws.signing import Signer, fingerprint
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.snapshot import declaration, signing, statement, timestamp
 from cloudtrail_validate.snapshot.bundle import Bundle
@@ -37,9 +38,7 @@ class Authority:
     post: Callable[[bytes], bytes]
 
 
-def seal(
-    bundle: Bundle, manifest: Manifest, report: Report, signer: signing.Signer | None, authority: Authority | None
-) -> str:
+def seal(bundle: Bundle, manifest: Manifest, report: Report, signer: Signer | None, authority: Authority | None) -> str:
     """Finish a snapshot. Returns what came of the time stamp, empty where none was asked for. Raises `SnapshotError`."""
     data = encode(manifest)
     bundle.drop(TIMESTAMP, SIGNATURE, STATEMENT)  # of a run that came as far as this and no further
@@ -56,10 +55,11 @@ def seal(
     text = declaration.declare(manifest, report, hashlib.sha256(data).hexdigest(), stamped, ran_on=_this_computer())
     bundle.write(DECLARATION, text.encode("utf-8", "backslashreplace"), note=False)
     if signer is not None:
-        bundle.write(SIGNATURE, signing.armoured(signer.sign(data)), note=False)
+        bundle.write(SIGNATURE, signing.armoured(signing.as_of_snapshot(signer.sign, data)), note=False)
         payload = statement.state(manifest, report, beside)
-        signature = signer.sign(statement.pre_authentication(statement.PAYLOAD_TYPE, payload))
-        keyid = signing.fingerprint(signer.public)
+        encoded = statement.pre_authentication(statement.PAYLOAD_TYPE, payload)
+        signature = signing.as_of_snapshot(signer.sign, encoded)
+        keyid = fingerprint(signer.public)
         bundle.write(STATEMENT, statement.envelop(payload, signature, keyid), note=False)
     bundle.write(MANIFEST, data, note=False)
     return told

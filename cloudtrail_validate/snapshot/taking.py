@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from cloudtrail_validate.aws.signing import Signer, fingerprint, public_pem
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.report.json import render
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
-from cloudtrail_validate.snapshot import signing
 from cloudtrail_validate.snapshot.bundle import Bundle
 from cloudtrail_validate.snapshot.copying import Tee
 from cloudtrail_validate.snapshot.manifest import (
@@ -65,9 +65,7 @@ class Taker:
     `failure` is why copying ended early, if it did; `stamped` what came of the time stamp, empty where none was asked for.
     """
 
-    def __init__(
-        self, bundle: Bundle, signer: signing.Signer | None = None, authority: Authority | None = None
-    ) -> None:
+    def __init__(self, bundle: Bundle, signer: Signer | None = None, authority: Authority | None = None) -> None:
         self.stamped = ""
         self._bundle = bundle
         self._signer = signer
@@ -113,7 +111,7 @@ class Taker:
             bundle.write(KEYS, write_keys(key for answer in keys.answers.values() for key in answer.keys.values()))
             bundle.write(REPORT, render(report).encode())
             if public is not None:
-                bundle.write(PUBLIC_KEY, signing.public_pem(public))
+                bundle.write(PUBLIC_KEY, public_pem(public))
             else:
                 bundle.drop(PUBLIC_KEY)
         bundle.prune()
@@ -131,7 +129,7 @@ class Taker:
                 KeyAnswer(region=region, issuer=answer.issuer, cause=answer.cause, detail=answer.detail)
                 for region, answer in sorted(keys.answers.items())
             ),
-            signed_by=signing.fingerprint(public) if public else None,
+            signed_by=fingerprint(public) if public else None,
             signer=self._signer.place if self._signer else None,
             files=in_order(bundle.held.values()),
             left_out=tuple(tee.left_out[where] for where in sorted(tee.left_out)),
