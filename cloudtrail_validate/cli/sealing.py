@@ -13,9 +13,9 @@ from cloudtrail_validate.core.text import plural, printable, size
 from cloudtrail_validate.core.verdict import ExitCode
 
 if TYPE_CHECKING:
+    from cloudtrail_validate.aws.signing import Signer
     from cloudtrail_validate.snapshot.manifest import Manifest
     from cloudtrail_validate.snapshot.sealing import Authority
-    from cloudtrail_validate.snapshot.signing import Signer
 
 F = TypeVar("F", bound=Callable[..., Any])
 

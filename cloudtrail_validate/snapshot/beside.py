@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cloudtrail_validate.aws.signing import PublicKey, verifies_raw
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.report import Report
-from cloudtrail_validate.snapshot import declaration, signing, statement, timestamp
+from cloudtrail_validate.snapshot import declaration, statement, timestamp
 from cloudtrail_validate.snapshot.copying import pieces
 from cloudtrail_validate.snapshot.manifest import DECLARATION, MANIFEST, STATEMENT, TIMESTAMP, Manifest
 
@@ -39,7 +40,7 @@ class Told:
     changes: tuple[Change, ...] = ()
 
 
-def check_statement(root: Path, data: bytes, key: signing.PublicKey | None, manifest: Manifest, report: Report) -> Told:
+def check_statement(root: Path, data: bytes, key: PublicKey | None, manifest: Manifest, report: Report) -> Told:
     """The envelope's signature by the manifest's key, and what it says of the snapshot. `data` is the manifest's bytes."""
     if manifest.signed_by is None and os.path.lexists(root / STATEMENT):
         return _changed(STATEMENT, "was added: the manifest says that it is not signed")
@@ -53,7 +54,7 @@ def check_statement(root: Path, data: bytes, key: signing.PublicKey | None, mani
     except (ValueError, RecursionError) as error:
         return _changed(STATEMENT, f"is no signed statement: {printable(str(error)[:200])}")
     signed = statement.pre_authentication(statement.PAYLOAD_TYPE, payload)
-    if len(signatures) != 1 or not signing.verifies_raw(key, signed, signatures[0]):
+    if len(signatures) != 1 or not verifies_raw(key, signed, signatures[0]):
         return _changed(STATEMENT, f"bears no signature by the key {manifest.signed_by}")
     changes = tuple(_compare_subjects(root, data, manifest, stated))
     if stated.predicate != statement.predicate(manifest, report):

@@ -28,9 +28,9 @@ from cloudtrail_validate.snapshot.sealing import Authority, Question, finish
 from cloudtrail_validate.stores.protocol import Store, Stored
 
 if TYPE_CHECKING:
+    from cloudtrail_validate.aws.signing import Signer
     from cloudtrail_validate.lake import Place
     from cloudtrail_validate.lake.reading import Listing
-    from cloudtrail_validate.snapshot.signing import Signer
     from cloudtrail_validate.stores.key_file import KeySource
 
 _UNREAD: Final = "it was listed, and not read"

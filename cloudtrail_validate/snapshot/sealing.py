@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cloudtrail_validate.aws.signing import Signer, fingerprint, public_pem
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.report.json import render
 from cloudtrail_validate.runtime.clock import now_utc
@@ -74,7 +75,7 @@ def finish(
     report: Report,
     question: Question,
     *,
-    signer: signing.Signer | None,
+    signer: Signer | None,
     authority: Authority | None,
 ) -> tuple[Manifest, str]:
     """Write keys, report and manifest, signed where there is a key, and end the snapshot.
@@ -88,7 +89,7 @@ def finish(
         bundle.write(KEYS, write_keys(key for answer in answers.values() for key in answer.keys.values()))
         bundle.write(REPORT, render(report).encode())
         if public is not None:
-            bundle.write(PUBLIC_KEY, signing.public_pem(public))
+            bundle.write(PUBLIC_KEY, public_pem(public))
         else:
             bundle.drop(PUBLIC_KEY)
     bundle.prune()
@@ -107,7 +108,7 @@ def finish(
             KeyAnswer(region=region, issuer=answer.issuer, cause=answer.cause, detail=answer.detail)
             for region, answer in sorted(answers.items())
         ),
-        signed_by=signing.fingerprint(public) if public else None,
+        signed_by=fingerprint(public) if public else None,
         signer=signer.place if signer else None,
         files=in_order(bundle.held.values()),
         left_out=tuple(tee.left_out[where] for where in sorted(tee.left_out)),
@@ -117,9 +118,7 @@ def finish(
     return manifest, stamped
 
 
-def seal(
-    bundle: Bundle, manifest: Manifest, report: Report, signer: signing.Signer | None, authority: Authority | None
-) -> str:
+def seal(bundle: Bundle, manifest: Manifest, report: Report, signer: Signer | None, authority: Authority | None) -> str:
     """Finish a snapshot. Returns what came of the time stamp, empty where none was asked for. Raises `SnapshotError`."""
     data = encode(manifest)
     bundle.drop(TIMESTAMP, SIGNATURE, STATEMENT)  # of a run that came as far as this and no further
@@ -136,10 +135,11 @@ def seal(
     text = declaration.declare(manifest, report, hashlib.sha256(data).hexdigest(), stamped, ran_on=_this_computer())
     bundle.write(DECLARATION, text.encode("utf-8", "backslashreplace"), note=False)
     if signer is not None:
-        bundle.write(SIGNATURE, signing.armoured(signer.sign(data)), note=False)
+        bundle.write(SIGNATURE, signing.armoured(signing.as_of_snapshot(signer.sign, data)), note=False)
         payload = statement.state(manifest, report, beside)
-        signature = signer.sign(statement.pre_authentication(statement.PAYLOAD_TYPE, payload))
-        keyid = signing.fingerprint(signer.public)
+        encoded = statement.pre_authentication(statement.PAYLOAD_TYPE, payload)
+        signature = signing.as_of_snapshot(signer.sign, encoded)
+        keyid = fingerprint(signer.public)
         bundle.write(STATEMENT, statement.envelop(payload, signature, keyid), note=False)
     bundle.write(MANIFEST, data, note=False)
     return told

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from cloudtrail_validate.aws.signing import Signer
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Finding, Locator, Status
 from cloudtrail_validate.report import Report
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from cloudtrail_validate.core.plan import Target
     from cloudtrail_validate.core.signature import RegionKeys
     from cloudtrail_validate.session import Session
-    from cloudtrail_validate.snapshot.signing import Signer
     from cloudtrail_validate.stores.key_file import KeySource
 
 _UNREAD: Final = frozenset({rules.LOG_EXTRA, rules.LOG_PENDING, rules.LOG_UNDIGESTED})  # judged by their listing alone

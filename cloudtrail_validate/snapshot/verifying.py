@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from cloudtrail_validate.aws.signing import PublicKey, fingerprint, parse_public
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.verdict import ExitCode
@@ -43,7 +44,6 @@ from cloudtrail_validate.snapshot.manifest import (
     decode,
 )
 from cloudtrail_validate.snapshot.replay import replay
-from cloudtrail_validate.snapshot.signing import PublicKey
 from cloudtrail_validate.stores.key_file import FileKeys, read_key_file, write_keys
 
 if TYPE_CHECKING:
@@ -157,14 +157,14 @@ def _check_signature(
         return None
     signature = _own(root, SIGNATURE, out)
     try:
-        own = signing.parse_public(read_file(root / PUBLIC_KEY))
+        own = parse_public(read_file(root / PUBLIC_KEY))
     except OSError:
         own = None  # check 3 names it
     key = demanded or own
     if signature is None or key is None:
         return None
-    if signing.fingerprint(key) != manifest.signed_by:
-        by = f"is by the key {manifest.signed_by}, not by {signing.fingerprint(key)}"
+    if fingerprint(key) != manifest.signed_by:
+        by = f"is by the key {manifest.signed_by}, not by {fingerprint(key)}"
         out.changes.append(Change(SIGNATURE if demanded else PUBLIC_KEY, by))
     elif not signing.verifies(key, data, signature):
         out.changes.append(Change(SIGNATURE, f"is no signature of {MANIFEST} by the key {manifest.signed_by}"))

@@ -12,7 +12,7 @@ from cloudtrail_validate.core.findings import Findings
 from cloudtrail_validate.core.layout import log_minute
 from cloudtrail_validate.core.model import HOUR, Finding, Interval, Kind, Locator, Status
 from cloudtrail_validate.core.outcome import Outcome
-from cloudtrail_validate.core.plan import AccountRegion
+from cloudtrail_validate.core.plan import AccountRegion, Edge
 from cloudtrail_validate.engine.stages import ProvenDigest, RegionResult, Scope
 from cloudtrail_validate.report.references import CHANGE
 from cloudtrail_validate.state.compare import Compared, intervals
@@ -49,16 +49,23 @@ class FindingsByPlace:
 class RegionEnd:
     """How a run ended for one account-region: `rewritten` are findings of its own, `remember` what is kept.
 
-    `region` is the account-region.
+    `region` is the account-region, `missed` are digests that earlier runs have found not to be there as they were.
     """
 
     def __init__(
-        self, compared: Compared, result: RegionResult, outcome: Outcome, told: FindingsByPlace, scope: Scope
+        self,
+        compared: Compared,
+        result: RegionResult,
+        outcome: Outcome,
+        told: FindingsByPlace,
+        scope: Scope,
+        missed: Collection[Locator] = (),
     ) -> None:
         region = result.region
         found = (*result.findings.kept, *told.of(region.account, region.region))
         changed = [finding for finding in found if finding.status in CHANGE]
         spoiling = [item for item in found if item.status is not Status.NOTICE or item.rule == rules.LOG_PENDING]
+        self._missed = missed
         self._compared = compared
         self._result = result
         self.region = region
@@ -87,7 +94,10 @@ class RegionEnd:
         yield from self._edges(known)
 
     def remember(self, accused: Collection[Locator]) -> RegionState:
-        """What is kept. `accused` are digests that are not as they were, and are asked for until they are."""
+        """What is kept. `accused` are digests that are not as they were, and are asked for until they are.
+
+        While one is missed, a chain that shows up meanwhile may stand in its place: its digests are not asked for later.
+        """
         region, compared = self._result.region, self._compared
         known = compared.known or RegionState(region.account, region.region, region.organization_id)
         held = {item.start: item for item in (*compared.kept, *self._skipped)}
@@ -96,12 +106,15 @@ class RegionEnd:
                 held[stretch.start] = stretch
         held |= {hour: item for hour, item in self._proven.items() if not _inside_day(hour, held, self._proven)}
         stretches = fold(held)
+        edges, chains = self._result.edges, {edge.chain for edge in known.edges}
+        if any(edge.where in accused for edge in known.edges):
+            edges = tuple(edge for edge in edges if edge.chain in chains)
         return RegionState(
             region.account,
             region.region,
             region.organization_id,
             stretches,
-            join_edges((*known.edges, *self._result.edges), accused),
+            join_edges((*known.edges, *edges), accused),
             self._unproven(known, stretches),
             owed_in(stretches, (item.start for item in self._skipped)),
             _late(known.late, self._result.digests, stretches),
@@ -122,18 +135,23 @@ class RegionEnd:
         return sum(there[hour].digests for hour in stretch.hours if hour in there)
 
     def _edges(self, known: RegionState) -> Iterable[Finding]:
-        """Remembered digests that were read again and are others now, or that are gone unexplained."""
+        """Remembered digests that were read again and are others now, or that are gone unexplained.
+
+        That an hour's listing is the same speaks for its digest, unless that was missed when the listing was taken.
+        """
         seen = {edge.where: edge for edge in self._result.edges}
         compared = self._compared
         same = (*compared.kept, *compared.again, *compared.gone)
-        told = union((*self._accused, *self._unread, *(item.interval for item in same)))
+        elsewhere = union((*self._accused, *self._unread))
+        told = union((*elsewhere, *(item.interval for item in same)))
         for edge in known.edges:
             hour = Interval(edge.end - HOUR, edge.end)
             now = seen.get(edge.where)
             if now is not None and now.sha256 != edge.sha256:
-                yield _history(known, edge.where, hour, edge.sha256, now.sha256)
-            if now is None and not touches(told, hour) and covers(self.windows, hour):
-                yield _history(known, edge.where, hour, edge.sha256, None)
+                yield _history(known, edge, hour, edge.sha256, now.sha256)
+            quiet = elsewhere if edge.where in self._missed else told
+            if now is None and not touches(quiet, hour) and covers(self.windows, hour):
+                yield _history(known, edge, hour, edge.sha256, None)
 
     def _proven_now(self, hour_now: int) -> dict[int, Stretch]:
         """The hours that this run has read in full and proven, with the fingerprints of its listing."""
@@ -223,17 +241,15 @@ def _inside_day(hour: int, held: dict[int, Stretch], proven: Collection[int]) ->
     return day is not None and day.length == DAY and not all(item in proven for item in day.hours)
 
 
-def _history(
-    known: RegionState, where: Locator | None, interval: Interval, expected: str, actual: str | None
-) -> Finding:
-    trail = known.edges[0].chain.trail if known.edges else None
+def _history(known: RegionState, edge: Edge | None, interval: Interval, expected: str, actual: str | None) -> Finding:
+    """A finding about a digest, or about hours. Of hours no trail is told: which one proved them is not remembered."""
     return Finding(
         rules.HISTORY_REWRITTEN,
         Status.ALTERED,
         known.account,
         known.region,
-        trail,
-        where,
+        edge.chain.trail if edge else None,
+        edge.where if edge else None,
         interval,
         expected=expected,
         actual=actual,
@@ -242,7 +258,8 @@ def _history(
 
 
 def _expired(known: RegionState, stretch: Stretch) -> Finding:
-    trail = known.edges[0].chain.trail if known.edges else None
+    trails = {edge.chain.trail for edge in known.edges}
+    trail = trails.pop() if len(trails) == 1 else None
     detail = "removed by a lifecycle rule of the bucket after it was proven"
     interval = stretch.interval
     return Finding(

@@ -35,7 +35,7 @@ from cloudtrail_validate.state.compare import (
 )
 from cloudtrail_validate.state.conclude import FindingsByPlace, RegionEnd
 from cloudtrail_validate.state.listing import list_hours, list_kinds
-from cloudtrail_validate.state.model import RegionState, State, Stretch, hour_of, moment_of
+from cloudtrail_validate.state.model import OpenFinding, RegionState, State, Stretch, hour_of, moment_of
 from cloudtrail_validate.state.open_findings import ask_again, still_open
 from cloudtrail_validate.state.recheck import choose, oldest_read
 from cloudtrail_validate.stores.protocol import Store
@@ -196,8 +196,9 @@ class StateMemory:
     def conclude(self, outcome: Outcome, results: Sequence[RegionResult], scope: Scope) -> tuple[Outcome, State, Used]:
         """Say what was proven once and is not any more, and return the next state."""
         told = FindingsByPlace(outcome.findings)
+        missed = _missed_digests(self._state.open)
         ends = {
-            place: RegionEnd(self._compared_of(result, scope), result, outcome, told, scope)
+            place: RegionEnd(self._compared_of(result, scope), result, outcome, told, scope, missed)
             for place, result in _by_place(results).items()
         }
         found = FindingSet([outcome.findings])
@@ -211,9 +212,7 @@ class StateMemory:
         seen = {edge.where: edge.sha256 for result in results for edge in result.edges}
         saved = scope.now.replace(microsecond=0)
         open_ = still_open(self._state.open, ended, saved, windows, seen)
-        regions = self._next(
-            ends, {item.where for item in open_ if item.rule == rules.HISTORY_REWRITTEN and item.where}
-        )
+        regions = self._next(ends, _missed_digests(open_))
         state = replace(self._state, saved=saved, runs=self._state.runs + 1, regions=regions, open=open_)
         return ended, state, self._used(regions, hour_of(scope.now))
 
@@ -242,6 +241,10 @@ class StateMemory:
             oldest_read(stretches, now),
             owed,
         )
+
+
+def _missed_digests(open_: Iterable[OpenFinding]) -> set[Locator]:
+    return {item.where for item in open_ if item.rule == rules.HISTORY_REWRITTEN and item.where}
 
 
 def _place(region: AccountRegion) -> Region:

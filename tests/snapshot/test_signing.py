@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from cloudtrail_validate.aws import signing as user_keys
 from cloudtrail_validate.snapshot import signing
 from cloudtrail_validate.snapshot.manifest import SnapshotError
 
@@ -42,7 +43,7 @@ def test_a_key_that_openssl_made_signs_what_openssl_verifies(tmp_path: Path, sor
     assert signing.sort_of(signer.public) == sort
     (tmp_path / "data").write_bytes(b"manifest")
     (tmp_path / "sig").write_bytes(signing.armoured(signer.sign(b"manifest")))
-    (tmp_path / "pub.pem").write_bytes(signing.public_pem(signer.public))
+    (tmp_path / "pub.pem").write_bytes(user_keys.public_pem(signer.public))
     assert openssl("base64", "-d", "-A", "-in", "sig", "-out", "raw", cwd=tmp_path).returncode == 0
     assert signing.verifies(signer.public, b"manifest", (tmp_path / "sig").read_bytes())
     assert not signing.verifies(signer.public, b"Manifest", (tmp_path / "sig").read_bytes())
@@ -55,11 +56,11 @@ def test_a_key_that_openssl_made_signs_what_openssl_verifies(tmp_path: Path, sor
 def test_the_fingerprint_is_what_openssl_and_sha256sum_say(tmp_path: Path) -> None:
     signer = signing.load_signer(make_key(tmp_path, "key.pem", "ed25519"))
     assert openssl("pkey", "-in", "key.pem", "-pubout", "-outform", "DER", "-out", "der", cwd=tmp_path).returncode == 0
-    assert hashlib.sha256((tmp_path / "der").read_bytes()).hexdigest() == signing.fingerprint(signer.public)
+    assert hashlib.sha256((tmp_path / "der").read_bytes()).hexdigest() == user_keys.fingerprint(signer.public)
 
 
 def test_every_changed_byte_of_a_signature_is_seen() -> None:
-    signer = signing.FileSigner(Ed25519PrivateKey.generate())
+    signer = user_keys.FileSigner(Ed25519PrivateKey.generate())
     signature = signing.armoured(signer.sign(b"manifest"))
     assert signing.verifies(signer.public, b"manifest", signature)
     for at in range(len(signature)):
@@ -74,10 +75,10 @@ def test_the_passphrase_is_in_the_environment(tmp_path: Path, monkeypatch: pytes
     path = make_key(tmp_path, "key.pem", "ed25519", "-aes256", "-pass", f"pass:{PASSPHRASE}")
     with pytest.raises(SnapshotError, match="is encrypted: expected its passphrase in CTVALIDATE_SIGNING_PASSPHRASE"):
         signing.load_signer(path)
-    monkeypatch.setenv(signing.PASSPHRASE, "wrong")
+    monkeypatch.setenv(user_keys.PASSPHRASE, "wrong")
     with pytest.raises(SnapshotError, match="CTVALIDATE_SIGNING_PASSPHRASE is wrong"):
         signing.load_signer(path)
-    monkeypatch.setenv(signing.PASSPHRASE, PASSPHRASE)
+    monkeypatch.setenv(user_keys.PASSPHRASE, PASSPHRASE)
     expected = load_pem_private_key(path.read_bytes(), PASSPHRASE.encode())
     assert isinstance(expected, Ed25519PrivateKey)
     assert signing.load_signer(path).sign(b"x") == expected.sign(b"x")
@@ -85,7 +86,7 @@ def test_the_passphrase_is_in_the_environment(tmp_path: Path, monkeypatch: pytes
 
 def test_a_passphrase_that_no_key_needs_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_key(tmp_path, "key.pem", "ed25519")
-    monkeypatch.setenv(signing.PASSPHRASE, PASSPHRASE)
+    monkeypatch.setenv(user_keys.PASSPHRASE, PASSPHRASE)
     assert signing.load_signer(path).sign(b"x")
 
 

@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cloudtrail_validate.aws import signing as user_keys
 from cloudtrail_validate.snapshot import signing, statement
 from tests.snapshot.helpers import BUCKET, in_folder, in_moto, report, verify
 from tests.snapshot.test_signing import SORTS, make_key, openssl
@@ -25,16 +26,16 @@ STATEMENT = "statement.dsse.json"
 
 
 @pytest.fixture(scope="session")
-def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, signing.FileSigner]:
+def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, user_keys.FileSigner]:
     folder = tmp_path_factory.mktemp("stated")
     key = Ed25519PrivateKey.generate()
     (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     assert in_folder(folder, "log-altered").snapshot(folder / "s", "--sign-with", str(folder / "key.pem")).code == 1
-    return folder / "s", signing.FileSigner(key)
+    return folder / "s", user_keys.FileSigner(key)
 
 
 @pytest.fixture
-def snapshot(signed: tuple[Path, signing.FileSigner], tmp_path: Path) -> Path:
+def snapshot(signed: tuple[Path, user_keys.FileSigner], tmp_path: Path) -> Path:
     return Path(shutil.copytree(signed[0], tmp_path / "s"))
 
 
@@ -46,7 +47,7 @@ def stated(folder: Path) -> Any:
     return json.loads(base64.b64decode(envelope(folder)["payload"]))
 
 
-def sign_again(folder: Path, signer: signing.FileSigner, payload: Any, kind: str = statement.PAYLOAD_TYPE) -> None:
+def sign_again(folder: Path, signer: user_keys.FileSigner, payload: Any, kind: str = statement.PAYLOAD_TYPE) -> None:
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     signature = signer.sign(statement.pre_authentication(kind, data))
     made = {
@@ -88,7 +89,7 @@ def test_openssl_verifies_it(tmp_path: Path, sort: str) -> None:
     payload = base64.b64decode(envelope(folder)["payload"])
     (tmp_path / "pae").write_bytes(b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload)
     (tmp_path / "raw").write_bytes(base64.b64decode(envelope(folder)["signatures"][0]["sig"]))
-    public = signing.parse_public((folder / "manifest.pub.pem").read_bytes())
+    public = user_keys.parse_public((folder / "manifest.pub.pem").read_bytes())
     assert public is not None
     line = signing.openssl_line(public, str(folder / "manifest.pub.pem"), "raw", "pae")
     assert openssl(*line.split()[1:], cwd=tmp_path).returncode == 0
@@ -118,34 +119,34 @@ def test_taken_away_is_missed_and_added_is_named(snapshot: Path, tmp_path: Path)
 class TestByTheSameKey:
     """Even who signs may not say another thing than the snapshot holds."""
 
-    def change(self, folder: Path, signer: signing.FileSigner, **predicate: Any) -> set[str]:
+    def change(self, folder: Path, signer: user_keys.FileSigner, **predicate: Any) -> set[str]:
         told = stated(folder)
         told["predicate"].update(predicate)
         sign_again(folder, signer, told)
         return named(verify(folder))
 
-    def test_as_it_is(self, snapshot: Path, signed: tuple[Path, signing.FileSigner]) -> None:
+    def test_as_it_is(self, snapshot: Path, signed: tuple[Path, user_keys.FileSigner]) -> None:
         assert self.change(snapshot, signed[1]) == set()
 
-    def test_another_verdict(self, snapshot: Path, signed: tuple[Path, signing.FileSigner]) -> None:
+    def test_another_verdict(self, snapshot: Path, signed: tuple[Path, user_keys.FileSigner]) -> None:
         assert self.change(snapshot, signed[1], verdict="valid", exitCode=0) == {STATEMENT}
 
-    def test_another_snapshot(self, snapshot: Path, signed: tuple[Path, signing.FileSigner]) -> None:
+    def test_another_snapshot(self, snapshot: Path, signed: tuple[Path, user_keys.FileSigner]) -> None:
         told = stated(snapshot)
         told["subject"][1]["digest"]["sha256"] = "0" * 64
         sign_again(snapshot, signed[1], told)
         assert "is about another manifest.json" in verify(snapshot).out
 
-    def test_nothing(self, snapshot: Path, signed: tuple[Path, signing.FileSigner]) -> None:
+    def test_nothing(self, snapshot: Path, signed: tuple[Path, user_keys.FileSigner]) -> None:
         sign_again(snapshot, signed[1], stated(snapshot) | {"subject": []})
         assert "is not about manifest.json" in verify(snapshot).out
 
-    def test_of_another_type(self, snapshot: Path, signed: tuple[Path, signing.FileSigner]) -> None:
+    def test_of_another_type(self, snapshot: Path, signed: tuple[Path, user_keys.FileSigner]) -> None:
         sign_again(snapshot, signed[1], stated(snapshot), "application/json")
         assert named(verify(snapshot)) == {STATEMENT}
 
     def test_another_key(self, snapshot: Path) -> None:
-        sign_again(snapshot, signing.FileSigner(Ed25519PrivateKey.generate()), stated(snapshot))
+        sign_again(snapshot, user_keys.FileSigner(Ed25519PrivateKey.generate()), stated(snapshot))
         assert "bears no signature by the key" in verify(snapshot).out
 
 
@@ -165,9 +166,9 @@ class TestKms:
         assert stated(folder)["predicate"]["signer"] == arn
         assert arn in (folder / "DECLARATION.md").read_text()
         answer = aws.client("kms").get_public_key(KeyId=arn)["PublicKey"]
-        public = signing.parse_public(answer)
+        public = user_keys.parse_public(answer)
         assert public is not None
-        (tmp_path / "pub.pem").write_bytes(signing.public_pem(public))
+        (tmp_path / "pub.pem").write_bytes(user_keys.public_pem(public))
         aws.calls.clear()
         said = verify(folder, "--public-key", str(tmp_path / "pub.pem"))
         assert said.code == 0, said.out

@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cloudtrail_validate.aws import signing as user_keys
 from cloudtrail_validate.snapshot import declaration, signing
 from cloudtrail_validate.snapshot.manifest import SnapshotError, checksum, decode
 from tests.snapshot.helpers import Said, in_folder, manifest, report, verify
@@ -29,8 +30,8 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("signed")
     key = Ed25519PrivateKey.generate()
     (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (folder / "pub.pem").write_bytes(signing.public_pem(key.public_key()))
-    (folder / "other.pem").write_bytes(signing.public_pem(Ed25519PrivateKey.generate().public_key()))
+    (folder / "pub.pem").write_bytes(user_keys.public_pem(key.public_key()))
+    (folder / "other.pem").write_bytes(user_keys.public_pem(Ed25519PrivateKey.generate().public_key()))
     world = in_folder(folder)
     assert world.snapshot(folder / "snapshot", "--sign-with", str(folder / "key.pem")).code == 0
     assert world.snapshot(folder / "unsigned").code == 0
@@ -230,8 +231,8 @@ class TestConsistentChange:
 
     def test_of_the_signature_is_seen_by_who_knows_the_key(self, signed: Path, snapshot: Path) -> None:
         forged = Ed25519PrivateKey.generate()
-        put(snapshot, "manifest.pub.pem", signing.public_pem(forged.public_key()))
-        rewrite(snapshot, lambda m: m.update(signed_by=signing.fingerprint(forged.public_key())))
+        put(snapshot, "manifest.pub.pem", user_keys.public_pem(forged.public_key()))
+        rewrite(snapshot, lambda m: m.update(signed_by=user_keys.fingerprint(forged.public_key())))
         (snapshot / "manifest.sig").write_bytes(
             signing.armoured(forged.sign((snapshot / "manifest.json").read_bytes()))
         )

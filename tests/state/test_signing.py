@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from cloudtrail_validate.aws.signing import PASSPHRASE
 from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.state.codec import INDEX, decode, encode, read
-from cloudtrail_validate.state.signing import PASSPHRASE, FileSigner, KmsSigner, load_verifier, open_signer
+from cloudtrail_validate.state.signing import Signature, load_verifier, open_signer
 from tests.servers.clients import make_client
 from tests.state.test_model import state, stretch
 
@@ -43,7 +44,7 @@ def key_file(folder: Path, name: str = "key.pem", passphrase: bytes | None = Non
 
 
 @pytest.fixture(params=["file", "ECC_NIST_P256", "ECC_NIST_P384", "RSA_2048"])
-def signer(request: pytest.FixtureRequest, tmp_path: Path) -> FileSigner | KmsSigner:
+def signer(request: pytest.FixtureRequest, tmp_path: Path) -> Signature:
     """Signs: with a key in a file, or one of a sort that KMS has."""
     if request.param == "file":
         return open_signer(str(key_file(tmp_path)), no_kms)
@@ -53,7 +54,7 @@ def signer(request: pytest.FixtureRequest, tmp_path: Path) -> FileSigner | KmsSi
     return open_signer(f"kms:{made['KeyMetadata']['Arn']}", lambda _: kms)
 
 
-def test_what_is_signed_is_taken_with_its_key_alone(signer: FileSigner | KmsSigner, tmp_path: Path) -> None:
+def test_what_is_signed_is_taken_with_its_key_alone(signer: Signature, tmp_path: Path) -> None:
     data = encode(WHOLE, INDEX, signer)
     assert decode(data, "x", INDEX, signer.verifier) == WHOLE
     other = open_signer(str(key_file(tmp_path, "other.pem")), no_kms)
@@ -67,7 +68,7 @@ def test_what_is_signed_is_taken_with_its_key_alone(signer: FileSigner | KmsSign
     assert (shown.signed, shown.checked) == (signer.verifier.fingerprint, False)
 
 
-def test_no_file_takes_the_place_of_another(signer: FileSigner | KmsSigner) -> None:
+def test_no_file_takes_the_place_of_another(signer: Signature) -> None:
     data = encode(WHOLE, "111122223333.state", signer)
     with pytest.raises(ConfigurationError, match="not as it was signed"):
         decode(data, "x", "444455556666.state", signer.verifier)
@@ -149,13 +150,13 @@ ARN = "kms:arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-123456
 
 def test_a_signature_that_is_none_is_not_saved(tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    asked = {"SigningAlgorithms": ["ED25519_SHA_512"], "PublicKey": key}
+    asked = {"KeyUsage": "SIGN_VERIFY", "PublicKey": key}
     signer = open_signer(ARN, lambda _: Kms(get_public_key=asked, sign={"Signature": b"x" * 64}))
-    with pytest.raises(ConfigurationError, match="no signature of its own"):
+    with pytest.raises(ConfigurationError, match="is no signature by arn"):
         encode(WHOLE, INDEX, signer)
 
 
-@pytest.mark.parametrize("asked", [{}, {"SigningAlgorithms": ["SM2DSA"]}, {"PublicKey": b"junk"}])
+@pytest.mark.parametrize("asked", [{}, {"KeyUsage": "SIGN_VERIFY"}, {"PublicKey": b"junk"}, {"PublicKey": "text"}])
 def test_a_key_of_kms_that_cannot_sign(asked: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="for signing"):
+    with pytest.raises(ConfigurationError, match="expected a key for SIGN_VERIFY"):
         open_signer(ARN, lambda _: Kms(get_public_key=asked))
