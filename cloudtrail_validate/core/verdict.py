@@ -64,8 +64,8 @@ def decide(
 
     `digests` is the number of digests looked at, whatever came of them. Evidence of change outranks everything; nothing
     found is never success, nor is it said where other digests of a chain show that hours are lost; `tolerated` rules are
-    passed over only where their finding is unverifiable or uncovered. What an `interrupted` run has not looked at is unproven,
-    whatever it found of the rest.
+    passed over only where their finding is unverifiable or uncovered. What an `interrupted` run has not looked at is
+    unproven, whatever it found of the rest.
     """
     skip = frozenset(tolerated)
     changed = unproven = lost = False
