@@ -135,7 +135,12 @@ class AccountRegion(msgspec.Struct, frozen=True):
         return replace(chain, organization_id=self.organization_id) if self.trail else chain
 
     def selects(self, chain: ChainId) -> bool:
-        """Tell whether a chain is part of what was asked: the one trail's, or any where none was named."""
+        """Tell whether a chain is part of what was asked: the one trail's, or any where none was named.
+
+        Where another result lists the logs of this place, it has counted the backfill digests as well.
+        """
+        if self.logs_elsewhere and chain.kind is Kind.BACKFILL:
+            return False
         return not self.trail or (chain.trail == self.trail and chain.home_region == self.home_region)
 
     @property
