@@ -388,6 +388,8 @@ def test_nothing_is_cut_off_on_a_phone(name: str, opened: Opener) -> None:
     )
     assert wide == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    lines = "[...document.querySelectorAll('.folds tbody tr')].map(row => getComputedStyle(row).borderBottomWidth)"
+    assert set(page.evaluate(lines)) == {"1px"}  # else incidents run into each other
 
 
 @pytest.mark.parametrize("name", ["quiet", "telling", "hostile", "empty"])
