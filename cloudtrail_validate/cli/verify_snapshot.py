@@ -55,11 +55,10 @@ def _print(folder: Path, found: Verification) -> None:
         window, files = found.manifest.window, found.manifest.files
         click.echo(f"of         {printable(found.manifest.source)}")
         click.echo(f"window     {window.start:%Y-%m-%dT%H:%M:%SZ} to {window.end:%Y-%m-%dT%H:%M:%SZ}")
-        click.echo(
-            f"taken      {found.manifest.created:%Y-%m-%dT%H:%M:%SZ}, by ctvalidate {found.manifest.tool.version}"
-        )
+        version = printable(found.manifest.tool.version)
+        click.echo(f"taken      {found.manifest.created:%Y-%m-%dT%H:%M:%SZ}, by ctvalidate {version}")
         click.echo(f"files      {plural(len(files), 'file')}, {size(sum(file.size for file in files))}")
-        click.echo(f"signature  {found.signature}")
+        click.echo(f"signature  {printable(found.signature)}")
         _print_beside(found)
     if found.again is not None and found.stored is not None:
         same = "as in its report" if found.again.verdict == found.stored.verdict else f"not {found.stored.verdict}"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.report import from_json
 from cloudtrail_validate.simulate import LakeSpec
-from cloudtrail_validate.snapshot.manifest import MANIFEST, decode
+from cloudtrail_validate.snapshot.manifest import MANIFEST, checksum, decode
+from tests.servers.tsa import serve_tsa
 
 from .kit import BUCKET, SIGN, edit_sign, folder_of, found, keys_of, write
 from .test_command import in_s3, tool
@@ -193,3 +195,53 @@ def test_a_sign_file_edited_before_is_as_edited_after(tmp_path: Path) -> None:
     root = tmp_path / "lake"
     edit_sign(folder_of(root, write(root)), region="eu-west-1")
     assert taken(tmp_path / "kept", root, "--public-keys", keys_of(root)).exit_code == 1
+
+
+def test_a_time_stamp_is_kept_and_proven(tmp_path: Path) -> None:
+    pytest.importorskip("rfc3161_client")
+    root, kept = tmp_path / "lake", tmp_path / "kept"
+    write(root)
+    with serve_tsa(tmp_path / "tsa") as tsa:
+        answer = tool("lake", root, "--public-keys", keys_of(root), "--to", kept, "--timestamp", tsa.url)
+        assert answer.return_value == 0
+        assert "time stamp" in answer.stderr
+        checked = tool("verify-snapshot", kept, "--timestamp-ca", tsa.ca)
+    assert checked.return_value == 0
+    assert "by CN=Example Time Stamping" in checked.stdout
+    assert "Time stamp (RFC 3161)" in (kept / "DECLARATION.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("tool", "version"), "\x1b[2J\u202e"),
+        (("source",), "file:///\x1b[31m"),
+        (("queries", "uri"), "\x1b"),
+        (("queries", "prefix"), "../../../"),
+        (("queries", "above"), None),
+        (("queries",), []),
+        (("files", 0, "path"), "tree/../../../../etc/passwd"),
+        (("files", 0, "path"), "trees/unnamed/../x"),
+        (("files", 0, "object"), {"bucket": "x", "key": "\u202e", "modified": None}),
+        (("target", "bucket"), 7),
+        (("window", "asked"), "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_a_manifest_that_was_edited_is_told_and_not_obeyed(
+    tmp_path: Path, path: tuple[Any, ...], value: object
+) -> None:
+    root, kept = tmp_path / "lake", tmp_path / "kept"
+    write(root)
+    taken(kept, root, "--public-keys", keys_of(root))
+    manifest = json.loads((kept / MANIFEST).read_text())
+    holder = manifest
+    for part in path[:-1]:
+        holder = holder[part]
+    holder[path[-1]] = value
+    data = json.dumps(manifest).encode()
+    (kept / MANIFEST).write_bytes(data)
+    (kept / "manifest.sha256").write_bytes(checksum(data))
+    answer = tool("verify-snapshot", kept)
+    assert answer.return_value in (1, 3) or getattr(answer.exception, "exit_code", None) == 2, answer.stdout
+    shown = answer.stdout + str(answer.exception)
+    assert not {"\x1b", "\u202e"} & set(shown)
