@@ -142,6 +142,17 @@ EXAMPLES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("in S3, all of it, for programs", "ctvalidate state show s3://DOC-EXAMPLE-STATE-BUCKET/trail/ --format json"),
         ("one that must be signed", "ctvalidate state show trail.state --public-key state.pub.pem"),
     ),
+    "state sign": (
+        ("a state that was not signed until now", "ctvalidate state sign trail.state --state-sign-with key.pem"),
+        (
+            "another key than before",
+            "ctvalidate state sign trail.state --public-key old.pub.pem --state-sign-with new.pem --trust",
+        ),
+        (
+            "in S3, with a key that stays in KMS",
+            "ctvalidate state sign s3://DOC-EXAMPLE-STATE-BUCKET/trail/ --state-sign-with $KEY_ARN",
+        ),
+    ),
     "schema": (
         ("to read", "ctvalidate schema"),
         ("to keep", "ctvalidate schema > report.schema.json"),

@@ -74,7 +74,11 @@ def read(data: bytes, name: str, file: str = INDEX, verifier: Verifier | None = 
     if by is None and line != UNSIGNED:
         raise ConfigurationError(f"--state: {name} is damaged: its third line is no signature")
     if verifier is not None and not verifier.verifies(line, _signed_text(file, digest.decode())):
-        what = "is not signed" if by is None else f"is not signed with this key, or not as it was signed (key {by})"
+        what = (
+            "is not signed (`ctvalidate state sign` signs it)"
+            if by is None
+            else f"is not signed with this key, or not as it was signed (key {by})"
+        )
         raise ConfigurationError(f"--state: {name} {what}")
     return Vouched(_inflate(body, name), by, verifier is not None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -51,17 +51,74 @@ def load(
         if required:
             raise ConfigurationError(f"--require-state: there is no state at {name}")
         return Loaded(State(source, trail_arn, now, 0), created=True, tags={INDEX: None})
-    state, tags = decode(got[0], name, INDEX, verifier), {INDEX: got[1]}
+    state = decode(got[0], name, INDEX, verifier)
     if (state.source, state.trail_arn) != (source, trail_arn):
         of = state.trail_arn or state.source
         raise ConfigurationError(f"--state: {name} is the state of {of}, not of {trail_arn or source}")
+    return _whole(storage, name, state, got[1], lambda data, file: decode(data, f"{name}{file}", file, verifier))
+
+
+def _whole(storage: Storage, name: str, state: State, tag: Tag, decode_part: Callable[[bytes, str], State]) -> Loaded:
+    """A state with what lies in the files of its accounts. `tag` is that of its first file."""
+    tags: dict[str, Tag] = {INDEX: tag}
     regions: list[RegionState] = []
-    for file, (data, tag) in _parts(storage, name, state):
-        tags[file] = tag
-        regions += _checked(state, decode(data, f"{name}{file}", file, verifier), name, file)
+    for file, (data, known) in _parts(storage, name, state):
+        tags[file] = known
+        regions += _checked(state, decode_part(data, file), name, file)
     if storage.sharded:
         state = replace(state, regions=tuple(sorted(regions, key=lambda region: region.place)))
     return Loaded(state, created=False, tags=tags)
+
+
+def adopt(storage: Storage, name: str, signer: Signature, before: Verifier | None, *, trusted: bool) -> State:
+    """Sign a state that was not signed, or that was with the key of `before`. Returns what is signed now.
+
+    Whoever could write it may have put hours into it that nobody proved. So each hour is owed a reading: the next run reads
+    it again, whatever else it is asked for. `trusted`: none is. What an adoption that was killed has signed is taken as it
+    is; a state that is signed already stays so. Raises `ConfigurationError`, and then no file is other than it was.
+    """
+    for attempt in range(ATTEMPTS):
+        got = storage.get(INDEX)
+        if got is None:
+            raise ConfigurationError(f"there is no state at {name}")
+        done = read(got[0], name, INDEX).signed == signer.verifier.fingerprint
+        known = (signer.verifier,) if done else (before, signer.verifier)
+
+        def decoded(data: bytes, file: str, known: tuple[Verifier | None, ...] = known) -> State:
+            return _by_any(data, name if file == INDEX else f"{name}{file}", file, known)
+
+        loaded = _whole(storage, name, decoded(got[0], INDEX), got[1], decoded)
+        if done:
+            return loaded.state
+        state = loaded.state if trusted else _owing(loaded.state)
+        try:
+            _put(storage, loaded.tags, state, signer)
+        except ConflictError:
+            time.sleep(random.uniform(0, _WAIT * 2**attempt))  # noqa: S311  # no secret
+        else:
+            return state
+    raise ConfigurationError(f"--state: {name} is being saved by other runs all the time: it is not signed")
+
+
+def _by_any(data: bytes, name: str, file: str, known: tuple[Verifier | None, ...]) -> State:
+    """Read a file that is signed with the key of one of several verifiers; None among them: or not at all."""
+    signed = read(data, name, file).signed
+    if signed is None and None in known:
+        return decode(data, name, file)
+    for verifier in known:
+        if verifier is not None and verifier.fingerprint == signed:
+            return decode(data, name, file, verifier)
+    what = (
+        "is not signed" if signed is None else f"is signed with the key {signed}: expected --public-key FILE, that key"
+    )
+    raise ConfigurationError(f"--state: {name} {what}")
+
+
+def _owing(state: State) -> State:
+    return replace(
+        state,
+        regions=tuple(replace(region, owed=tuple(item.start for item in region.stretches)) for region in state.regions),
+    )
 
 
 def view(storage: Storage, name: str, verifier: Verifier | None) -> StateView:

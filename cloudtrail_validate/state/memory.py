@@ -94,7 +94,7 @@ class StateMemory:
             async with gate:
                 return await self._narrow(region, scope, store)
 
-        if self._recheck is not None:
+        if self._recheck is not None or any(region.owed for region in self._state.regions):
             self._chosen = choose(self._recheck, self._state.regions, hour_of(scope.now), self._state.runs)
         sites = await asyncio.gather(*(one(region) for region in plan.sites))
         return replace(plan, sites=tuple(sorted(sites, key=self._waiting)))

@@ -11,10 +11,11 @@ from cloudtrail_validate.state.model import RegionState, Stretch
 Place = tuple[str, str, str]
 
 
-def choose(recheck: Recheck, regions: Sequence[RegionState], hour: int, run: int) -> dict[Place, list[int]]:
+def choose(recheck: Recheck | None, regions: Sequence[RegionState], hour: int, run: int) -> dict[Place, list[int]]:
     """Return the starts of the stretches to read again by account-region, in the order in which to read them.
 
-    What earlier runs had no time for comes first, then what was not read for longest. `hour` is now, `run` counts runs.
+    What is owed comes first, as earlier runs had no time for it, also where nothing else is to be read again; then what was
+    not read for longest. `hour` is now, `run` counts runs.
     `N/T` moves on by one part a run, from part N at the first run of a state.
     """
     owed = {(region.place, start) for region in regions for start in region.owed}
@@ -31,8 +32,10 @@ def choose(recheck: Recheck, regions: Sequence[RegionState], hour: int, run: int
 
 
 def _due(
-    recheck: Recheck, held: Sequence[tuple[Place, Stretch]], hour: int, run: int
+    recheck: Recheck | None, held: Sequence[tuple[Place, Stretch]], hour: int, run: int
 ) -> Iterable[tuple[Place, Stretch]]:
+    if recheck is None:
+        return ()
     if recheck.days is not None:
         return [(place, item) for place, item in held if hour - item.read >= recheck.days * 24]
     if recheck.percent is not None:

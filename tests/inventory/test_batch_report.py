@@ -56,6 +56,40 @@ def test_either_way_of_writing_it_is_enough(left_out: str) -> None:
     assert only(row("k", {**COMPUTED, left_out: ""})).sha256 == HASH.hexdigest()
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {
+            name.replace("checksum_b", "checksumB").replace("checksum_h", "checksumH"): COMPUTED[name]
+            for name in COMPUTED
+        },
+        {name[0].upper() + name[1:]: COMPUTED[name] for name in COMPUTED},
+        {"checksum_algorithm": "sha-256", "checksum_type": "full object", "checksum_hex": HASH.hexdigest()},
+        {"checksumAlgorithm": "SHA256", "checksum_hex": HASH.hexdigest()},
+        json.dumps(json.dumps(COMPUTED)),
+        json.dumps(COMPUTED).replace('"', '""'),
+        json.dumps(COMPUTED).replace("=", "\\u003d"),
+        f'{{checksum_hex: "{HASH.hexdigest()}", checksumAlgorithm:"SHA256"}}',
+    ],
+)
+def test_names_and_quotes_as_others_have_seen_them(message: object) -> None:
+    assert only(row("k", message)).sha256 == HASH.hexdigest()
+
+
+def test_a_line_of_headings_is_no_row() -> None:
+    headings = SCHEMA.replace(" ", "")
+    (found,) = read_rows(read_manifest(manifest()), f"\ufeff{headings}\r\n{row('k', COMPUTED)}")
+    assert found.sha256 == HASH.hexdigest()
+    with pytest.raises(ConfigurationError, match="columns"):
+        list(read_rows(read_manifest(manifest()), "Bucket,Key\r\n"))
+
+
+@pytest.mark.parametrize(("error", "code"), [("", "403"), ("null", "403"), ("403", "-"), ("-", "403")])
+def test_codes_in_either_order(error: str, code: str) -> None:
+    found = only(row("k", "", "failed", code, error))
+    assert (found.sha256, found.problem, found.absent) == (None, "S3 could not compute it: 403", False)
+
+
 def test_columns_in_another_order() -> None:
     swapped = read_manifest(
         manifest(ReportSchema="Key, Bucket, VersionId, TaskStatus, HTTPStatusCode, ErrorCode, ResultMessage")

@@ -86,6 +86,7 @@ LOCAL: Final = frozenset(
         "merge",
         "diff",
         "state show",
+        "state sign",
         "recheck",
     }
 )
@@ -97,7 +98,7 @@ WITHOUT_NEEDS: Final = frozenset(
         *("start_time", "end_time", "last", "day", "prefix", "copy_of", "follow_links", "expect", "key"),
         # who asks, and how much at once
         *("profile", "endpoint_url", "external_id", "concurrency", "max_rate", "max_wait"),
-        *("max_duration", "executor"),
+        *("max_duration", "executor", "trust"),
         # parts and memory
         *("shard", "shards", "plan", "require_state", "recheck", "relist", "inventory", "memory"),
         # what is shown, and where it goes
@@ -129,7 +130,7 @@ WITH_NEEDS: Final = frozenset(
 def needs(command: str, options: Mapping[str, Any]) -> tuple[Need, ...]:
     """Return what a subcommand needs with these options (click's names and values), sorted, each once."""
     found = {*_of_command(command, options), *_of_targets(options)}
-    if command == "doctor":  # it reads a state, and writes none
+    if command in ("doctor", "state show"):  # they read a state, and write none
         found = {need for need in found if need.action != "s3:PutObject"}
     return tuple(sorted(found))
 
