@@ -86,7 +86,7 @@ async def _inquire(
         folders,
         {item.chain: item.links for item in proven.chains},
         proven.claiming,
-        _silent_writers(proven, folders),
+        _silent_writers(proven, folders, scope.now),
         union(finding.interval for finding in proven.unread if finding.interval),
         identity(region, proven.continuations),
     )
@@ -94,14 +94,17 @@ async def _inquire(
     return await Inquiry(around, files, reader, keys, tools.store, tools.keys).run(scope.now)
 
 
-def _silent_writers(proven: ProvenChains, folders: tuple[Folder, ...]) -> tuple[Writer, ...]:
+def _silent_writers(proven: ProvenChains, folders: tuple[Folder, ...], now: datetime) -> tuple[Writer, ...]:
     """Return trails that are known to write here and of which no digest tells.
 
-    They have no validation, or are expected and absent.
+    They have no validation, or are expected and absent. One whose newest digest lies before the window is none of them
+    while the next is still to come: the inquiry reads that digest.
     """
     out = [Writer(folders, validated=False)] if proven.region.excused else []
     selected = [item for item in proven.chains if item.selected and item.chain.kind is Kind.STANDARD]
-    if (proven.region.expected or proven.failures) and not any(_any_proven(item.links) for item in selected):
+    if (proven.region.expected or proven.failures) and not any(
+        _any_proven(item.links) or (item.before is not None and now - item.before <= TAIL) for item in selected
+    ):
         out.append(Writer(folders))
     return tuple(out)
 
