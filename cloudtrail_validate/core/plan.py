@@ -146,12 +146,7 @@ class AccountRegion(msgspec.Struct, frozen=True):
     @property
     def nameless(self) -> ChainId:
         """Return the chain that belongs here, as far as it is known before any digest is."""
-        return self.nameless_in(self.folders[0])
-
-    def nameless_in(self, folder: Folder) -> ChainId:
-        """Return the chain that belongs in one of the folders."""
-        organization = self.organization_id if self.trail else folder.organization_id
-        return ChainId(self.account, self.region, self.trail, self.home_region, organization, Kind.STANDARD)
+        return ChainId(self.account, self.region, self.trail, self.home_region, self.organization_id, Kind.STANDARD)
 
 
 class Unlisted(msgspec.Struct, frozen=True):

@@ -84,11 +84,13 @@ def _accounts(target: Target, root: str, bases: Mapping[str, list[str]]) -> list
         out = [(base, account) for base, accounts in bases.items() for account in accounts]
     else:
         own = [base for base in organizations if target.owner in bases[base]] or organizations
-        if target.organization is None:
-            own = [base for base in own if target.owner in bases[base]]
+        if target.organization is None and any(target.owner in accounts for accounts in bases.values()):
+            own = [base for base in own if target.owner in bases[base]]  # else its own account may have been erased
         out = [(base, account) for base in own for account in sorted(bases[base])]
         if target.owner in bases[root] or not out:
             out.append((root, target.owner))
+        elif all(account != target.owner for _, account in out):
+            out.append((own[0], target.owner))  # it writes in its owner's account as in all others
     wanted = [pair for pair in out if not target.accounts or pair[1] in target.accounts]
     known = {account for _, account in wanted}
     base = own[0] if own and target.organization is not False else root

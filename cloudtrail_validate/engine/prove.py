@@ -281,11 +281,12 @@ def _proven(region: AccountRegion, found: Found, prover: DigestProver) -> Proven
 
 
 def _unrefuted(entries: Iterable[Entry], links: Iterable[Link]) -> Iterator[Entry]:
-    """Return the digests of a chain without those that were read and not proven.
+    """Return the digests of a chain without those that were read and refuted.
 
-    What anybody may plant shows no delivery.
+    What anybody may plant shows no delivery. What only cannot be verified, for want of its key or of access, lies there.
     """
-    refuted = {link.where.key for link in links if link.state is not DigestState.PROVEN}
+    left = (DigestState.PROVEN, DigestState.UNREADABLE)
+    refuted = {link.where.key for link in links if link.state not in left}
     return (entry for entry in entries if entry.where.key not in refuted)
 
 

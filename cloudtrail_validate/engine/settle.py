@@ -86,7 +86,7 @@ async def _inquire(
         folders,
         {item.chain: item.links for item in proven.chains},
         proven.claiming,
-        _silent_writers(proven, folders),
+        _silent_writers(proven, folders, scope.now),
         union(finding.interval for finding in proven.unread if finding.interval),
         identity(region, proven.continuations),
     )
@@ -94,14 +94,17 @@ async def _inquire(
     return await Inquiry(around, files, reader, keys, tools.store, tools.keys).run(scope.now)
 
 
-def _silent_writers(proven: ProvenChains, folders: tuple[Folder, ...]) -> tuple[Writer, ...]:
+def _silent_writers(proven: ProvenChains, folders: tuple[Folder, ...], now: datetime) -> tuple[Writer, ...]:
     """Return trails that are known to write here and of which no digest tells.
 
-    They have no validation, or are expected and absent.
+    They have no validation, or are expected and absent. One whose newest digest lies before the window is none of them
+    while the next is still to come: the inquiry reads that digest.
     """
     out = [Writer(folders, validated=False)] if proven.region.excused else []
     selected = [item for item in proven.chains if item.selected and item.chain.kind is Kind.STANDARD]
-    if (proven.region.expected or proven.failures) and not any(_any_proven(item.links) for item in selected):
+    if (proven.region.expected or proven.failures) and not any(
+        _any_proven(item.links) or (item.before is not None and now - item.before <= TAIL) for item in selected
+    ):
         out.append(Writer(folders))
     return tuple(out)
 
@@ -128,9 +131,10 @@ class Settler:
             if finding.interval is None or not finding.interval.overlaps(self._window):  # else it is reported already
                 self._add(finding)
         judgements = self._judge()
-        for nameless in self._without_chain(judgements):
-            if any(_is_of(file, nameless) for file, _ in judged.rules):
-                judgements[nameless] = absent(nameless, self._window, self._vanished())
+        unnamed = any(rule != rules.LOG_PENDING for _, rule in judged.rules)  # else another trail is about to name them
+        if unnamed and not any(chain.kind is Kind.STANDARD for chain in judgements):
+            nameless = self._region.nameless
+            judgements[nameless] = absent(nameless, self._window, self._vanished())
         chains = self._chains(judgements, judged)
         return RegionResult(
             self._region,
@@ -184,19 +188,9 @@ class Settler:
                 doubtful = tail is Tail.DOUBTFUL
                 question = JudgeInput(window, self._scope.now, item.earlier, item.before, doubtful)
                 out[item.chain] = judge(item.chain, held, question)
-        if region.expected or (proven.strays and not any(chain.kind is Kind.STANDARD for chain in out)):
-            for nameless in self._without_chain(out):
-                out[nameless] = absent(nameless, window, self._vanished(), region.expected)
+        if not any(chain.kind is Kind.STANDARD for chain in out) and (region.expected or proven.strays):
+            out[region.nameless] = absent(region.nameless, window, self._vanished(), region.expected)
         return out
-
-    def _without_chain(self, judged: Iterable[ChainId]) -> tuple[ChainId, ...]:
-        """Return the chains that belong in folders of which no standard chain is judged."""
-        own = identity(self._region, self._proven.continuations)
-        there = {chain.organization_id for chain in judged if chain.kind is Kind.STANDARD}
-        joined = [chain for item in self._proven.continuations for chain in (item.older, item.newer)]
-        there |= {chain.organization_id for chain in joined if own(chain).organization_id in there}
-        places = dict.fromkeys(map(self._region.nameless_in, self._region.folders))
-        return tuple(nameless for nameless in places if nameless.organization_id not in there)
 
     def _vanished(self) -> Link | None:
         """Return a digest of the window that CloudTrail says it delivered to a folder where there is none at all."""
@@ -274,11 +268,6 @@ def _log_counts(results: Iterable[LogResult]) -> dict[ChainId, Counts]:
         for chain, counts in result.counts:
             out[chain] = out.get(chain, Counts()) + counts
     return out
-
-
-def _is_of(file: UnreferencedFile, nameless: ChainId) -> bool:
-    """Tell whether a file lies where a chain belongs; a file beside the folders lies in none."""
-    return file.folder is None or file.folder.organization_id == nameless.organization_id
 
 
 def _status(link: Link) -> Status | None:
