@@ -219,6 +219,9 @@ def _prove(task: Task, settings: Settings, memory: Memory | None, now: datetime)
     if result.open_before is not None:  # the state decides what is healed, since it has asked about further hours
         previous, kept = open_findings(result.open_before), open_findings(result.open_after)
     told = notify(report, previous, settings.targets, when=settings.when, tally=tally, kept=kept, surroundings=around)
+    unsaved = report.state and report.state.unsaved
+    if isinstance(unsaved, str):
+        raise ConfigurationError(unsaved)  # what was found is told; Lambda tries again, and then it may be remembered
     return Proof(
         account=task.account,
         region=task.region,

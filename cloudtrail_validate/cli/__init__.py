@@ -47,6 +47,11 @@ SUBCOMMANDS: Final = {
     "completion": "Make bash, zsh, fish or PowerShell complete commands and values.",
     "help": "The help of a command.",
 }
+FIRST_STEPS: Final = {
+    "ctvalidate demo": "See what it finds, without an AWS account.",
+    "ctvalidate --trail-arn ARN --last 24h": "Validate the last day of a trail.",
+    "ctvalidate help COMMAND": "Options and examples of a command.",
+}
 LEADS: Final = {"check": "validate", "verify": "validate", "validate-logs": "validate", "audit": "validate"}
 """Words that people try first, and where they lead."""
 DEFAULT: Final = "validate"
@@ -119,6 +124,8 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The subcommands, and the options that need none, without importing more than the default command."""
+        with formatter.section("First steps"):
+            formatter.write_dl(list(FIRST_STEPS.items()), col_max=40)
         with formatter.section("Commands"):
             formatter.write_dl(list(SUBCOMMANDS.items()))
         command = self.get_command(ctx, DEFAULT)

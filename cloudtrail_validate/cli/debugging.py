@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 import click
@@ -75,7 +76,8 @@ def _end() -> None:
         if isinstance(handler, _LogFile):
             for name in (LOGGER, *_LIBRARIES):
                 logging.getLogger(name).removeHandler(handler)
-            handler.stream.close()
+            with suppress(OSError):  # a full disk, which was told of
+                handler.stream.close()
     own.setLevel(logging.NOTSET)
     own.propagate = True
 
@@ -125,6 +127,15 @@ def redact(text: str) -> str:
 
 class _LogFile(logging.StreamHandler[TextIO]):
     """The handler of `--debug`, to be told from those of whoever runs the command line in a process of their own."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  # logging's name and signature
+        """Say once that the log ends here: a full disk changes no verdict."""
+        if not self._failed:
+            self._failed = True
+            reason = getattr(sys.exc_info()[1], "strerror", None) or "it takes no more"
+            click.echo(f"ctvalidate: --debug: the log ends early: {reason}", err=True)
 
 
 class _Redacted(logging.Formatter):

@@ -18,6 +18,14 @@ from cloudtrail_validate.runtime.files import takes_bytes, write_whole
 
 def check_writable(option: str, path: Path) -> None:
     """Refuse a file that could not be written, before any work is done."""
+    try:
+        path.resolve()
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links is a RuntimeError until Python 3.13
+        reason = getattr(error, "strerror", None) or "its links lead in a circle"
+        raise click.UsageError(f"{option}: cannot write {printable(str(path))}: {reason}") from error
     if takes_bytes(path):
         if not os.access(path, os.W_OK):
             raise click.UsageError(f"{option}: expected a file that can be written to, got {str(path)!r}")

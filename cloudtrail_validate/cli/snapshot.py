@@ -19,6 +19,7 @@ from cloudtrail_validate.report import formats
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
+    from cloudtrail_validate.api import Result
     from cloudtrail_validate.snapshot.bundle import Asked
 
 
@@ -58,6 +59,7 @@ def command(folder: Path, sign_with: str | None, timestamp: str | None, *, force
         bundle = open_bundle(folder, asked, request.window(now), force=force)
     except (RequestError, SnapshotError) as error:
         raise click.UsageError(printable(str(error))) from error
+    result: Result | None = None
     try:
         request = replace(request, start=bundle.window.start, end=bundle.window.end)
         taker = Taker(bundle, signer, authority)
@@ -66,16 +68,25 @@ def command(folder: Path, sign_with: str | None, timestamp: str | None, *, force
         whole = taker.failure is None and not result.interrupted
         manifest = taker.finish(request, result.report, now) if whole else None
     except SnapshotError as error:
-        return tell_unfinished(str(error))
+        return _unfinished(result, str(error))
     finally:
         bundle.close()
     if manifest is None:
-        tell_unfinished(str(taker.failure) if taker.failure else f"{folder}: interrupted")
-        return Interrupted(result.report.exit_code) if result.interrupted else int(ExitCode.UNPROVEN)
+        code = _unfinished(result, str(taker.failure) if taker.failure else f"{folder}: interrupted")
+        return Interrupted(result.report.exit_code) if result.interrupted else code
     validate.render(result, formats.TABLE)
     tell_taken(folder, manifest)
     if taker.stamped:
         click.echo(f"ctvalidate: {printable(taker.stamped)}", err=True)
+    return result.report.exit_code
+
+
+def _unfinished(result: Result | None, why: str) -> int:
+    """The exit code where no snapshot came about: evidence that the validation found is told, and counts, all the same."""
+    code = tell_unfinished(why)
+    if result is None or result.report.exit_code != ExitCode.CHANGED:
+        return code
+    validate.render(result, formats.TABLE)
     return result.report.exit_code
 
 

@@ -205,6 +205,7 @@ def _run_and_tell(
         if plan.anybody:
             result = telling.tell(plan, result)
             written = write_files(result.report, wanted.outputs)
+        written = _remembered(result, companion) and written
     except KeyboardInterrupt:
         if result.report.exit_code != ExitCode.CHANGED:
             raise
@@ -214,6 +215,16 @@ def _run_and_tell(
     if result.interrupted and not wanted.quiet:
         click.echo("ctvalidate: interrupted: the report holds what was found until then", err=True)
     return result, written
+
+
+def _remembered(result: Result, companion: Companion | None) -> bool:
+    """Say what of the run could not be kept for the next one. False where something could not."""
+    state = result.report.state
+    lines = [getattr(companion, "unwritten", ""), state and state.unsaved]
+    told = [line for line in lines if isinstance(line, str) and line]
+    for line in told:
+        click.echo(f"ctvalidate: {printable(line)}", err=True)
+    return not told
 
 
 def _collector(inventory: Path | None, request: Request, now: datetime) -> Collector | None:

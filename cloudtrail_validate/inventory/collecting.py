@@ -81,9 +81,9 @@ class HashingStore(TakingStore):
 
 
 class Collector:
-    """Goes along with a run (`api.Companion`) and writes the inventory when it has ended. Raises `ConfigurationError`.
+    """Goes along with a run (`api.Companion`) and writes the inventory when it has ended.
 
-    `beside` is who else listens.
+    `beside` is who else listens; `unwritten` says why the inventory could not be written, empty where it was.
     """
 
     every_object = True
@@ -96,6 +96,7 @@ class Collector:
         self._bucket = ""
         self.beside = beside
         self.added = 0
+        self.unwritten = ""
 
     def adapt(self, session: Session) -> Session:
         """Stand before the run's store."""
@@ -134,8 +135,11 @@ class Collector:
         self.added += 1
 
     async def conclude(self, outcome: Outcome) -> None:
-        """Write the inventory, whole or not at all."""
+        """Write the inventory, whole or not at all. What was found is worth more, so a full disk raises nothing."""
         if self.beside is not None and hasattr(self.beside, "conclude"):
             await self.beside.conclude(outcome)
         items = [self._items[name] for name in sorted(self._items)]
-        await asyncio.to_thread(write, self._path, items)
+        try:
+            await asyncio.to_thread(write, self._path, items)
+        except ConfigurationError as error:
+            self.unwritten = str(error)

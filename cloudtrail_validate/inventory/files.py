@@ -70,9 +70,8 @@ def write(path: Path, items: Sequence[Item]) -> None:
         else:
             write_whole(path, "".join(f"{to_json(item)}\n" for item in items))
     except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"--inventory: cannot write {printable(str(path))}: {printable(str(error))}"
-        ) from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigurationError(printable(f"--inventory: cannot write {path}: {reason}")) from error
 
 
 def _line_items(path: Path) -> Iterator[Item]:

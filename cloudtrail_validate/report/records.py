@@ -259,7 +259,8 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `created` is true where there was none before. `saved` is when it was last saved, `listed_since` how far back this run
     listed, `hours` how many hours of account-regions are proven in it now. `read_within_days`: all of these were read in
     full within so many days. `owed_hours` were to be read again and were not, for want of time: they come first next time.
-    `signed` tells that the memory bears the user's signature. `sees` says what comparing listings cannot tell.
+    `signed` tells that the memory bears the user's signature, `unsaved` why this run's part could not be saved in it. `sees`
+    says what comparing listings cannot tell.
     """
 
     target: str
@@ -272,6 +273,7 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sees: str
     owed_hours: Number | msgspec.UnsetType = msgspec.UNSET
     signed: bool | msgspec.UnsetType = msgspec.UNSET
+    unsaved: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ProgressRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

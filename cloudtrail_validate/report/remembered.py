@@ -39,3 +39,5 @@ def _parts(report: Report, state: StateRecord) -> Iterator[str]:
     if isinstance(state.owed_hours, int) and state.owed_hours:
         yield f"no time to read {plural(state.owed_hours, 'hour')} again, which come first next time"
     yield f"{plural(state.open_findings, 'finding')} open"
+    if isinstance(state.unsaved, str):
+        yield "not saved: the next run begins where the last one began"

@@ -15,6 +15,7 @@ from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.plan import ExpectedPlace, Target
 from cloudtrail_validate.core.recheck import parse_recheck
+from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.engine.stages import RegionResult, Scope
 from cloudtrail_validate.evidence.event_history import expiring_rule, lifecycle_rules
 from cloudtrail_validate.report import StateRecord
@@ -63,14 +64,22 @@ class StateRun:
     def finish(
         self, outcome: Outcome, results: Sequence[RegionResult], scope: Scope, version: str
     ) -> tuple[Outcome, StateRecord]:
-        """Conclude, and save the next state. An interrupted run saves nothing. Raises `ConfigurationError`."""
+        """Conclude, and save the next state. An interrupted run saves nothing.
+
+        Where it cannot be saved, the record says so: what was found is worth more than its memory.
+        """
         ended, state, used = self.memory.conclude(outcome, results, scope)
+        unsaved: str | msgspec.UnsetType = msgspec.UNSET
         if not outcome.interrupted:
             self.open_after = state.open
-            save(self._storage, self._name, self._loaded, msgspec.structs.replace(state, version=version), self._signer)
-        return ended, self._record(used, len(state.open))
+            signed = msgspec.structs.replace(state, version=version)
+            try:
+                save(self._storage, self._name, self._loaded, signed, self._signer)
+            except ConfigurationError as error:
+                unsaved = printable(str(error))
+        return ended, self._record(used, len(state.open), unsaved)
 
-    def _record(self, used: Used, open_findings: int) -> StateRecord:
+    def _record(self, used: Used, open_findings: int, unsaved: str | msgspec.UnsetType) -> StateRecord:
         return StateRecord(
             target=self._name,
             created=used.created,
@@ -82,6 +91,7 @@ class StateRun:
             sees=SEES.format("write" if self._signer is None else "sign"),
             owed_hours=used.owed or msgspec.UNSET,
             signed=True if self._signer is not None else msgspec.UNSET,
+            unsaved=unsaved,
         )
 
 

@@ -89,7 +89,7 @@ def test_a_disk_without_room_leaves_the_old_state(tmp_path: Path, capsys: pytest
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 
     code, said = finished([*options, "--recheck", "100%"], preexec_fn=limit)
-    assert (code, "--state: cannot write" in said, said.count("\n")) == (2, True, 1)
+    assert (code, "--state: cannot write" in said, said.count("\n")) == (3, True, 1)
     assert where.read_bytes() == before
     assert finished([*options, "--require-state"])[0] == 0
 
