@@ -149,7 +149,7 @@ def _quoted(name: str) -> str:
 
 def _regexp(pattern: str, value: Any) -> bool | None:
     """SQLite's REGEXP."""
-    return None if value is None else bool(re2.search(pattern, str(value)))
+    return None if value is None else bool(_of_regexp(pattern).search(str(value)))
 
 
 def _like(pattern: str, value: Any, escape: str) -> bool | None:
@@ -160,6 +160,11 @@ def _like(pattern: str, value: Any, escape: str) -> bool | None:
 def _glob(pattern: str, value: Any) -> bool | None:
     """SQLite's GLOB, in the given letter case."""
     return None if value is None else bool(_of_glob(pattern).match(str(value)))
+
+
+@lru_cache(maxsize=10_000)
+def _of_regexp(pattern: str) -> Any:
+    return re2.compile(pattern)
 
 
 @lru_cache(maxsize=10_000)
