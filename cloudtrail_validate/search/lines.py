@@ -21,7 +21,7 @@ from cloudtrail_validate.search.summary import Principal
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENCODER: Final = msgspec.json.Encoder()
 _UNSEEN: Final = re.compile("[^\x00-\x7e]")  # candidates, outside of ASCII, where JSON has nothing but strings
-_RESERVED: Final = ("proof", "matched")  # members of a line that are this tool's own
+_RESERVED: Final = frozenset({"proof", "matched"})  # members of a line that are this tool's own
 _CONTROLS: Final = bytes(range(0x20)) + b"\x7f"
 
 COLUMNS: Final = (
@@ -116,6 +116,8 @@ def _members(raw: bytes) -> dict[str, Any]:
     if not members:  # line breaks between members, or what not every reader takes
         value = value_of(raw)
         members = value if isinstance(value, dict) else {"unreadable": printable(raw[:4096].decode("utf-8", "replace"))}
+    if _RESERVED.isdisjoint(members):
+        return members
     return {f"event.{name}" if name in _RESERVED else name: value for name, value in members.items()}
 
 

@@ -18,6 +18,7 @@ MOST_BRACKETS: Final = (
     5_000_000  # of one log, ~1 µs each; CloudTrail's largest have a million, a bomb has thousands of millions
 )
 _NAME: Final = b'"Records"'
+_AROUND: Final = len(b'{"Records":[]}')
 _SKIPPED: Final = re.compile(
     rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL
 )  # up to a bracket or an open string
@@ -32,12 +33,15 @@ class _Log(msgspec.Struct, frozen=True):
 _LOG: Final = msgspec.json.Decoder(_Log)
 
 
-def whole(content: bytes) -> list[msgspec.Raw] | None:
+def whole(content: bytes) -> list[bytes] | None:
     """Return the events of a log that every reader understands alike, None of any other content."""
     try:
-        records = _LOG.decode(content).records
+        records = list(map(bytes, _LOG.decode(content).records))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    separators = max(0, len(records) - 1)
+    if sum(map(len, records)) + separators + _AROUND == len(content):  # as CloudTrail writes: no room for anything else
+        return records
     return records if content.count(_NAME) == 1 else None
 
 

@@ -191,7 +191,7 @@ class Scanner(Inflater):
             return
         records = whole(content)
         if records is not None:
-            self._match(self._matcher.prefilter.chosen(map(bytes, records), content))
+            self._match(self._matcher.prefilter.chosen(records, content))
             return
         self._splitter = Splitter()
         self._look(self._splitter.feed(content))

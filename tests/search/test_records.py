@@ -76,3 +76,17 @@ def test_a_deep_log_is_no_trouble() -> None:
     deep = b'{"Records":[{"a":' + b"[" * 200_000 + b"]" * 200_000 + b'},{"b":2}]}'
     assert split(deep)[1:] == [b'{"b":2}']
     assert whole(deep) is None or len(whole(deep) or ()) == 2
+
+
+def test_a_log_as_cloudtrail_writes_it_has_no_room_for_a_second_list() -> None:
+    events = [b'{"a":1}', b'{"b":[2]}']
+    assert whole(b'{"Records":[' + b",".join(events) + b"]}") == events
+    assert whole(b'{"Records":[]}') == []
+    assert whole(b'{ "Records" : [ ' + b" , ".join(events) + b" ] }\n") == events
+    for other in (
+        b'"Records":[{"c":3}],',
+        b'"Record\\u0073":[{"c":3}],"x":"\\"Records\\"",',
+        b'"x":{"Records":[{"c":3}]},',
+    ):
+        assert whole(b"{" + other + b'"Records":[' + b",".join(events) + b"]}") in (None, events)
+    assert whole(b'{"Records":[{"c":3}],"Records":[{"a":1}]}') is None
