@@ -183,7 +183,7 @@ def _models(sites: Iterable[AccountRegion]) -> dict[tuple[str | None, str | None
 
 def _site(target: Target, like: AccountRegion, chain: ChainId, account: str, region: str, reason: str) -> AccountRegion:
     """Return the account-region, with the folders of another one of the trail: of the same account, where there is any."""
-    own = [folder for folder in like.folders if target.trail or folder.organization_id == chain.organization_id]
+    own = [folder for folder in like.folders if like.one_trail or folder.organization_id == chain.organization_id]
     return AccountRegion(
         account,
         region,
@@ -194,4 +194,5 @@ def _site(target: Target, like: AccountRegion, chain: ChainId, account: str, reg
         logs_elsewhere=True,
         trail=chain.trail,
         home_region=chain.home_region,
+        one_trail=like.one_trail,
     )
