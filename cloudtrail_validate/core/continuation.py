@@ -43,7 +43,7 @@ def one_name(continuations: Iterable[Continuation]) -> Mapping[tuple[str, str, s
 def identity(region: AccountRegion, continuations: Iterable[Continuation]) -> Identity:
     """Return how chains of an account-region are named, whichever of its folders a digest of theirs lies in.
 
-    Where the trail is known by its ARN all its folders are one trail's; else one trail has the folders that links join.
+    Where AWS says whose trail it is, all its folders are one trail's; else one trail has the folders that links join.
     """
     names = one_name(continuations)
 

@@ -86,6 +86,9 @@ def expected_regions(target: Target, account: str) -> dict[str, str]:
     if target.regions:
         return dict.fromkeys(target.regions, ASKED)
     out = {place.region: NAMED for place in target.expect if place.account == account and place.region}
+    undescribed = target.organization is None and target.multi_region is None
+    if undescribed and account not in (target.owner, *target.members):
+        return out  # whether the trail is an organization's is for its digests to show: `further`
     if target.multi_region and account == target.owner:
         out |= dict.fromkeys(target.expected_regions, ENABLED)
     if target.multi_region:
@@ -134,6 +137,7 @@ def further(
         if example.organization_id:
             accounts |= {account for account in expected_accounts(target) if account in with_folder}
             accounts |= {item.account for item in members if item.organization_id == example.organization_id}
+            accounts |= {site.account for site in sites if target.trail and _lies_in(site, example.organization_id)}
         for account in sorted(accounts):
             for region, reason in _regions(target, example.home_region, multi_region=multi_region).items():
                 nameless = (example.organization_id or account, "", "", account, region)
@@ -171,6 +175,10 @@ def _regions(target: Target, home: str, *, multi_region: bool) -> dict[str, str]
     return {region: reason for region, reason in regions.items() if not target.regions or region in target.regions}
 
 
+def _lies_in(site: AccountRegion, organization: str) -> bool:
+    return any(folder.organization_id == organization for folder in site.folders)
+
+
 def _models(sites: Iterable[AccountRegion]) -> dict[tuple[str | None, str | None], AccountRegion]:
     """The first account-region of each organization and account, and of each organization (account None)."""
     models: dict[tuple[str | None, str | None], AccountRegion] = {}
@@ -183,7 +191,7 @@ def _models(sites: Iterable[AccountRegion]) -> dict[tuple[str | None, str | None
 
 def _site(target: Target, like: AccountRegion, chain: ChainId, account: str, region: str, reason: str) -> AccountRegion:
     """Return the account-region, with the folders of another one of the trail: of the same account, where there is any."""
-    own = [folder for folder in like.folders if target.trail or folder.organization_id == chain.organization_id]
+    own = [folder for folder in like.folders if like.one_trail or folder.organization_id == chain.organization_id]
     return AccountRegion(
         account,
         region,
@@ -194,4 +202,5 @@ def _site(target: Target, like: AccountRegion, chain: ChainId, account: str, reg
         logs_elsewhere=True,
         trail=chain.trail,
         home_region=chain.home_region,
+        one_trail=like.one_trail,
     )

@@ -104,7 +104,8 @@ class AccountRegion(msgspec.Struct, frozen=True):
     validation writes to the same folder. `windows` are the hours to validate where these are not those of the run;
     `edges` digests that an earlier run proved, to be looked at again; `unchanged` hours that it proved and whose listing
     is the same, with the numbers of their objects. `rereads` are further such hours, which are read again in this order
-    while there is time.
+    while there is time. `one_trail` is true where AWS says whose trail it is, so that all folders are one chain's: else
+    an account's own trail may bear the name of its organization's.
     """
 
     account: str
@@ -124,6 +125,7 @@ class AccountRegion(msgspec.Struct, frozen=True):
     unchanged_digests: int = 0
     unchanged_logs: int = 0
     rereads: tuple[Unchanged, ...] = ()
+    one_trail: bool = False
 
     @property
     def organization_id(self) -> str | None:
@@ -131,8 +133,8 @@ class AccountRegion(msgspec.Struct, frozen=True):
         return self.folders[0].organization_id
 
     def own(self, chain: ChainId) -> ChainId:
-        """Return the chain as it is known here: of a trail that is known by its ARN all folders are one chain's."""
-        return replace(chain, organization_id=self.organization_id) if self.trail else chain
+        """Return the chain as it is known here, whichever of the folders a digest lies in."""
+        return replace(chain, organization_id=self.organization_id) if self.one_trail else chain
 
     def selects(self, chain: ChainId) -> bool:
         """Tell whether a chain is part of what was asked: the one trail's, or any where none was named.

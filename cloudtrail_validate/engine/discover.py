@@ -132,4 +132,5 @@ def _of_account(target: Target, group: list[_Account], expected: Mapping[str, st
             excused=any(trail.writes(folder) for trail in target.unvalidated for folder in folders),
             trail=target.trail,
             home_region=target.home_region,
+            one_trail=bool(target.trail) and target.organization is not None,
         )

@@ -176,8 +176,8 @@ class Finder:
         self._sort_in(await list_digests(self._store, folder, self._days))
 
     def _in(self, folder: Folder, chains: Mapping[ChainId, Sequence[Entry]]) -> Mapping[ChainId, Sequence[Entry]]:
-        """Return the chains that a folder may hold digests of: all of a trail that is known by its ARN, else its own."""
-        if self._region.trail:
+        """Return the chains that a folder may hold digests of: all of the one trail, else its own."""
+        if self._region.one_trail:
             return chains
         return {chain: held for chain, held in chains.items() if chain.organization_id == folder.organization_id}
 

@@ -59,8 +59,8 @@ class Seams:
 
         What cannot be listed joins nothing: `prove` has told of it, or reads what a link names and tells then.
         """
-        if self._region.trail or len(self._region.folders) == 1:
-            return ()  # of a trail that is known by its ARN all folders are one chain's
+        if self._region.one_trail or len(self._region.folders) == 1:
+            return ()
         out: list[Continuation] = []
         for older in self._chains:
             for folder in self._region.folders:

@@ -269,7 +269,7 @@ class _Search:
 
     @property
     def _region(self) -> AccountRegion:
-        """The account-region: of a trail that is known by its ARN all folders are one chain's."""
+        """The account-region."""
         name, home = (self._trail.name, self._trail.region) if self._trail else ("", "")
         return AccountRegion(self.folder.account, self.folder.region, self._folders, trail=name, home_region=home)
 

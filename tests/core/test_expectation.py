@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from cloudtrail_validate.core.expectation import (
     DEFAULT_REGIONS,
@@ -111,12 +112,14 @@ def test_what_names_a_place(text: str, place: ExpectedPlace | None) -> None:
     ("target", "owners", "members"),
     [
         (Target("b", None), set(), set()),
-        (trail(), {HOME}, {HOME}),
+        (trail(), {HOME}, set()),  # whether it is an organization's is not known
+        (trail(members=(MEMBER,)), {HOME}, {HOME}),
+        (trail(organization=True), {HOME}, {HOME}),
         (trail(multi_region=False, expected_regions=("af-south-1",)), {HOME}, {HOME}),
         (trail(multi_region=True), ALL, ALL),
         (trail(multi_region=True, expected_regions=("af-south-1", HOME)), ALL | {"af-south-1"}, ALL),
         (trail(multi_region=True, regions=("eu-west-1",)), {"eu-west-1"}, {"eu-west-1"}),
-        (trail(expect=(ExpectedPlace(MEMBER, "me-south-1"), ExpectedPlace(MEMBER))), {HOME}, {HOME, "me-south-1"}),
+        (trail(expect=(ExpectedPlace(MEMBER, "me-south-1"), ExpectedPlace(MEMBER))), {HOME}, {"me-south-1"}),
         (Target("b", None, expect=(ExpectedPlace(OWNER, "eu-west-1"),)), {"eu-west-1"}, set()),
         (Target("b", None, regions=(HOME,), expect=(ExpectedPlace(OWNER, "eu-west-1"),)), {HOME}, {HOME}),
         (Target("b", None, "mgmt", "cn-north-1", OWNER, multi_region=True), {*DEFAULT_REGIONS["aws-cn"]}, None),
@@ -247,9 +250,21 @@ def test_an_account_that_is_named_is_one_of_the_organizations() -> None:
 def test_a_new_chain_of_another_place_keeps_all_folders() -> None:
     """A trail that became an organization's is one, and its folders are two."""
     folders = (Folder("b", f"AWSLogs/{ORGANIZATION}/", OWNER, "eu-west-1"), Folder("b", "AWSLogs/", OWNER, "eu-west-1"))
-    both = AccountRegion(OWNER, "eu-west-1", folders, trail="mgmt", home_region=HOME)
+    both = AccountRegion(OWNER, "eu-west-1", folders, trail="mgmt", home_region=HOME, one_trail=True)
     proven = [chain(OWNER, "eu-west-1", organization=ORGANIZATION)]
     found = further(trail(), [both], proven, reported(proven))
     assert {tuple(folder.base for folder in item.folders) for item in found} == {
         (f"AWSLogs/{ORGANIZATION}/", "AWSLogs/")
     }
+    apart = further(trail(), [replace(both, one_trail=False)], proven, reported(proven))
+    assert {tuple(folder.base for folder in item.folders) for item in apart} == {(f"AWSLogs/{ORGANIZATION}/",)}
+
+
+def test_the_accounts_of_a_named_trails_organization_are_in_it() -> None:
+    """A member of which nothing is left but the folder, and what others wrote there."""
+    base = f"AWSLogs/{ORGANIZATION}/"
+    sites = [site(OWNER, HOME, base), site(MEMBER, "eu-west-1", base)]
+    proven = [chain(OWNER, HOME, organization=ORGANIZATION)]
+    found = further(trail(), sites, proven, reported(proven))
+    assert [(item.account, item.region) for item in found] == [(MEMBER, HOME)]
+    assert further(Target("b", None), sites, proven, reported(proven)) == ()
