@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from cloudtrail_validate.core.model import isoformat
-from cloudtrail_validate.core.text import plural, printable, size
+from cloudtrail_validate.core.text import duration, plural, printable, size
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.report.reliance import relied_on
 from cloudtrail_validate.report.wording import limits, sentence
@@ -196,8 +195,8 @@ def _found(report: Report) -> Iterator[str]:
         covered = sum(query.statement_covered for query in report.saved_queries)
         yield f"Queries whose statement is covered by AWS's signature: {covered:,} of {len(report.saved_queries):,}"
     else:
-        hours, whole = timedelta(seconds=summary.covered_seconds), timedelta(seconds=summary.window_seconds)
-        yield f"Covered by proven digest files in every account and region: {hours} of {whole} (days and hours)"
+        covered_time, whole = duration(summary.covered_seconds), duration(summary.window_seconds)
+        yield f"Covered by proven digest files in every account and region: {covered_time} of {whole}"
     yield f"Every finding is in `{REPORT}`. What the proofs rest on:"
     stated = report.relied_on if isinstance(report.relied_on, tuple) else relied_on(report)
     yield from (f"  - {_plain(line)}" for line in stated)
