@@ -20,7 +20,6 @@ from cloudtrail_validate.runtime.files import open_regular
 from cloudtrail_validate.search.event import Event
 from cloudtrail_validate.search.hits import Hit, SigmaMatch
 from cloudtrail_validate.search.prefilter import Values
-from cloudtrail_validate.search.sigma_rows import Table
 
 _ROWS: Final = 2_000  # events that wait for the rules, with a row each
 _WAITING_BYTES: Final = 32 * 1024 * 1024  # of such events
@@ -184,6 +183,8 @@ def _fields(rule: Any) -> Iterator[str | None]:
 
 def _checked(rules: Rules) -> Rules:
     """The rules whose SQL SQLite takes; the others are failed ones."""
+    from cloudtrail_validate.search.sigma_rows import Table
+
     table, good, failed = Table(rules.fields), [], dict(rules.failed)
     for rule in rules.compiled:
         try:
@@ -205,6 +206,8 @@ class RuleStage:
     """Holds hits until there are enough of them for the rules, and passes on those that meet one."""
 
     def __init__(self, rules: Rules) -> None:
+        from cloudtrail_validate.search.sigma_rows import Table
+
         self._rules = rules
         self._table = Table(rules.fields)
         self._waiting: list[tuple[Hit, Event]] = []

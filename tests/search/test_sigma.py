@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -329,3 +331,16 @@ def test_matches_are_findings_with_author_and_id(
     assert {finding["finding_info"]["analytic"]["desc"] for finding in ocsf} == {"by A. Author"}
     (folder / "3.yml").write_text("title: [")
     assert trail.search(capsys, "--rules", str(folder)).code == 3
+
+
+@pytest.mark.parametrize("missing", ["sigma", "re2"])
+def test_without_the_extra_everything_else_is_there(missing: str, trail: Trail, tmp_path: Path) -> None:
+    write(tmp_path / "rules", CASES[0][0])
+    start = f"import sys; sys.modules[{missing!r}] = None; from cloudtrail_validate.__main__ import entry; entry()"
+    for words, code, told in (
+        (["--event", "StartInstances"], 0, '"eventName":"StartInstances"'),
+        (["--rules", str(tmp_path / "rules")], 2, "expected the sigma extra: pip install 'ctvalidate[sigma]'"),
+    ):
+        command = [sys.executable, "-c", start, "search", *trail.scope, "--format", "jsonl", *words]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (answer.returncode, told in answer.stdout + answer.stderr) == (code, True), answer.stderr
