@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -12,7 +13,9 @@ from cloudtrail_validate.core.layout import LOG_KIND, Folder, log_bound
 from cloudtrail_validate.core.model import EPOCH, Interval
 from cloudtrail_validate.core.plan import Unchanged
 from cloudtrail_validate.state.listing import NOTHING, HourListing, hours_in
-from cloudtrail_validate.state.model import RegionState, Stretch, day_fingerprint, moment_of
+from cloudtrail_validate.state.model import RegionState, Stretch, day_fingerprint, hour_of, moment_of
+
+_INSTANT: Final = timedelta(microseconds=1)
 
 Expired = Callable[[str, timedelta], str | None]
 """The lifecycle rule of the bucket that explains that an object of this key and age is gone, None where none does."""
@@ -31,7 +34,8 @@ class Compared(msgspec.Struct, frozen=True):
 
     `kept` stretches are the same, or lie beyond what was listed; `again` are the same and are to be read again all the same;
     `changed` look otherwise, `gone` are away as a lifecycle rule explains. `listed` None: the listing failed, and nothing of
-    this run is remembered. `windows` are the hours that are validated whatever happens.
+    this run is remembered. `windows` are the hours that are validated whatever happens. `over` are hours that were not
+    proven, at an age at which lifecycle rules remove everything: there is nothing more to ask.
     """
 
     known: RegionState | None
@@ -41,6 +45,7 @@ class Compared(msgspec.Struct, frozen=True):
     again: tuple[Stretch, ...] = ()
     changed: tuple[Stretch, ...] = ()
     gone: tuple[Stretch, ...] = ()
+    over: tuple[Interval, ...] = ()
 
     def fingerprint(self, stretch: Stretch) -> bytes:
         """What the hours of a stretch look like now."""
@@ -54,40 +59,77 @@ class Compared(msgspec.Struct, frozen=True):
         return Unchanged(interval, sum(item.digests for item in held), sum(item.logs for item in held))
 
 
-def sort_stretches(
-    known: RegionState, listed: Listed, chosen: Set[int], explained: Callable[[Stretch], bool]
-) -> Compared:
-    """Compare each stretch. `chosen` are starts of those to read again; `explained` tells of those that expired."""
+def sort_stretches(known: RegionState, listed: Listed, chosen: Set[int], expiry: Expiry) -> Compared:
+    """Compare each stretch. `chosen` are starts of those to read again."""
     kept: list[Stretch] = []
     again: list[Stretch] = []
     changed: list[Stretch] = []
     gone: list[Stretch] = []
     for stretch in known.stretches:
-        if stretch.interval.start < listed.days.start:
-            kept.append(stretch)  # beyond the horizon: neither listed nor forgotten
+        if stretch.interval.start < listed.days.start or stretch.interval.end > listed.days.end:
+            kept.append(stretch)  # beyond the horizon, or a clock that went back: neither listed nor forgotten
         elif fingerprint_of(stretch, listed.hours) == stretch.fingerprint:
-            (again if stretch.start in chosen else kept).append(stretch)
+            (again if stretch.start in chosen and not expiry.ends(stretch) else kept).append(stretch)
         else:
-            (gone if explained(stretch) else changed).append(stretch)
+            (gone if expiry.explains(stretch) else changed).append(stretch)
     return Compared(known, listed, (), tuple(kept), tuple(again), tuple(changed), tuple(gone))
 
 
-def expiry(
-    known: RegionState, folder: Folder, listed: Listed, now: datetime, expired: Expired
-) -> Callable[[Stretch], bool]:
-    """Tell of a stretch whether a lifecycle rule explains that nothing is left of it, or nothing but its digests."""
-    digests = [edge.where.key for edge in known.edges]
+class Expiry:
+    """Tells what the bucket's lifecycle rules explain about an account-region.
 
-    def explained(stretch: Stretch) -> bool:
-        there = [listed.hours[hour] for hour in stretch.hours if hour in listed.hours]
-        age = now - stretch.interval.end
-        if not there:
-            return any(expired(key, age) for key in digests)
-        if any(item.logs for item in there) or sum(item.digests for item in there) != stretch.digests:
+    S3 removes what has expired from the midnight after on, in no order, and the last files of a day are written on the next:
+    so a day goes in parts, and what is left of it names what is gone.
+    """
+
+    def __init__(self, known: RegionState, folder: Folder, listed: Listed, now: datetime, expired: Expired) -> None:
+        self._digests = [edge.where.key for edge in known.edges]
+        self._folder = folder
+        self._listed = listed
+        self._now = now
+        self._expired = expired
+
+    def explains(self, stretch: Stretch) -> bool:
+        """Whether all that differs is that files are gone which a rule removes at their age."""
+        there = [self._listed.hours[hour] for hour in stretch.hours if hour in self._listed.hours]
+        digests, logs = sum(item.digests for item in there), sum(item.logs for item in there)
+        if digests > stretch.digests or logs > stretch.logs:
             return False
-        return expired(log_bound(folder, LOG_KIND, moment_of(stretch.start)), age) is not None
+        if not there:
+            return self._digests_end(stretch)
+        fewer = [digests < stretch.digests, logs < stretch.logs]
+        ended = [self._digests_end(stretch), self._logs_end(stretch)]
+        return any(fewer) and all(end for less, end in zip(fewer, ended, strict=True) if less)
 
-    return explained
+    def ends(self, stretch: Stretch) -> bool:
+        """Whether hours are so old that their files go, or may go at any moment: reading them again proves nothing."""
+        return self._digests_end(stretch) or self._logs_end(stretch)
+
+    def over(self, spans: Iterable[Interval], accused: Sequence[Interval]) -> tuple[Interval, ...]:
+        """The hours among these that are so old that both their digests and their logs go.
+
+        Those that somebody stands `accused` of changing only once nothing is left: until then they may be healed.
+        """
+        hours = {hour for span in spans for hour in range(hour_of(span.start), hour_of(span.end - _INSTANT) + 1)}
+        first, evident = hour_of(self._listed.days.start), union(accused)
+        old = (Stretch(hour, 1, b"", 0, 0, 0, 0) for hour in hours if hour >= first)
+        return union(
+            item.interval
+            for item in old
+            if self._digests_end(item)
+            and self._logs_end(item)
+            and (item.start not in self._listed.hours or not touches(evident, item.interval))
+        )
+
+    def _digests_end(self, stretch: Stretch) -> bool:
+        return any(self._expired(key, self._age(stretch)) for key in self._digests)
+
+    def _logs_end(self, stretch: Stretch) -> bool:
+        bound = log_bound(self._folder, LOG_KIND, moment_of(stretch.start))
+        return self._expired(bound, self._age(stretch)) is not None
+
+    def _age(self, stretch: Stretch) -> timedelta:
+        return self._now - stretch.interval.end
 
 
 def named_elsewhere(known: RegionState, changed: Iterable[Stretch]) -> Iterable[Interval]:

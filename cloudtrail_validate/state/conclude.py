@@ -77,6 +77,7 @@ class RegionEnd:
         skipped = union(result.skipped)
         self._skipped = tuple(item for item in compared.again if touches(skipped, item.interval))
         self._again = tuple(item for item in compared.again if not touches(skipped, item.interval))
+        self.over = compared.over
         self.windows = difference(union((*compared.windows, *intervals(compared.again))), skipped)
         self._proven = {} if result.unfinished or self._capped else self._proven_now(hour_of(scope.now))
 
@@ -186,6 +187,7 @@ class RegionEnd:
         if self._compared.listed is None:
             return known.unproven
         settled = {hour for stretch in (*stretches, *self._compared.gone) for hour in stretch.hours}
+        settled |= set(hours_in(self.over))
         before = {hour for start, end in known.unproven for hour in range(start, end)}
         asked = before | set(hours_in(self.windows))
         return join_hours((hour, hour + 1) for hour in asked - settled)

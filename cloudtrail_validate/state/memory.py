@@ -24,11 +24,12 @@ from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.plan import AccountRegion, Plan
 from cloudtrail_validate.core.recheck import Recheck
 from cloudtrail_validate.engine.stages import RegionResult, Scope
+from cloudtrail_validate.report.references import CHANGE
 from cloudtrail_validate.state.compare import (
     Compared,
     Expired,
+    Expiry,
     Listed,
-    expiry,
     intervals,
     named_elsewhere,
     sort_stretches,
@@ -36,7 +37,7 @@ from cloudtrail_validate.state.compare import (
 from cloudtrail_validate.state.conclude import FindingsByPlace, RegionEnd
 from cloudtrail_validate.state.listing import list_hours, list_kinds
 from cloudtrail_validate.state.model import OpenFinding, RegionState, State, Stretch, hour_of, moment_of
-from cloudtrail_validate.state.open_findings import ask_again, still_open
+from cloudtrail_validate.state.open_findings import ask_again, ends_with, still_open, told_again
 from cloudtrail_validate.state.recheck import choose, oldest_read
 from cloudtrail_validate.stores.protocol import Store
 
@@ -119,7 +120,7 @@ class StateMemory:
     async def _narrow(self, region: AccountRegion, scope: Scope, store: Store) -> AccountRegion:
         place = _place(region)
         known = self._remembered(region)
-        days = self._days(known, scope)
+        days = self._days(region, known, scope)
         try:
             kinds = await list_kinds(store, region)
             listed = Listed(days, await list_hours(store, region, kinds, days, scope.now), kinds)
@@ -130,12 +131,16 @@ class StateMemory:
         if known is None:
             self._compared[place] = Compared(None, listed, (scope.window,))
             return region
-        explained = expiry(known, region.folders[0], listed, scope.now, self._expired)
-        compared = sort_stretches(known, listed, frozenset(self._chosen.get(place, ())), explained)
-        return self._with_windows(region, known, compared, scope)
+        expiry = Expiry(known, region.folders[0], listed, scope.now, self._expired)
+        compared = sort_stretches(known, listed, frozenset(self._chosen.get(place, ())), expiry)
+        left = [Interval(moment_of(start), moment_of(end)) for start, end in known.unproven]
+        left += ask_again(self._state.open, region, scope.window)
+        accused = list(ask_again(self._state.open, region, scope.window, only=CHANGE))
+        over = difference(expiry.over(left, accused), (scope.window,))
+        return self._with_windows(region, known, replace(compared, over=over), scope)
 
-    def _days(self, known: RegionState | None, scope: Scope) -> Interval:
-        """The days to list: the window's, and those that are remembered, as far back as the horizon or what is unproven."""
+    def _days(self, region: AccountRegion, known: RegionState | None, scope: Scope) -> Interval:
+        """The days to list: the window's, and those that are remembered, as far back as the horizon or what is open."""
         start = scope.window.start
         if known is not None and known.stretches:
             first = moment_of(known.stretches[0].start)
@@ -144,6 +149,8 @@ class StateMemory:
             start = min(start, first)
         if known is not None and known.unproven:
             start = min(start, moment_of(known.unproven[0][0]))
+        if known is not None:
+            start = min([start, *(span.start for span in ask_again(self._state.open, region, scope.window))])
         self._since = start if self._since is None else min(self._since, start)
         return Interval(start, max(scope.window.end, scope.now))
 
@@ -157,13 +164,15 @@ class StateMemory:
         """
         window, unproven = scope.window, [Interval(moment_of(start), moment_of(end)) for start, end in known.unproven]
         unproven += self._missed(known, scope)
-        gone = union(intervals(compared.gone))
+        gone = union((*intervals(compared.gone), *compared.over))
         asked = difference(union((window, *unproven, *intervals(known.stretches))), gone)
         same = union(intervals((*compared.kept, *compared.gone, *compared.again)))
         opened = list(ask_again(self._state.open, region, window))
-        asking = (*subtract(window, same), *unproven, *opened, *intervals(compared.changed))
+        left = difference(union((*unproven, *opened)), compared.over)
+        asking = (*subtract(window, same), *left, *intervals(compared.changed))
         beside = union(Interval(span.start - HOUR, span.end + HOUR) for span in asking)
-        windows = union((*asking, *named_elsewhere(known, compared.changed), *intersection(beside, asked)))
+        named = union(named_elsewhere(known, compared.changed))
+        windows = union((*asking, *intersection(named, asked), *intersection(beside, asked)))
         self._compared[known.place] = replace(compared, windows=windows)
         unchanged = difference(union(item.within(window) for item in intervals(compared.kept)), windows)
         there = compared.there(unchanged)
@@ -205,15 +214,21 @@ class StateMemory:
         for end in ends.values():
             for finding in end.rewritten():
                 found.add(finding)
-        ended = replace(outcome, findings=found.freeze())
         windows: dict[tuple[str, str], Span] = {}
+        over: dict[tuple[str, str], Span] = {}
         for (_, account, region), end in ends.items():
             windows[account, region] = union((*windows.get((account, region), ()), *end.windows))
+            over[account, region] = union((*over.get((account, region), ()), *end.over))
+        for finding in told_again(self._state.open, over):
+            found.add(finding)
+        ended = replace(outcome, findings=found.freeze())
         seen = {edge.where: edge.sha256 for result in results for edge in result.edges}
         saved = scope.now.replace(microsecond=0)
-        open_ = still_open(self._state.open, ended, saved, windows, seen)
+        open_ = [
+            item for item in still_open(self._state.open, ended, saved, windows, seen) if not ends_with(item, over)
+        ]
         regions = self._next(ends, _missed_digests(open_))
-        state = replace(self._state, saved=saved, runs=self._state.runs + 1, regions=regions, open=open_)
+        state = replace(self._state, saved=saved, runs=self._state.runs + 1, regions=regions, open=tuple(open_))
         return ended, state, self._used(regions, hour_of(scope.now))
 
     def _compared_of(self, result: RegionResult, scope: Scope) -> Compared:

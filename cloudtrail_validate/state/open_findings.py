@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.report import FindingRecord
 from cloudtrail_validate.report.build import record
 from cloudtrail_validate.report.healing import Proof
-from cloudtrail_validate.report.references import hours
+from cloudtrail_validate.report.references import CHANGE, hours
 from cloudtrail_validate.state.model import OpenFinding
 
 
@@ -25,9 +25,13 @@ def as_record(item: OpenFinding) -> FindingRecord:
     return record(Finding(item.rule, item.status, item.account, item.region, item.trail, item.where, item.interval))
 
 
-def ask_again(open_: Iterable[OpenFinding], region: AccountRegion, window: Interval) -> Iterable[Interval]:
+def ask_again(
+    open_: Iterable[OpenFinding], region: AccountRegion, window: Interval, *, only: Collection[Status] = tuple(Status)
+) -> Iterable[Interval]:
     """The hours of an account-region that open findings are about; `window` where none is known."""
     for item in open_:
+        if item.status not in only:
+            continue
         if item.account in (None, region.account) and item.region in (None, region.region):
             yield hours(as_record(item)) or window
 
@@ -58,6 +62,36 @@ def still_open(
         if name not in out and not healing.closes(item):
             out[name] = item
     return _bounded(out.values())
+
+
+def told_again(open_: Iterable[OpenFinding], over: Mapping[tuple[str, str], Span]) -> Iterable[Finding]:
+    """The findings of what is evidence of change in hours that are over: nothing is left there to find or to heal it.
+
+    That a rule has removed the rest is no reason to be silent about it. `over` is by account and region.
+    """
+    for item in open_:
+        if item.status in CHANGE and _is_over(item, over):
+            yield Finding(
+                item.rule,
+                item.status,
+                item.account,
+                item.region,
+                item.trail,
+                item.where,
+                item.interval,
+                expected=item.expected,
+                detail="found by an earlier run; a lifecycle rule of the bucket has removed the rest of these hours since",
+            )
+
+
+def ends_with(item: OpenFinding, over: Mapping[tuple[str, str], Span]) -> bool:
+    """Whether hours that were merely not proven are over, and what was open about them with them."""
+    return item.status not in CHANGE and _is_over(item, over)
+
+
+def _is_over(item: OpenFinding, over: Mapping[tuple[str, str], Span]) -> bool:
+    span = hours(as_record(item)) if item.account is not None and item.region is not None else None
+    return span is not None and covers(over.get((item.account or "", item.region or ""), ()), span)
 
 
 class _Healing:
