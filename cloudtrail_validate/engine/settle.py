@@ -80,8 +80,7 @@ async def _inquire(
     files = files_of(unnamed, scope.window, max((scope.now, *ends)), dated=dated)
     if not files:
         return Judged()
-    reached = [reach.place.folder for digest in proven.digests for reach in digest.reaches if reach.place]
-    folders = tuple(dict.fromkeys((*region.folders, *reached)))
+    folders = proven.folders
     around = Surroundings(
         folders,
         {item.chain: item.links for item in proven.chains},
