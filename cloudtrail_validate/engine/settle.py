@@ -209,9 +209,8 @@ class Settler:
         newest, delivered = self._newest(item), self._region.delivered
         if delivered is None or newest >= self._window.end:
             return Tail.WHOLE
-        selected = (other for other in self._proven.chains if other.selected and other.chain.kind is Kind.STANDARD)
-        if any(self._newest(other) > newest for other in selected):
-            return Tail.WHOLE  # of two trails of one name it is told of the other
+        if sum(other.selected and other.chain.kind is Kind.STANDARD for other in self._proven.chains) > 1:
+            return Tail.WHOLE  # of which trail of that name it tells is not known
         return judge_tail(newest, self._proven.written if self._dated else None, delivered)
 
     def _cut_off(self, item: ChainLinks) -> list[Link]:
