@@ -30,7 +30,9 @@ def cut(proven: ProvenChains, window: Interval) -> tuple[LogBatch, ...]:
     region = proven.region
     if region.logs_elsewhere:
         return ()
-    places = dict.fromkeys(Place(folder, LOG_KIND) for folder in region.folders if region.has_logs)
+    own = region.folders if region.has_logs else ()
+    elsewhere_too = (folder for folder in proven.folders if folder not in region.folders)
+    places = dict.fromkeys(Place(folder, LOG_KIND) for folder in (*own, *elsewhere_too))
     ordered = sorted(proven.digests, key=_order)
     named: dict[Place | None, list[ProvenDigest]] = {}
     for digest in ordered:

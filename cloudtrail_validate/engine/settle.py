@@ -80,8 +80,7 @@ async def _inquire(
     files = files_of(unnamed, scope.window, max((scope.now, *ends)), dated=dated)
     if not files:
         return Judged()
-    reached = [reach.place.folder for digest in proven.digests for reach in digest.reaches if reach.place]
-    folders = tuple(dict.fromkeys((*region.folders, *reached)))
+    folders = proven.folders
     around = Surroundings(
         folders,
         {item.chain: item.links for item in proven.chains},
@@ -210,9 +209,8 @@ class Settler:
         newest, delivered = self._newest(item), self._region.delivered
         if delivered is None or newest >= self._window.end:
             return Tail.WHOLE
-        selected = (other for other in self._proven.chains if other.selected and other.chain.kind is Kind.STANDARD)
-        if any(self._newest(other) > newest for other in selected):
-            return Tail.WHOLE  # of two trails of one name it is told of the other
+        if sum(other.selected and other.chain.kind is Kind.STANDARD for other in self._proven.chains) > 1:
+            return Tail.WHOLE  # of which trail of that name it tells is not known
         return judge_tail(newest, self._proven.written if self._dated else None, delivered)
 
     def _cut_off(self, item: ChainLinks) -> list[Link]:

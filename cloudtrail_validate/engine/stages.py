@@ -18,10 +18,10 @@ from datetime import datetime
 
 import msgspec
 
-from cloudtrail_validate.core.chain import Link
+from cloudtrail_validate.core.chain import DigestState, Link
 from cloudtrail_validate.core.continuation import Continuation
 from cloudtrail_validate.core.findings import Findings
-from cloudtrail_validate.core.layout import Folder
+from cloudtrail_validate.core.layout import Folder, folder_of
 from cloudtrail_validate.core.model import (
     Cause,
     ChainId,
@@ -150,6 +150,20 @@ class ProvenChains(msgspec.Struct, frozen=True, tag=True):
     copied: bool = False
     edges: tuple[Edge, ...] = ()
     continuations: tuple[Continuation, ...] = ()
+
+    @property
+    def folders(self) -> tuple[Folder, ...]:
+        """Return the account-region's folders, those in which its proven digests lie, and those in which their logs do.
+
+        A chain that came from elsewhere has a folder of logs there too, whether its digests name any in it or not.
+        """
+        bucketless = not self.region.folders[0].bucket
+        links = (link for item in self.chains if item.selected for link in item.links)
+        proven = (link.where for link in links if link.state is DigestState.PROVEN)
+        places = (folder_of("" if bucketless else where.bucket, where.key) for where in proven)
+        lying = (place[0] for place in places if place)
+        reached = (reach.place.folder for digest in self.digests for reach in digest.reaches if reach.place)
+        return tuple(dict.fromkeys((*self.region.folders, *lying, *reached)))
 
 
 class LogBatch(msgspec.Struct, frozen=True):
