@@ -132,8 +132,10 @@ class CaBundle:
             text = Path(self.path).read_bytes().decode("ascii", "ignore")  # bundles bear names in UTF-8 as comments
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
         except (OSError, ValueError) as error:
+            # an SSLError is an OSError, too, whose strerror is OpenSSL's whole sentence
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise ConfigurationError(
-                f"{self.setting}: expected a readable PEM file, got {printable(self.path)!r}: {error}"
+                f"{self.setting}: expected a readable PEM file, got {printable(self.path)!r}: {reason}"
             ) from error
         return text
 

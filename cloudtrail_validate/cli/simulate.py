@@ -111,7 +111,10 @@ def command(dest: str, **options: Any) -> None:
 
     try:
         _run(dest, options)
-    except (ValueError, OSError, BotoCoreError, ClientError) as error:
+    except OSError as error:
+        named = f"cannot write {error.filename}: " if error.filename else "cannot write: "
+        _stop(f"{named}{error.strerror}" if error.strerror else str(error))
+    except (ValueError, BotoCoreError, ClientError) as error:
         _stop(str(error))
 
 

@@ -31,6 +31,8 @@ class Trouble(StrEnum):
     FOREIGN = "not visited"
     BEYOND = "not copied"
     DISABLED = "the region is not enabled"
+    CLOSED = "AWS has closed the account or the bucket"
+    SERVICE = "AWS had an error of its own"
     MISPLACED = "the bucket lies in another region"
     CERTIFICATE = "the certificate is not trusted"
     PROXY = "the proxy does not let it through"
@@ -75,12 +77,16 @@ _EXPIRED: Final = frozenset(
 _INVALID: Final = frozenset(
     {"InvalidAccessKeyId", "InvalidToken", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"}
     | {"SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature", "MissingAuthenticationToken"}
-    | {"MissingAuthenticationTokenException", "InvalidIdentityToken", "InvalidSecurity", "NotSignedUp"}
+    | {"MissingAuthenticationTokenException", "InvalidIdentityToken", "InvalidSecurity"}
 )
 _SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture"})
 _DENIED: Final = frozenset(
-    {"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "UnauthorizedOperation"}
-    | {"UnauthorizedAccess", "Forbidden", "403", "401"}
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedAccess", "Forbidden", "403", "401"}
+)
+_CLOSED: Final = frozenset({"AllAccessDisabled", "AccountProblem", "NotSignedUp"})
+_SERVICE: Final = frozenset(
+    {"InternalError", "InternalFailure", "InternalServerError", "InternalServiceError", "InternalServiceException"}
+    | {"ServiceFailure", "OperationAborted", "500"}
 )
 _THROTTLED: Final = frozenset(
     {"SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "TooManyRequests", "TooManyRequestsException"}
@@ -96,6 +102,8 @@ _BY_CODE: Final[dict[str, Trouble]] = {
     **dict.fromkeys(_INVALID, Trouble.INVALID),
     **dict.fromkeys(_SKEWED, Trouble.SKEWED),
     **dict.fromkeys(_DENIED, Trouble.DENIED),
+    **dict.fromkeys(_CLOSED, Trouble.CLOSED),
+    **dict.fromkeys(_SERVICE, Trouble.SERVICE),
     **dict.fromkeys(_THROTTLED, Trouble.THROTTLED),
     **dict.fromkeys(_MISPLACED, Trouble.MISPLACED),
     "InvalidObjectState": Trouble.ARCHIVED,
@@ -137,7 +145,9 @@ OF_THE_WAY: Final = frozenset(
 """Troubles on the way to AWS: nothing was refused, because nobody heard."""
 OF_SETTINGS: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.MISPLACED}
 """Troubles that a setting of this computer mends (CONTRACT: exit code 2); the others are AWS's or the network's (3)."""
-HOPELESS: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.DENIED, Trouble.FOREIGN, Trouble.DISABLED, Trouble.BEYOND}
+HOPELESS: Final = OF_IDENTITY | {
+    *(Trouble.CERTIFICATE, Trouble.DENIED, Trouble.FOREIGN, Trouble.DISABLED, Trouble.BEYOND, Trouble.CLOSED)
+}
 """Troubles that another try does not mend."""
 
 
@@ -170,7 +180,7 @@ def cause_of(trouble: Trouble) -> Cause:
         return Cause.ARCHIVED
     if trouble is Trouble.THROTTLED:
         return Cause.THROTTLED
-    return Cause.NETWORK if trouble in OF_THE_WAY else Cause.ACCESS_DENIED
+    return Cause.NETWORK if trouble in OF_THE_WAY | {Trouble.SERVICE} else Cause.ACCESS_DENIED
 
 
 def advice(trouble: Trouble, *, permission: str = "", on: str = "", login: Login | None = None) -> str:
@@ -196,6 +206,8 @@ _ADVICE: Final[dict[Trouble, str]] = {
     Trouble.FOREIGN: "if it is yours, name it with --also-bucket",
     Trouble.BEYOND: "copy that as well, or validate the place itself",
     Trouble.DISABLED: "enable it for the account, or leave it out with --region",
+    Trouble.CLOSED: "no permission helps: ask whoever owns it, or AWS Support",
+    Trouble.SERVICE: "run again; where it lasts, the AWS Health Dashboard may know of it",
     Trouble.MISPLACED: "S3 does not say in which: set AWS_REGION to the bucket's region",
     Trouble.CERTIFICATE: (
         "where a company's proxy opens TLS, set AWS_CA_BUNDLE to a PEM file with its certificate authority"

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from cloudtrail_validate.core.model import Finding
 
-_NO_PERMISSION_HELPS: Final = (OF_IDENTITY | OF_THE_WAY | {Trouble.FOREIGN, Trouble.BEYOND, Trouble.DISABLED}) - {
-    Trouble.NETWORK
-}
+_NO_PERMISSION_HELPS: Final = (
+    OF_IDENTITY | OF_THE_WAY | {Trouble.FOREIGN, Trouble.BEYOND, Trouble.DISABLED, Trouble.CLOSED, Trouble.SERVICE}
+) - {Trouble.NETWORK}
 _UNREADABLE: Final = frozenset(
     {rules.DIGEST_UNREADABLE, rules.LOG_UNREADABLE, rules.LAKE_SIGN_UNREADABLE, rules.LAKE_RESULT_UNREADABLE}
 )
