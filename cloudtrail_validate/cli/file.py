@@ -17,7 +17,7 @@ from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.evidence.prove_file import FileProof
+    from cloudtrail_validate.evidence.file_search import FileProof
 
 _URI: Final = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+)", re.DOTALL)
 _OF_EVENTS: Final = frozenset({"prefix", "accounts", "regions"})
@@ -80,7 +80,8 @@ def command(
     the event, and 4 in place of 0.
     """
     from cloudtrail_validate.core.errors import AccessError, ConfigurationError
-    from cloudtrail_validate.evidence.prove_file import prove_file, window_of
+    from cloudtrail_validate.evidence.file_search import window_of
+    from cloudtrail_validate.evidence.prove_file import prove_file
 
     now = now_utc()
     if event_id is not None:

@@ -19,7 +19,7 @@ from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
-    from cloudtrail_validate.evidence.prove_file import FileProof
+    from cloudtrail_validate.evidence.file_search import FileProof
     from cloudtrail_validate.search.hits import Hit
     from cloudtrail_validate.search.search import Searcher
 

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from cloudtrail_validate.core.gzip import Inflater
 from cloudtrail_validate.core.model import Locator
-from cloudtrail_validate.evidence.prove_file import FileProof, prove_file
+from cloudtrail_validate.evidence.file_search import FileProof
+from cloudtrail_validate.evidence.prove_file import prove_file
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.search.hits import Hit
 from cloudtrail_validate.search.query import Matcher, Query
