@@ -108,7 +108,8 @@ class Expiry:
     def over(self, spans: Iterable[Interval], accused: Sequence[Interval]) -> tuple[Interval, ...]:
         """The hours among these that are so old that both their digests and their logs go.
 
-        Those that somebody stands `accused` of changing only once nothing is left: until then they may be healed.
+        Those that somebody stands `accused` of changing only once no digest is left: until then they may be healed. A file
+        that was planted is younger than its hour, and outlives the digests that convict it.
         """
         hours = {hour for span in spans for hour in range(hour_of(span.start), hour_of(span.end - _INSTANT) + 1)}
         first, evident = hour_of(self._listed.days.start), union(accused)
@@ -118,8 +119,11 @@ class Expiry:
             for item in old
             if self._digests_end(item)
             and self._logs_end(item)
-            and (item.start not in self._listed.hours or not touches(evident, item.interval))
+            and not (self._digests_in(item.start) and touches(evident, item.interval))
         )
+
+    def _digests_in(self, hour: int) -> int:
+        return self._listed.hours.get(hour, NOTHING).digests
 
     def _digests_end(self, stretch: Stretch) -> bool:
         return any(self._expired(key, self._age(stretch)) for key in self._digests)

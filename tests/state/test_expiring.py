@@ -105,6 +105,23 @@ def test_what_somebody_stands_accused_of_does_not_end_with_the_rest(trail: Trail
     assert known(trail).regions[0].unproven == ()
 
 
+def test_what_was_planted_outlives_its_digests_and_stays_accused(trail: Trail, rules: list[dict[str, Any]]) -> None:
+    rules[0] = {**RULE, "Expiration": {"Days": 2}}
+    early = START + timedelta(hours=44)
+    path = trail.logs(5)[0]
+    path.with_name(f"{path.name[:-24]}0000AAAAAAAAAAAA.json.gz").write_bytes(path.read_bytes())
+    request = Request(START, early, source=trail.folder, public_keys=trail.keys, state=str(trail.state))
+    assert "log-extra" in told(run(request, now=early).report)
+    delivered = {hour: trail.logs(hour) for hour in range(24)}
+    for hour, logs in delivered.items():
+        for log in (*logs, trail.digest(hour)):
+            if "AAAAAAAAAAAA" not in log.name:
+                log.unlink()
+    for _ in range(2):
+        report = ask(trail)
+        assert (report.exit_code, "log-extra" in told(report)) == (1, True)
+
+
 def test_what_was_merely_not_proven_does(trail: Trail, unreadable: set[str]) -> None:
     unreadable.add(trail.digest(5).relative_to(trail.folder).as_posix())
     assert begin(trail).exit_code == 3
