@@ -36,7 +36,9 @@ def expected_of(item: Vector, made: World) -> dict[str, str | None]:
         key: rule for key, rule in told.items() if rule in UNNAMED and log_minute(key) and folder_of("", key)
     }
     for key, delivery in (pair for objects in made.buckets.values() for pair in objects.items()):
-        minute = log_minute(key)
+        minute, place = log_minute(key), folder_of("", key)
+        if place is None or (item.beside and place[0].region not in made.spec.regions):
+            continue  # where another trail alone writes, the run says nothing of its logs
         if delivery.role is Role.LOG and is_log_key(key) and key not in told and minute and start <= minute < end:
             out[key] = None
     return dict(sorted(out.items(), key=lambda pair: (pair[1] is None, pair[0]))[:MOST])
