@@ -16,7 +16,7 @@ from cloudtrail_validate.core.layout import TrailArn, parse_trail_arn
 from cloudtrail_validate.core.model import Cause, Interval, utc
 from cloudtrail_validate.core.plan import Target, Unvalidated
 from cloudtrail_validate.core.text import printable
-from cloudtrail_validate.core.trouble import OF_IDENTITY, OF_SETTINGS, OF_THE_WAY, Trouble, advice, diagnose
+from cloudtrail_validate.core.trouble import IN_EVERY_WAY, OF_SETTINGS, Trouble, advice, diagnose
 from cloudtrail_validate.request import Request
 
 T = TypeVar("T")
@@ -119,7 +119,7 @@ def _describe(aws: Aws, client: Any, arn: str, *, required: bool) -> _Trail | No
             refusals[permission] = (
                 failure if isinstance(failure, StoreError) else StoreError(Cause.NETWORK, str(failure))
             )
-            if diagnose(refusals[permission].code, refusals[permission].detail) in OF_IDENTITY | OF_THE_WAY:
+            if diagnose(refusals[permission].code, refusals[permission].detail) in IN_EVERY_WAY:
                 break  # whoever asks is not known, or not heard: the other would meet the same
     if not required:
         return None
@@ -144,7 +144,7 @@ def _cannot_look_up(aws: Aws, arn: str, refusals: Mapping[str, StoreError]) -> A
     if trouble is Trouble.DENIED:
         hint = f"allow {' or '.join(refusals)} on {arn}, or give --s3-bucket"
     else:
-        hint = advice(trouble) if trouble in OF_THE_WAY else f"{advice(trouble)}, or give --s3-bucket"
+        hint = advice(trouble) if trouble in IN_EVERY_WAY else f"{advice(trouble)}, or give --s3-bucket"
     return AccessError(printable(f"{doing}: {trouble}: {hint} ({told})"))
 
 

@@ -143,6 +143,8 @@ OF_THE_WAY: Final = frozenset(
     {Trouble.CERTIFICATE, Trouble.PROXY, Trouble.DNS, Trouble.UNREACHABLE, Trouble.STRANGE, Trouble.NETWORK}
 )
 """Troubles on the way to AWS: nothing was refused, because nobody heard."""
+IN_EVERY_WAY: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.PROXY, Trouble.DNS, Trouble.UNREACHABLE}
+"""Troubles that the next request to the same service meets as well; a broken answer may be followed by a whole one."""
 OF_SETTINGS: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.MISPLACED}
 """Troubles that a setting of this computer mends (CONTRACT: exit code 2); the others are AWS's or the network's (3)."""
 HOPELESS: Final = OF_IDENTITY | {

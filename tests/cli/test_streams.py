@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloudtrail_validate.simulate import FolderSink, TrailSpec, simulate
+from tests.cli.test_guard import plain_env
 from tests.simulate.helpers import same_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell's redirections")
@@ -43,11 +45,11 @@ def run_again(folder: Path, before: str, *options: str) -> subprocess.CompletedP
         "--end-time",
         "2026-01-01T06:00",
     ]
-    return in_shell(f"{before} {shlex.join(words)}")
+    return in_shell(f"{before} {shlex.join(words)}", env=plain_env())
 
 
-def in_shell(line: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+def in_shell(line: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60, check=False, env=env)
 
 
 @pytest.mark.parametrize(("tamper", "code"), [((), 0), (("log-missing",), 1)])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from cloudtrail_validate.core.layout import Folder
-from cloudtrail_validate.core.trouble import OF_IDENTITY, Trouble, diagnose, refused
+from cloudtrail_validate.core.trouble import IN_EVERY_WAY, diagnose, refused
 from cloudtrail_validate.doctor import asks
 from cloudtrail_validate.doctor.facts import (
     Bucket,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AT_ONCE: Final = 24  # questions under way; botocore's pool of connections holds 32
-_IN_EVERY_WAY: Final = OF_IDENTITY | {Trouble.CERTIFICATE, Trouble.PROXY, Trouble.DNS, Trouble.UNREACHABLE}
 MOST_OWNERS: Final = 50  # accounts that are tried, one after the other, for the bucket's owner
 MOST_ACCOUNTS: Final = 25  # accounts whose newest digests are looked for, in each region one request
 
@@ -115,7 +114,7 @@ class _Gathering:
         caller = failures.get(asks.GET_CALLER_IDENTITY)
         if trail is None or caller is None:
             return
-        if all(diagnose(each.code, each.detail) in _IN_EVERY_WAY for each in (trail, caller)):
+        if all(diagnose(each.code, each.detail) in IN_EVERY_WAY for each in (trail, caller)):
             login = self._calls.aws.login
             raise refused(trail, "cannot look up the trail", permission="cloudtrail:DescribeTrails", login=login)
 
