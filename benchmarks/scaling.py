@@ -1,9 +1,9 @@
 """How the rate grows with processes, and what `auto` makes of it: one curve for S3, one for a local copy.
 
-In S3 `--executor local:N` is asked for with N from 1 to the cores there are. The responder needs some of the same cores:
-about a fifth of what ctvalidate needs for logs of 4 kB, so on few cores it is the limit, and a twentieth for large ones.
-A local copy is hashed by one process a core in any case, so there the cores are rationed instead (`sched_setaffinity`). What
-`auto` does is measured on either side of where it changes its mind.
+In S3 `--executor local:N` is asked for with N from 1 to the cores there are; the responder needs some of the same cores,
+about a fifth of what ctvalidate needs, so on few cores it is part of the limit. A local copy is hashed by one process a core
+in any case, so there the cores are rationed instead (`sched_setaffinity`). What `auto` does is measured on either side of
+where it changes its mind.
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from benchmarks.harness import Page, Sample, command_line, cpu_of, interleave, options, ratio_of, seconds_of
 from benchmarks.local import write_copy
-from benchmarks.plan import FOUR_KILOBYTES, SIXTY_KILOBYTES, Plan
+from benchmarks.plan import SIXTY_KILOBYTES, Plan
 from benchmarks.server import serving
 from benchmarks.validation import validate
 from cloudtrail_validate.runtime.limits import cores
-
-HALF_A_MEGABYTE: Final = 420  # events in a made-up log of half a megabyte inflated
 
 
 def steps(most: int) -> list[int]:
@@ -56,9 +53,9 @@ def curve(samples: dict[str, list[Sample]], objects: int) -> list[list[str]]:
     ]
 
 
-def from_s3(runs: int, hours: int, logs: int, events: int, most: int) -> tuple[list[list[str]], int]:
+def from_s3(runs: int, hours: int, logs: int, most: int) -> tuple[list[list[str]], int]:
     """The curve for one busy trail in S3, and its number of logs."""
-    plan = Plan(objects="made-up", hours=hours, logs_per_hour=logs, events=(events,))
+    plan = Plan(objects="made-up", hours=hours, logs_per_hour=logs)
     with serving(plan) as served:
         contenders = {
             f"local:{number}": partial(validate, served, options={"executor": f"local:{number}"})
@@ -96,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and publish."""
     parser = options(__doc__)
     parser.add_argument("--hours", type=int, default=24)
-    parser.add_argument("--logs-per-hour", type=int, default=2500, help="of 4 kB in S3")
-    parser.add_argument("--large-per-hour", type=int, default=500, help="of half a megabyte inflated in S3")
+    parser.add_argument("--logs-per-hour", type=int, default=2500, help="in S3")
     parser.add_argument("--copied", type=int, default=2500, help="logs an hour of the local copy")
     parser.add_argument("--events", type=int, default=SIXTY_KILOBYTES, help="in a log of the local copy")
     parser.add_argument("--sizes", type=int, nargs="+", default=[5_000, 15_000, 30_000, 60_000], help="logs, for auto")
@@ -105,13 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     number_of_cores = cores()
     head = ["", "logs/s", "logs/s, best", "to the first", "CPU a log"]
     page = Page(f"Scaling on {number_of_cores} cores", command_line("scaling", arguments))
-    for size, logs, events in (
-        ("4 kB", given.logs_per_hour, FOUR_KILOBYTES),
-        ("60 kB (half a megabyte inflated)", given.large_per_hour, HALF_A_MEGABYTE),
-    ):
-        rows, number = from_s3(given.runs, given.hours, logs, events, number_of_cores)
-        page.note(f"{number:,} logs of about {size} in S3, whole commands; the responder shares the cores.")
-        page.table(head, rows)
+    rows, number = from_s3(given.runs, given.hours, given.logs_per_hour, number_of_cores)
+    page.note(f"{number:,} logs of about 4 kB in S3, whole commands; the responder shares the cores.").table(head, rows)
     if sys.platform == "linux":
         rows, number = from_a_copy(given.runs, given.hours, given.copied, given.events, number_of_cores)
         page.note(f"{number:,} logs of a local copy, whole commands on so many of the cores.").table(head, rows)

@@ -239,9 +239,9 @@ def test_plans_that_cannot_be_served_are_refused() -> None:
         ),
         (
             scaling.main,
-            "--hours 2 --logs-per-hour 20 --large-per-hour 2 --copied 10 --events 5 --sizes 8 40",
+            "--hours 2 --logs-per-hour 20 --copied 10 --events 5 --sizes 8 40",
             [
-                *(2 * [f"local:{number}" for number in scaling.steps(cores())]),
+                *(f"local:{number}" for number in scaling.steps(cores())),
                 *(f"{number} cores" if number > 1 else "1 core" for number in scaling.steps(cores())),
                 *("8", "40"),
             ],
