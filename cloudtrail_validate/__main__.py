@@ -22,9 +22,8 @@ def entry() -> None:
         code = _run()
     except BaseException as error:
         code = _answer(error)
-    if (
-        last_words.memory_failed or not _flushed()
-    ):  # cleaning up would add dozens of lines of Python's own, or end with 120
+    # Without memory, cleaning up would add dozens of lines of Python's own; with a full stream it would end with 120.
+    if last_words.memory_failed or not _flushed():
         os._exit(code)
     sys.exit(code)
 

@@ -205,16 +205,6 @@ class Request:
 
 
 _TEXT: Final = (str, NoneType)
-
-
-def check_role(role_arn: str | None, external_id: str | None) -> None:
-    """Raise `RequestError` where a role to assume, or its external id, cannot be meant."""
-    if external_id is not None and role_arn is None:
-        raise RequestError("--external-id: expected --role-arn with it")
-    roles = [role_arn] if role_arn else []
-    _each("--role-arn", _ROLE, roles, "arn:aws:iam::ACCOUNT:role/NAME", slips.role_hint)
-
-
 _STRINGS: Final = (
     *("trail_arn", "bucket", "prefix", "copy_of", "profile"),
     *("endpoint_url", "role_arn", "external_id"),
@@ -301,6 +291,14 @@ def _each(
     for value in values:
         if pattern.fullmatch(value) is None:
             raise RequestError(f"{option}: expected {expected}, got {value!r}{hint(value)}")
+
+
+def check_role(role_arn: str | None, external_id: str | None) -> None:
+    """Raise `RequestError` where a role to assume, or its external id, cannot be meant."""
+    if external_id is not None and role_arn is None:
+        raise RequestError("--external-id: expected --role-arn with it")
+    roles = [role_arn] if role_arn else []
+    _each("--role-arn", _ROLE, roles, "arn:aws:iam::ACCOUNT:role/NAME", slips.role_hint)
 
 
 def _check_tolerated(tolerated: Iterable[str]) -> None:

@@ -191,37 +191,6 @@ def test_any_text_for_a_bucket_is_a_name_or_refused(bucket: str, prefix: str) ->
         assert "/" not in request.bucket
 
 
-@pytest.mark.parametrize(
-    ("text", "hours"),
-    [
-        ("24hours", 24),
-        ("1 day", 24),
-        ("2 weeks", 336),
-        ("90 min", 1.5),
-        ("1day 12hrs", 36),
-        ("1d 12h", 36),
-        ("3HOURS", None),
-    ],
-)
-def test_spans_in_words(text: str, hours: float | None) -> None:
-    if hours is None:
-        with pytest.raises(RequestError):
-            parse_span(text)
-    else:
-        assert parse_span(text) == timedelta(hours=hours)
-
-
-@pytest.mark.parametrize("zone", [" UTC", "UTC", " gmt", " Z", "Z"])
-def test_utc_in_words(zone: str) -> None:
-    assert parse_time(f"2026-01-31T10:00:00{zone}") == datetime(2026, 1, 31, 10, tzinfo=UTC)
-
-
-@pytest.mark.parametrize("zone", [" EST", " UTC+2", " BST", " ZULU"])
-def test_other_zones_in_words_are_refused(zone: str) -> None:
-    with pytest.raises(RequestError):
-        parse_time(f"2026-01-31T10:00:00{zone}")
-
-
 def test_a_trail_s_name_is_told_from_its_arn() -> None:
     line = refused(replace(GOOD, trail_arn="management-events"))
     assert "that is a trail's name" in line
@@ -254,7 +223,7 @@ def test_only_what_is_uncovered_or_unverifiable_may_be_tolerated(rule: str) -> N
 
 def test_the_window_is_in_utc_and_ends_now_unless_told() -> None:
     tokyo = timezone(timedelta(hours=9))
-    request = Request(start=datetime(2026, 1, 5, 9, tzinfo=tokyo), end=datetime(2026, 1, 6), bucket="b")  # noqa: DTZ001
+    request = Request(start=datetime(2026, 1, 5, 9, tzinfo=tokyo), end=datetime(2026, 1, 6), bucket="b")  # noqa: DTZ001  # naive
     assert request.window(NOW) == Interval(START, START + timedelta(days=1))
     assert GOOD.window(NOW) == Interval(START, NOW)
     assert request.window(NOW).start.tzinfo is UTC
@@ -273,6 +242,10 @@ def test_the_window_is_in_utc_and_ends_now_unless_told() -> None:
         ("2026-01-31T10:30:15", "2026-01-31T10:30:15Z"),
         ("2026-01-31 10:30:15", "2026-01-31T10:30:15Z"),
         ("2026-01-31T10:30:15Z", "2026-01-31T10:30:15Z"),
+        ("2026-01-31T10:30:15 Z", "2026-01-31T10:30:15Z"),
+        ("2026-01-31T10:30:15UTC", "2026-01-31T10:30:15Z"),
+        ("2026-01-31T10:30:15 UTC", "2026-01-31T10:30:15Z"),
+        ("2026-01-31T10:30:15 gmt", "2026-01-31T10:30:15Z"),
         ("20260131T103015Z", "2026-01-31T10:30:15Z"),
         ("2026-01-31T10:30:15+00:00", "2026-01-31T10:30:15Z"),
         ("2026-01-31T10:30:15+02:00", "2026-01-31T08:30:15Z"),
@@ -317,6 +290,10 @@ def test_times_that_are_understood(text: str, expected: str) -> None:
         "2026-01-31T10am",
         "2026-01-31T10:00 PM",
         "2026-01-31T10:00:00 Europe/Berlin",
+        "2026-01-31T10:00:00 EST",
+        "2026-01-31T10:00:00 BST",
+        "2026-01-31T10:00:00 UTC+2",
+        "2026-01-31T10:00:00 ZULU",
         "2026-01-31T10:00:00+25:00",
         "2026-01-31T",
         "２０２６-01-31",
@@ -345,7 +322,7 @@ def test_any_text_is_a_time_or_refused(text: str) -> None:
         assert "\n" not in str(error)  # noqa: PT017  # either outcome is right
 
 
-@given(st.datetimes(datetime(2013, 1, 2), datetime(8999, 1, 1)), st.integers(-14 * 60, 14 * 60))  # noqa: DTZ001
+@given(st.datetimes(datetime(2013, 1, 2), datetime(8999, 1, 1)), st.integers(-14 * 60, 14 * 60))  # noqa: DTZ001  # naive
 def test_an_offset_is_honoured(naive: datetime, minutes: int) -> None:
     moment = naive.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=minutes)))
     assert parse_time(moment.isoformat()) == moment
@@ -364,6 +341,11 @@ def test_an_offset_is_honoured(naive: datetime, minutes: int) -> None:
         ("1d12h", timedelta(hours=36)),
         ("1d 12h", timedelta(hours=36)),
         ("12h1d", timedelta(hours=36)),
+        ("24hours", timedelta(hours=24)),
+        ("1 day", timedelta(days=1)),
+        ("2 weeks", timedelta(weeks=2)),
+        ("90 min", timedelta(minutes=90)),
+        ("1day 12hrs", timedelta(hours=36)),
         (" 7 D\n", timedelta(days=7)),
     ],
 )
@@ -390,6 +372,7 @@ def test_spans_that_are_understood(text: str, expected: timedelta) -> None:
         "9" * 30 + "d",
         "７d",
         "1d-12h",
+        "3HOURS",
     ],
 )
 def test_spans_that_are_refused(text: str) -> None:
@@ -405,5 +388,5 @@ def test_the_clock_is_in_utc() -> None:
 
 
 def test_utc_takes_a_naive_time_as_utc() -> None:
-    assert utc(datetime(2026, 1, 5)) == START  # noqa: DTZ001
+    assert utc(datetime(2026, 1, 5)) == START  # noqa: DTZ001  # naive
     assert utc(datetime(2026, 1, 5, 2, tzinfo=timezone(timedelta(hours=2)))) == START

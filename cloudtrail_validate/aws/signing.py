@@ -99,7 +99,7 @@ def load_signer(path: Path, option: str) -> FileSigner:
     except ValueError as error:
         wrong = f", or {PASSPHRASE} is wrong" if passphrase else ""
         raise ConfigurationError(f"{option}: {shown} holds no private key in PEM{wrong}") from error
-    if isinstance(key, PrivateKey) and parse_public(public_pem(key.public_key())) is not None:
+    if isinstance(key, PrivateKey) and _usable(key.public_key()) is not None:
         return FileSigner(key)
     raise ConfigurationError(f"{option}: expected a key of {_SORTS} ({_MAKE_ONE}), {shown} is another sort")
 
@@ -119,6 +119,11 @@ def parse_public(data: bytes) -> PublicKey | None:
         key = load_pem_public_key(data) if data.lstrip().startswith(b"-----") else load_der_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+    return _usable(key)
+
+
+def _usable(key: object) -> PublicKey | None:
+    """Return a public key if it is of a sort that signs, else None."""
     if isinstance(key, EllipticCurvePublicKey):
         return key if key.curve.name in _HASHES else None
     if isinstance(key, RSAPublicKey):

@@ -166,9 +166,7 @@ def _finish(
     except SnapshotError as error:
         tell_unfinished(f"--to: {error}")
         return False
-    tell_taken(folder, manifest)
-    if taker.stamped:
-        click.echo(f"ctvalidate: {printable(taker.stamped)}", err=True)
+    tell_taken(folder, manifest, taker.stamped)
     return True
 
 

@@ -79,8 +79,8 @@ def tell_unfinished(reason: str) -> int:
     return int(ExitCode.UNPROVEN)
 
 
-def tell_taken(folder: Path, manifest: Manifest) -> None:
-    """Say what is in a snapshot, and what is not."""
+def tell_taken(folder: Path, manifest: Manifest, stamped: str) -> None:
+    """Say what is in a snapshot and what is not, and what came of the time stamp, if one was asked for."""
     copied = [file for file in manifest.files if file.object]
     total = size(sum(file.size for file in manifest.files))
     signed = f", signed by {manifest.signed_by}" if manifest.signed_by else ""
@@ -95,3 +95,5 @@ def tell_taken(folder: Path, manifest: Manifest) -> None:
             " reads and --source does not",
             err=True,
         )
+    if stamped:
+        click.echo(f"ctvalidate: {printable(stamped)}", err=True)

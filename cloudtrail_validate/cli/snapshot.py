@@ -75,9 +75,7 @@ def command(folder: Path, sign_with: str | None, timestamp: str | None, *, force
         code = _unfinished(result, str(taker.failure) if taker.failure else f"{folder}: interrupted")
         return Interrupted(result.report.exit_code) if result.interrupted else code
     validate.render(result, formats.TABLE)
-    tell_taken(folder, manifest)
-    if taker.stamped:
-        click.echo(f"ctvalidate: {printable(taker.stamped)}", err=True)
+    tell_taken(folder, manifest, taker.stamped)
     return result.report.exit_code
 
 

@@ -13,6 +13,7 @@ from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
 
 if TYPE_CHECKING:
+    from cloudtrail_validate.state.storage import Storage
     from cloudtrail_validate.state.view import StateView
 
 FEW = 20  # account-regions and open findings shown, unless all are asked for
@@ -55,16 +56,10 @@ def show_(
     from cloudtrail_validate.core.errors import ConfigurationError
     from cloudtrail_validate.state.keeping import view
     from cloudtrail_validate.state.signing import load_verifier
-    from cloudtrail_validate.state.storage import storage_of
-
-    def client(_bucket: str) -> Any:
-        from cloudtrail_validate.cli.shards import client
-
-        return client(profile, endpoint_url)
 
     try:
         verifier = load_verifier(public_key) if public_key is not None else None
-        found = view(storage_of(state, client), printable(state), verifier)
+        found = view(_storage(state, profile, endpoint_url), printable(state), verifier)
     except ConfigurationError as error:
         raise click.UsageError(printable(str(error))) from error
     told = print_answer(found, format_, lambda: _table(found, None if show < 0 else show))
@@ -100,17 +95,12 @@ def sign_(
     nobody proved. So the next run reads all that it remembers again, once. --trust spares that, for a state that lay where
     nobody else could write. Findings that somebody took out of it are not known here: validate its whole time.
 
-    Exits 0; 2 where there is no state, or it cannot be used or saved: then it is left as it was.
+    Exits 0; 2 where there is no state, or it cannot be used or saved. What was signed by then stays so, and signing again
+    does the rest.
     """
     from cloudtrail_validate.core.errors import ConfigurationError
     from cloudtrail_validate.state.keeping import adopt
     from cloudtrail_validate.state.signing import load_verifier, open_signer
-    from cloudtrail_validate.state.storage import storage_of
-
-    def client(_bucket: str) -> Any:
-        from cloudtrail_validate.cli.shards import client
-
-        return client(profile, endpoint_url)
 
     def kms(region: str) -> Any:
         from cloudtrail_validate.aws.session import Aws
@@ -120,7 +110,7 @@ def sign_(
     try:
         signer = open_signer(state_sign_with, kms)
         before = load_verifier(public_key) if public_key is not None else None
-        signed = adopt(storage_of(state, client), printable(state), signer, before, trusted=trust)
+        signed = adopt(_storage(state, profile, endpoint_url), printable(state), signer, before, trusted=trust)
     except ConfigurationError as error:
         raise click.UsageError(printable(str(error))) from error
     hours = sum(item.length for region in signed.regions for item in region.stretches)
@@ -131,6 +121,14 @@ def sign_(
         err=True,
     )
     return int(ExitCode.VALID)
+
+
+def _storage(state: str, profile: str | None, endpoint_url: str | None) -> Storage:
+    """Return what holds STATE. Raises `ConfigurationError`."""
+    from cloudtrail_validate.cli.shards import client
+    from cloudtrail_validate.state.storage import storage_of
+
+    return storage_of(state, lambda _bucket: client(profile, endpoint_url))
 
 
 def _table(found: StateView, show: int | None) -> None:

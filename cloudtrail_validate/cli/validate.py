@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import boto3
 
     from cloudtrail_validate.api import Companion, Result
+    from cloudtrail_validate.cli.stream import JsonLines
     from cloudtrail_validate.core.findings import Listener, Progress
     from cloudtrail_validate.core.model import Finding
     from cloudtrail_validate.engine.run import Engine
@@ -170,22 +171,24 @@ def _validate(
     collector: Collector | None,
 ) -> tuple[int, Result]:
     """Run, write the files, tell who is to be told, and write what belongs on standard output."""
+    lines: JsonLines | None = None
     if wanted.format == formats.STREAM:
         from cloudtrail_validate.cli.stream import JsonLines
 
         lines = JsonLines(request, now)
         if collector is not None:
             collector.beside = lines
-        result, written = _run_and_tell(request, now, objects, wanted, plan, companion=collector or lines)
+    result, written = _run_and_tell(request, now, objects, wanted, plan, companion=collector or lines)
+    kept = _told_of_unsaved(result, collector)
+    if lines is not None:
         lines.finish(result)
         told = lines.whole
     else:
-        result, written = _run_and_tell(request, now, objects, wanted, plan, companion=collector)
         told = render(result, wanted.format, show=wanted.show, quiet=wanted.quiet, kept=kept_as(wanted.outputs))
     code = result.report.exit_code
     if result.interrupted:
         return Interrupted(code), result
-    return (code if (told and written) or code != ExitCode.VALID else ExitCode.UNPROVEN), result
+    return (code if (told and written and kept) or code != ExitCode.VALID else ExitCode.UNPROVEN), result
 
 
 def _run_and_tell(
@@ -205,7 +208,6 @@ def _run_and_tell(
         if plan.anybody:
             result = telling.tell(plan, result)
             written = write_files(result.report, wanted.outputs)
-        written = _remembered(result, companion) and written
     except KeyboardInterrupt:
         if result.report.exit_code != ExitCode.CHANGED:
             raise
@@ -217,11 +219,12 @@ def _run_and_tell(
     return result, written
 
 
-def _remembered(result: Result, companion: Companion | None) -> bool:
-    """Say what of the run could not be kept for the next one. False where something could not."""
+def _told_of_unsaved(result: Result, collector: Collector | None) -> bool:
+    """Say what of the run could not be kept beside the report. False where something could not."""
     state = result.report.state
-    lines = [getattr(companion, "unwritten", ""), state and state.unsaved]
-    told = [line for line in lines if isinstance(line, str) and line]
+    told = [collector.unwritten] if collector is not None and collector.unwritten else []
+    if state and isinstance(state.unsaved, str):
+        told.append(state.unsaved)
     for line in told:
         click.echo(f"ctvalidate: {printable(line)}", err=True)
     return not told

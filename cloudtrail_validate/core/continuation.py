@@ -9,6 +9,7 @@ account's own trail may bear the name of its organization's. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from cloudtrail_validate.core.model import ChainId
 from cloudtrail_validate.core.plan import AccountRegion
 
+T = TypeVar("T")
 Identity = Callable[[ChainId], ChainId]
 
 
@@ -31,13 +33,17 @@ def one_name(continuations: Iterable[Continuation]) -> Mapping[tuple[str, str, s
 
     A trail was an organization's at some time: by that id it is known throughout, as where its ARN is asked for.
     """
-    groups: list[set[tuple[str, str, str | None]]] = []
-    for item in continuations:
-        pair = {_trail(item.older), _trail(item.newer)}
-        touched = [group for group in groups if group & pair]
-        groups = [group for group in groups if not group & pair]
-        groups.append(pair.union(*touched))
-    return {trail: max((one[2] or "") for one in group) or None for group in groups for trail in group}
+    groups = joined((_trail(item.older), _trail(item.newer)) for item in continuations)
+    return {trail: max(one[2] or "" for one in group) or None for trail, group in groups.items()}
+
+
+def joined(pairs: Iterable[tuple[T, T]]) -> Mapping[T, frozenset[T]]:
+    """Return each item of some pairs with all that the pairs join it to, itself included."""
+    out: dict[T, frozenset[T]] = {}
+    for pair in pairs:
+        group = frozenset(pair).union(*(out.get(item, ()) for item in pair))
+        out.update(dict.fromkeys(group, group))
+    return out
 
 
 def identity(region: AccountRegion, continuations: Iterable[Continuation]) -> Identity:

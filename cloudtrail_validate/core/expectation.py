@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from cloudtrail_validate.core.continuation import Continuation
+from cloudtrail_validate.core.continuation import Continuation, joined
 from cloudtrail_validate.core.layout import ACCOUNT, REGION, Folder
 from cloudtrail_validate.core.model import ChainId, ChainReport, Kind
 from cloudtrail_validate.core.plan import AccountRegion, ExpectedPlace, Target
@@ -120,7 +120,7 @@ def further(
     judged = {report.chain: report for report in reports}
     there = [chain for chain, report in judged.items() if report.covered or not chain.trail]
     members = [chain for chain in there if not target.accounts or chain.account in target.accounts]
-    same = _names(continuations)
+    same = joined((_trail(item.older), _trail(item.newer)) for item in continuations)
     told = {
         (*name, chain.account, chain.region)
         for chain in judged
@@ -157,16 +157,6 @@ def without_chain(target: Target, judged: Iterable[ChainId], told: Iterable[str]
 def _trail(chain: ChainId) -> tuple[str, ...]:
     """Return a trail's identity: an organization's trail is one in all accounts, any other that of its account."""
     return (chain.organization_id or chain.account, chain.trail, chain.home_region)
-
-
-def _names(continuations: Iterable[Continuation]) -> Mapping[tuple[str, ...], frozenset[tuple[str, ...]]]:
-    """Return all names of each trail that goes on in another folder."""
-    out: dict[tuple[str, ...], frozenset[tuple[str, ...]]] = {}
-    for item in continuations:
-        pair = (_trail(item.older), _trail(item.newer))
-        names = frozenset(pair).union(*(out.get(name, ()) for name in pair))
-        out.update(dict.fromkeys(names, names))
-    return out
 
 
 def _regions(target: Target, home: str, *, multi_region: bool) -> dict[str, str]:

@@ -106,7 +106,7 @@ def region(text: str) -> str:
 
 def moment(text: str) -> str:
     """Read an ISO 8601 time whose offset is a word: ` UTC`, ` GMT` and ` Z` are all Z."""
-    return re.sub(r"(?<=:[0-9]{2}) ?(?:UTC|GMT|Z)", "Z", bare(text), flags=re.IGNORECASE)
+    return re.sub(r"(?<=:[0-9]{2}) ?(?:UTC|GMT|Z)\Z", "Z", bare(text), flags=re.IGNORECASE)
 
 
 def several(texts: tuple[str, ...]) -> tuple[str, ...]:

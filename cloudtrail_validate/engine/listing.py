@@ -83,10 +83,14 @@ class Found:
 def _renamed(chains: Mapping[ChainId, list[Entry]], own: Callable[[ChainId], ChainId]) -> dict[ChainId, list[Entry]]:
     out: dict[ChainId, list[Entry]] = {}
     for chain, entries in chains.items():
-        known = own(chain)
-        held = entries if known == chain else [replace(entry, chain=known) for entry in entries]
-        out[known] = sorted([*out[known], *held]) if known in out else held
+        _file(entries, chain, own(chain), out)
     return out
+
+
+def _file(entries: list[Entry], found: ChainId, chain: ChainId, held: dict[ChainId, list[Entry]]) -> None:
+    """Put digests that were `found` under one chain's name under the name by which that chain is known."""
+    own = entries if chain == found else [replace(entry, chain=chain) for entry in entries]
+    held[chain] = sorted([*held[chain], *own]) if chain in held else own
 
 
 async def list_digests(store: Lister, folder: Folder, days: Interval) -> Listing:
@@ -184,9 +188,7 @@ class Finder:
     def _sort_in(self, listing: Listing) -> None:
         for found, entries in listing.chains.items():
             chain = self._region.own(found)
-            held = self._found.selected if self._selects(chain) else self._found.others
-            own = entries if chain == found else [replace(entry, chain=chain) for entry in entries]
-            held[chain] = sorted([*held[chain], *own]) if chain in held else own
+            _file(entries, found, chain, self._found.selected if self._selects(chain) else self._found.others)
         for day, info in listing.strays:
             if day.overlaps(self._window):
                 end = day.within(self._window).end

@@ -104,8 +104,12 @@ class Seams:
         return []
 
     async def _leads_to(self, following: Sequence[Entry], older: ChainId) -> bool:
-        """Tell whether the first of some digests is proven, by itself or by its successors, and names one of `older`."""
+        """Tell whether the first of some digests is proven, by itself or by its successors, and names one of `older`.
+
+        Judged anew only when twice as many are read, so that the work does not grow with the square of their number.
+        """
         read: list[Evidence] = []
+        judged = 0
         for start in range(0, len(following), _AT_ONCE):
             some = following[start : start + _AT_ONCE]
             answers = await asyncio.gather(*(self._reader.observe(entry, self._keys) for entry in some))
@@ -115,6 +119,9 @@ class Seams:
             previous = read[0].previous if read else None
             if previous is None or self._chain_of(previous.where) != older:
                 return False
+            if len(read) < 2 * judged and start + _AT_ONCE < len(following):
+                continue
+            judged = len(read)
             prover = Prover(self._keys)
             links = [prover.step(evidence)[0] for evidence in reversed(read)]
             if links[-1].state is DigestState.PROVEN:

@@ -23,9 +23,7 @@ REACH: Final = timedelta(hours=3)  # an event is in a log within ~15 minutes, an
 _GAPS: Final = 50  # gaps looked into, the earliest first: after a trail was stopped in 17 regions all tell the same
 _LOGS: Final = 2_000  # logs read again around each gap at the most
 EVENTS: Final = 20  # told of each finding
-_HOURS_RULES: Final = frozenset(
-    {rules.GAP_BROKEN, rules.GAP_RESTART, rules.GAP_TAIL, rules.GAP_LATE_START, rules.CHAIN_ABSENT, rules.CHAIN_RESTART}
-)
+_HOURS_RULES: Final = rules.GAPS | {rules.CHAIN_RESTART}
 
 
 class Trail(msgspec.Struct, frozen=True):

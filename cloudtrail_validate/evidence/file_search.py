@@ -133,9 +133,7 @@ class FileSearch:
         if named is None:
             proof = await self._unnamed(tools, reader, keys, near, walk, content)
         else:
-            proof = self._judged(*named, content)
-        if named is not None:
-            proof = await self._witnessed(proof, named[0], walk.links, reader, keys)
+            proof = await self._witnessed(self._judged(*named, content), named[0], walk.links, reader, keys)
         return replace(proof, problems=tuple(sorted(dict.fromkeys(self._findings), key=order_of)))
 
     async def _siblings(self, store: Store) -> tuple[Folder, ...]:
@@ -152,32 +150,33 @@ class FileSearch:
 
     async def _chains(self, store: Store) -> dict[ChainId, list[Entry]]:
         """The digests of the file's hours and of the 35 days since, by chain."""
-        days = Interval(self.window.start, self.window.end + REACH)
         out: dict[ChainId, list[Entry]] = {}
         for folder in self._folders:
             try:
-                listing = await list_digests(store, folder, days)
+                listing = await list_digests(store, folder, self._since)
             except AbsentError:
                 continue
-            for chain, entries in listing.chains.items():
-                if self._selects(chain):
-                    out.setdefault(chain, []).extend(entries)
+            out |= {chain: entries for chain, entries in listing.chains.items() if self._selects(chain)}
         return out
 
     async def _joined(
         self, chains: dict[ChainId, list[Entry]], store: Store, reader: DigestReader, keys: RegionKeys
     ) -> dict[ChainId, list[Entry]]:
         """The same, those of a chain that goes on in another of the folders as one."""
-        days = Interval(self.window.start, self.window.end + REACH)
-        seams = Seams(self._region, chains, days, store, reader, keys)
+        seams = Seams(self._region, chains, self._since, store, reader, keys)
         self._own = identity(self._region, await seams.find())
-        found = Found(selected={chain: sorted(entries) for chain, entries in chains.items()})
+        found = Found(selected=chains)
         found.rename(self._own)
         return found.selected
 
     @property
+    def _since(self) -> Interval:
+        """The hours around the file, and the days that follow in which a digest may name it late."""
+        return Interval(self.window.start, self.window.end + REACH)
+
+    @property
     def _region(self) -> AccountRegion:
-        """The account-region."""
+        """The account-region, with all of its folders that were found by now."""
         name, home = (self._trail.name, self._trail.region) if self._trail else ("", "")
         return AccountRegion(self.folder.account, self.folder.region, self._folders, trail=name, home_region=home)
 
@@ -201,7 +200,7 @@ class FileSearch:
 
         Before there were backfill digests a late log was named by the digest of the hour in which it came.
         """
-        window = Interval(self.window.start, self.window.end + REACH) if late else self.window
+        window = self._since if late else self.window
         walk = DigestProver(self._region, Scope(window, self.now), tools, reader, keys)
         for chain, entries in chains.items():
             if not late or chain.kind in late:

@@ -159,7 +159,7 @@ class Recovery:
             if whole and _proves(path, item.sha256):
                 return Done(item.where, Outcome.PRESENT)
             twice(lambda: self._copy(item, path))
-        except _Refused as refusal:
+        except _RefusedError as refusal:
             return Done(item.where, Outcome.FAILED, str(refusal))
         except (AbsentError, StoreError, ConfigurationError) as error:
             return Done(item.where, Outcome.FAILED, f"version {item.version_id}: {error}")
@@ -168,29 +168,29 @@ class Recovery:
         return Done(item.where, Outcome.RECOVERED)
 
     def _path(self, key: str) -> Path:
-        """The file of a key. Raises `_Refused` for a key that is no file in the folder.
+        """The file of a key. Raises `_RefusedError` for a key that is no file in the folder.
 
         Empty segments are left out, as `--source` and copy tools do.
         """
         parts = [part for part in key.split("/") if part]
         foreign = is_foreign(key, windows=os.name == "nt")
         if not parts or key.endswith("/") or {".", ".."} & set(parts) or foreign:
-            raise _Refused("refused: this key would not be a file in the folder")
+            raise _RefusedError("refused: this key would not be a file in the folder")
         try:
             os.fsencode(key)
         except UnicodeEncodeError:
-            raise _Refused("refused: no file can have this name") from None
+            raise _RefusedError("refused: no file can have this name") from None
         return self.folder.joinpath(*parts)
 
     def _copy(self, item: Wanted, path: Path) -> None:
         if not path.parent.resolve().is_relative_to(self.folder.resolve()):
-            raise _Refused("refused: a symbolic link leads out of the folder")
+            raise _RefusedError("refused: a symbolic link leads out of the folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         with opened(self.aws, item.where, item.version_id) as body, self._draft(path) as draft:
             content = _take(body, draft.file)
             if content.flaw is not None or content.sha256 != item.sha256:
                 flaw = f", {content.flaw.value}" if content.flaw else ""
-                raise _Refused(f"what came is not the original (SHA-256 {content.sha256}{flaw}): nothing written")
+                raise _RefusedError(f"what came is not the original (SHA-256 {content.sha256}{flaw}): nothing written")
             draft.finish(item.modified)
             with self._lock:
                 # The signature first: where the digest is, it is complete, and a broken run is taken up again.
@@ -224,25 +224,25 @@ class Recovery:
         with contextlib.suppress(FileNotFoundError):
             status = path.lstat()
             if (status.st_dev, status.st_ino) in self._mine:
-                raise _Refused("refused: another recovered key already is the same file")
+                raise _RefusedError("refused: another recovered key already is the same file")
             if not self.force:
-                raise _Refused("refused: another file lies there (--force replaces it)")
+                raise _RefusedError("refused: another file lies there (--force replaces it)")
         try:
             draft.place(path, replace=self.force)
         except FileExistsError:
-            raise _Refused("refused: another file lies there (--force replaces it)") from None
+            raise _RefusedError("refused: another file lies there (--force replaces it)") from None
         status = path.lstat()
         self._mine.add((status.st_dev, status.st_ino))
 
 
-class _Refused(Exception):  # noqa: N818  # not an error of the program: a reason, told to the user
+class _RefusedError(Exception):
     """One line on why an object is not written."""
 
 
 def _take(body: Body, file: BinaryIO) -> Content:
     """Write an object as it comes, and say what its content is."""
     if body.size > MOST_BYTES:
-        raise _Refused(f"refused: more than {size(MOST_BYTES)}, as no log or digest has")
+        raise _RefusedError(f"refused: more than {size(MOST_BYTES)}, as no log or digest has")
     inflater = Inflater()
     for piece in body.pieces:
         inflater.feed(piece)

@@ -46,26 +46,7 @@ def write_textfile(path: str, measures: Measures) -> None:
         return Gauge(f"ctvalidate_{name}", about, labels, registry=registry)
 
     scope = ("scope",)
-    plain: tuple[tuple[str, str, float], ...] = (
-        ("run_timestamp_seconds", "When the last completed run finished.", measures.finished.timestamp()),
-        ("run_duration_seconds", "How long it took.", measures.duration),
-        (
-            "exit_code",
-            "Its exit code: 0 proven, 1 evidence of change, 3 unproven, 4 nothing found.",
-            measures.exit_code,
-        ),
-        ("changed", "Findings that are evidence of change.", measures.changed),
-        ("unproven", "Findings that are unverifiable or uncovered.", measures.unproven),
-        ("window_seconds", "Length of the window that was validated.", measures.window_seconds),
-        ("covered_seconds", "Part of it that proven digests cover everywhere.", measures.covered_seconds),
-        ("log_bytes_hashed", "Inflated bytes of logs that were hashed.", measures.bytes_hashed),
-        (
-            "failed_notifications",
-            "Targets of alerts and metrics that could not be told.",
-            measures.failed_notifications,
-        ),
-    )
-    for name, about, value in plain:
+    for name, about, value in _plain(measures):
         gauge(name, about, scope).labels(measures.scope).set(value)
     verdicts = gauge("verdict", "1 for the verdict of the last completed run, 0 for the others.", (*scope, "verdict"))
     for verdict in Verdict:
@@ -90,6 +71,29 @@ def write_textfile(path: str, measures: Measures) -> None:
         write_to_textfile(path, registry)
     except OSError as error:
         raise MetricsError(f"{printable(path)}: {error.strerror}") from error
+
+
+def _plain(measures: Measures) -> tuple[tuple[str, str, float], ...]:
+    """Name, meaning and value of each gauge that has one value a scope."""
+    return (
+        ("run_timestamp_seconds", "When the last completed run finished.", measures.finished.timestamp()),
+        ("run_duration_seconds", "How long it took.", measures.duration),
+        (
+            "exit_code",
+            "Its exit code: 0 proven, 1 evidence of change, 3 unproven, 4 nothing found.",
+            measures.exit_code,
+        ),
+        ("changed", "Findings that are evidence of change.", measures.changed),
+        ("unproven", "Findings that are unverifiable or uncovered.", measures.unproven),
+        ("window_seconds", "Length of the window that was validated.", measures.window_seconds),
+        ("covered_seconds", "Part of it that proven digests cover everywhere.", measures.covered_seconds),
+        ("log_bytes_hashed", "Inflated bytes of logs that were hashed.", measures.bytes_hashed),
+        (
+            "failed_notifications",
+            "Targets of alerts and metrics that could not be told.",
+            measures.failed_notifications,
+        ),
+    )
 
 
 def parse(text: str) -> PrometheusFile:

@@ -23,9 +23,7 @@ from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.notify.target import DeliveryError
 from cloudtrail_validate.runtime.redirects import opener_without_redirects
 
-ANSWER_BYTES: Final = (
-    4_096  # read of an answer, so that the connection can be closed in order; what it says is not used
-)
+ANSWER_BYTES: Final = 4_096  # read of an answer, and not used: so that the connection can be closed in order
 MAX_WAIT: Final = 30.0  # seconds that a Retry-After is obeyed
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})  # what passes, as curl --retry has it
 

@@ -29,9 +29,6 @@ SLACK: Final = timedelta(hours=6)  # an intruder's night is one incident, hours 
 NEAR: Final = timedelta(minutes=10)  # a log is named up to 5 minutes off its hour (core.coverage.NAME_SLACK), both ways
 MOST_PLACES: Final = 50  # accounts and regions listed of one incident; their number is exact
 MOST_SAMPLES: Final = 12  # findings pointed at in the record of one incident
-_GAPS: Final = frozenset(
-    {rules.GAP_BROKEN, rules.GAP_RESTART, rules.GAP_LATE_START, rules.GAP_TAIL, rules.CHAIN_ABSENT}
-)
 _SAME_DEED: Final = {rules.LOG_MALFORMED: rules.LOG_ALTERED, rules.LOG_TRAILING_DATA: rules.LOG_ALTERED}
 _STATUS_ORDER: Final = {status: place for place, status in enumerate(Status)}
 _RULE_ORDER: Final = {rule: place for place, rule in enumerate(RULES)}
@@ -113,7 +110,7 @@ def _clusters(findings: Sequence[FindingRecord], times: Sequence[Interval | None
 
 def _costs_hours(finding: FindingRecord) -> bool:
     """Whether a finding may be part of what happened to some hours of a chain."""
-    if finding.rule in _GAPS or finding.rule == rules.LOG_UNDIGESTED:
+    if finding.rule in rules.GAPS or finding.rule == rules.LOG_UNDIGESTED:
         return True
     return finding.rule.startswith("digest-") and finding.status is not Status.NOTICE
 
@@ -140,7 +137,7 @@ def _cluster(spans: Sequence[tuple[Interval, int]], findings: Sequence[FindingRe
 
     def rank(number: int) -> tuple[int, int, int]:
         finding = findings[number]
-        sort = 0 if finding.rule.startswith("digest-") else 1 if finding.rule in _GAPS else 2
+        sort = 0 if finding.rule.startswith("digest-") else 1 if finding.rule in rules.GAPS else 2
         return sort, _STATUS_ORDER[finding.status], _RULE_ORDER.get(finding.rule, 99)
 
     ordered = sorted((number for _, number in spans), key=lambda number: (rank(number), number))
@@ -206,7 +203,7 @@ def _incident(cluster: _Cluster, findings: Sequence[FindingRecord]) -> Incident:
 
 def _consequence(finding: FindingRecord) -> int:
     """0 for what may be a cause, 1 for a gap, 2 for a log that lies in one."""
-    return 2 if finding.rule == rules.LOG_UNDIGESTED else int(finding.rule in _GAPS)
+    return 2 if finding.rule == rules.LOG_UNDIGESTED else int(finding.rule in rules.GAPS)
 
 
 def _order(incident: Incident, findings: Sequence[FindingRecord]) -> tuple[int, bool, str, int, int]:

@@ -27,9 +27,7 @@ _AROUND: Final = timedelta(hours=3)  # before and after a gap, when whoever brou
 _WHO_WRITES: Final = 'Events[?ReadOnly==`"false"`].[EventTime,EventName,Username]'
 _OF_TRAIL: Final = "AttributeKey=EventSource,AttributeValue=cloudtrail.amazonaws.com"
 _OF_QUERY: Final = "AttributeKey=EventName,AttributeValue=StartQuery"
-_OFF_AND_ON: Final = frozenset(
-    {rules.GAP_RESTART, rules.GAP_BROKEN, rules.GAP_TAIL, rules.GAP_LATE_START, rules.CHAIN_ABSENT, rules.CHAIN_RESTART}
-)
+_OFF_AND_ON: Final = rules.GAPS | {rules.CHAIN_RESTART}
 _CHANGE: Final = frozenset({Status.ALTERED, Status.MISSING, Status.EXTRA})
 _LOG_CONTENT: Final = frozenset({rules.LOG_ALTERED, rules.LOG_MALFORMED, rules.LOG_TRAILING_DATA})
 _Step = tuple[str, str | None]

@@ -194,9 +194,8 @@ def history(versions: Versions) -> str:
         told.append(f"{versions.original.version_id} of {isoformat(versions.original.last_modified)} is the original")
     elif versions.versions:
         told.append(f"none of {plural(len(versions.versions), 'version')} is proven")
-    replaced = (
-        versions.replaced_at if versions.replaced_at != versions.deleted_at else None
-    )  # what came was the deletion
+    # What took the original's place may have been the deletion itself: then that is said once.
+    replaced = None if versions.replaced_at == versions.deleted_at else versions.replaced_at
     for word, moment in (("replaced", replaced), ("deleted", versions.deleted_at)):
         told += [f"{word} {isoformat(moment)}"] if moment is not None else []
     return "; ".join([*told, *([versions.note] if versions.note else [])])

@@ -260,7 +260,7 @@ def takes_bytes(path: Path) -> bool:
         return True  # /dev/stdout, /dev/fd/3: whatever is open there, the name is not ours to replace
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
         return False
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISBLK(mode)
 

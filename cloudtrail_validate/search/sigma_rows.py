@@ -191,10 +191,10 @@ def _in_network(value: Any, network: str) -> bool:
         return False
 
 
-def _number(value: Any) -> float | int | None:
+def _number(value: str | float | None) -> float | None:
     """A field as a number, None for what is none."""
     if not isinstance(value, str):
-        return value  # type: ignore[no-any-return]  # SQLite's own
+        return value
     try:
         return float(value)
     except ValueError:

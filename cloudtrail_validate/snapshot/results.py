@@ -24,7 +24,7 @@ from cloudtrail_validate.report import Report
 from cloudtrail_validate.snapshot.bundle import Bundle
 from cloudtrail_validate.snapshot.copying import Copy, Tap, Tee
 from cloudtrail_validate.snapshot.manifest import OTHER_TREES, LeftOut, Manifest, SnapshotError, Window, path_of
-from cloudtrail_validate.snapshot.sealing import Authority, Question, finish
+from cloudtrail_validate.snapshot.sealing import Authority, Question, SnapshotTaker
 from cloudtrail_validate.stores.protocol import Store, Stored
 
 if TYPE_CHECKING:
@@ -116,26 +116,15 @@ class _Recorded:
         return answer
 
 
-class ResultsTaker:
-    """Makes a snapshot of what a verification of query results reads; it is that verification's companion.
-
-    `failure` is why copying ended early, if it did; `stamped` what came of the time stamp, empty where none was asked for.
-    """
+class ResultsTaker(SnapshotTaker):
+    """Makes a snapshot of what a verification of query results reads; it is that verification's companion."""
 
     def __init__(self, bundle: Bundle, signer: Signer | None = None, authority: Authority | None = None) -> None:
-        self.stamped = ""
-        self._bundle = bundle
-        self._signer = signer
-        self._authority = authority
+        super().__init__(bundle, signer, authority)
         self._listings: Sequence[Listing] = ()
         self._place: Place | None = None
         self._tee: ResultsTee | None = None
         self._keys: AllAnswers | None = None
-
-    @property
-    def failure(self) -> SnapshotError | None:
-        """What hindered the copying; the snapshot is unfinished then."""
-        return self._tee.failure if self._tee else None
 
     def adapt(
         self, place: Place, store: Store, keys: Callable[[Interval], KeySource]
@@ -171,7 +160,4 @@ class ResultsTaker:
             tolerate=tolerate,
             queries=place,
         )
-        manifest, self.stamped = finish(
-            self._bundle, tee, keys.answers, report, question, signer=self._signer, authority=self._authority
-        )
-        return manifest
+        return self._end(tee, keys.answers, report, question)

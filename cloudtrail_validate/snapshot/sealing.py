@@ -68,54 +68,64 @@ class Question:
     queries: Place | msgspec.UnsetType = msgspec.UNSET
 
 
-def finish(
-    bundle: Bundle,
-    tee: Tee,
-    answers: Mapping[str, RegionKeys],
-    report: Report,
-    question: Question,
-    *,
-    signer: Signer | None,
-    authority: Authority | None,
-) -> tuple[Manifest, str]:
-    """Write keys, report and manifest, signed where there is a key, and end the snapshot.
+class SnapshotTaker:
+    """Makes a snapshot of what something reads through `_tee`, which a subclass puts before a store.
 
-    Returns the manifest, and what came of the time stamp. Raises `SnapshotError`, also where copying had failed.
+    `failure` is why copying ended early, if it did; `stamped` what came of the time stamp, empty where none was asked for.
     """
-    if tee.failure is not None:
-        raise SnapshotError(str(tee.failure))
-    public = signer.public if signer else None
-    with bundle.lock:
-        bundle.write(KEYS, write_keys(key for answer in answers.values() for key in answer.keys.values()))
-        bundle.write(REPORT, render(report).encode())
-        if public is not None:
-            bundle.write(PUBLIC_KEY, public_pem(public))
-        else:
-            bundle.drop(PUBLIC_KEY)
-    bundle.prune()
-    manifest = Manifest(
-        tool=report.tool,
-        created=now_utc(),
-        trail_arn=question.trail_arn,
-        source=report.request.source,
-        bucket=question.target.bucket,
-        request=report.request,
-        window=question.window,
-        tolerate=tuple(sorted(question.tolerate)),
-        target=question.target,
-        queries=question.queries,
-        keys=tuple(
-            KeyAnswer(region=region, issuer=answer.issuer, cause=answer.cause, detail=answer.detail)
-            for region, answer in sorted(answers.items())
-        ),
-        signed_by=fingerprint(public) if public else None,
-        signer=signer.place if signer else None,
-        files=in_order(bundle.held.values()),
-        left_out=tuple(tee.left_out[where] for where in sorted(tee.left_out)),
-    )
-    stamped = seal(bundle, manifest, report, signer, authority)
-    bundle.finish()
-    return manifest, stamped
+
+    def __init__(self, bundle: Bundle, signer: Signer | None = None, authority: Authority | None = None) -> None:
+        self.stamped = ""
+        self._bundle = bundle
+        self._signer = signer
+        self._authority = authority
+        self._tee: Tee | None = None
+
+    @property
+    def failure(self) -> SnapshotError | None:
+        """What hindered the copying; the snapshot is unfinished then."""
+        return self._tee.failure if self._tee else None
+
+    def _end(self, tee: Tee, answers: Mapping[str, RegionKeys], report: Report, question: Question) -> Manifest:
+        """Write keys, report and manifest, signed where there is a key, and end the snapshot.
+
+        Raises `SnapshotError`, also where copying had failed.
+        """
+        if tee.failure is not None:
+            raise SnapshotError(str(tee.failure))
+        bundle, signer = self._bundle, self._signer
+        public = signer.public if signer else None
+        with bundle.lock:
+            bundle.write(KEYS, write_keys(key for answer in answers.values() for key in answer.keys.values()))
+            bundle.write(REPORT, render(report).encode())
+            if public is not None:
+                bundle.write(PUBLIC_KEY, public_pem(public))
+            else:
+                bundle.drop(PUBLIC_KEY)
+        bundle.prune()
+        manifest = Manifest(
+            tool=report.tool,
+            created=now_utc(),
+            trail_arn=question.trail_arn,
+            source=report.request.source,
+            bucket=question.target.bucket,
+            request=report.request,
+            window=question.window,
+            tolerate=tuple(sorted(question.tolerate)),
+            target=question.target,
+            queries=question.queries,
+            keys=tuple(
+                KeyAnswer(region=region, issuer=answer.issuer, cause=answer.cause, detail=answer.detail)
+                for region, answer in sorted(answers.items())
+            ),
+            signed_by=fingerprint(public) if public else None,
+            signer=signer.place if signer else None,
+            files=in_order(bundle.held.values()),
+            left_out=tuple(tee.left_out[where] for where in sorted(tee.left_out)),
+        )
+        self.stamped = seal(bundle, manifest, report, signer, self._authority)
+        bundle.finish()
+        return manifest
 
 
 def seal(bundle: Bundle, manifest: Manifest, report: Report, signer: Signer | None, authority: Authority | None) -> str:

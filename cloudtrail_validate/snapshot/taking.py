@@ -22,7 +22,7 @@ from cloudtrail_validate.request import Request
 from cloudtrail_validate.snapshot.bundle import Bundle
 from cloudtrail_validate.snapshot.copying import Tee
 from cloudtrail_validate.snapshot.manifest import Manifest, SnapshotError, Window
-from cloudtrail_validate.snapshot.sealing import Authority, Question, finish
+from cloudtrail_validate.snapshot.sealing import Authority, Question, SnapshotTaker
 
 if TYPE_CHECKING:
     from cloudtrail_validate.core.outcome import Outcome
@@ -47,26 +47,14 @@ class RecordedKeys:
         return self.answers.setdefault(region, self._source.region(region))
 
 
-class Taker:
-    """A run's companion that makes a snapshot of it.
-
-    `failure` is why copying ended early, if it did; `stamped` what came of the time stamp, empty where none was asked for.
-    """
+class Taker(SnapshotTaker):
+    """A run's companion that makes a snapshot of it."""
 
     def __init__(self, bundle: Bundle, signer: Signer | None = None, authority: Authority | None = None) -> None:
-        self.stamped = ""
-        self._bundle = bundle
-        self._signer = signer
-        self._authority = authority
+        super().__init__(bundle, signer, authority)
         self._unread: dict[Locator, None] = {}
-        self._tee: Tee | None = None
         self._keys: RecordedKeys | None = None
         self._target: Target | None = None
-
-    @property
-    def failure(self) -> SnapshotError | None:
-        """What hindered the copying; the snapshot is unfinished then."""
-        return self._tee.failure if self._tee else None
 
     def adapt(self, session: Session) -> Session:
         """Stand between the run and its store and keys."""
@@ -91,15 +79,12 @@ class Taker:
 
     def finish(self, request: Request, report: Report, asked: datetime) -> Manifest:
         """Write keys, report and manifest, signed where there is a key. Raises `SnapshotError`."""
-        bundle, tee, keys, target = self._bundle, self._tee, self._keys, self._target
+        tee, keys, target, hours = self._tee, self._keys, self._target, self._bundle.window
         if tee is None or keys is None or target is None:
             raise SnapshotError("nothing was validated")
-        window = Window(start=bundle.window.start, end=bundle.window.end, asked=asked)
+        window = Window(start=hours.start, end=hours.end, asked=asked)
         question = Question(target=target, window=window, trail_arn=request.trail_arn, tolerate=request.tolerate)
-        manifest, self.stamped = finish(
-            bundle, tee, keys.answers, report, question, signer=self._signer, authority=self._authority
-        )
-        return manifest
+        return self._end(tee, keys.answers, report, question)
 
     async def _keep(self, places: Iterable[Locator], *, digests: bool) -> None:
         tee, left = self._tee, list(places)

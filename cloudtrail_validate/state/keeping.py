@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +21,7 @@ from cloudtrail_validate.state.view import StateView, view_of
 
 ATTEMPTS: Final = 8  # to save, each with what others have saved meanwhile taken in
 _WAIT: Final = 0.05  # seconds before the second attempt at most, doubled with each: two that collided must not again
+_ALL_THE_TIME: Final = "is being saved by other runs all the time"
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -75,29 +77,28 @@ def adopt(storage: Storage, name: str, signer: Signature, before: Verifier | Non
 
     Whoever could write it may have put hours into it that nobody proved. So each hour is owed a reading: the next run reads
     it again, whatever else it is asked for. `trusted`: none is. What an adoption that was killed has signed is taken as it
-    is; a state that is signed already stays so. Raises `ConfigurationError`, and then no file is other than it was.
+    is; a state that is signed already stays so. Raises `ConfigurationError`; files that were signed by then stay so.
     """
-    for attempt in range(ATTEMPTS):
-        got = storage.get(INDEX)
-        if got is None:
-            raise ConfigurationError(f"there is no state at {name}")
-        done = read(got[0], name, INDEX).signed == signer.verifier.fingerprint
-        known = (signer.verifier,) if done else (before, signer.verifier)
-
-        def decoded(data: bytes, file: str, known: tuple[Verifier | None, ...] = known) -> State:
-            return _by_any(data, name if file == INDEX else f"{name}{file}", file, known)
-
-        loaded = _whole(storage, name, decoded(got[0], INDEX), got[1], decoded)
+    for _ in _attempts():
+        loaded, done = _to_adopt(storage, name, signer.verifier, before)
         if done:
             return loaded.state
         state = loaded.state if trusted else _owing(loaded.state)
-        try:
+        with suppress(ConflictError):
             _put(storage, loaded.tags, state, signer)
-        except ConflictError:
-            time.sleep(random.uniform(0, _WAIT * 2**attempt))  # noqa: S311  # no secret
-        else:
             return state
-    raise ConfigurationError(f"--state: {name} is being saved by other runs all the time: it is not signed")
+    raise ConfigurationError(f"--state: {name} {_ALL_THE_TIME}: it is not signed")
+
+
+def _to_adopt(storage: Storage, name: str, own: Verifier, before: Verifier | None) -> tuple[Loaded, bool]:
+    """Load a state that is to be signed with a key of one's `own`, and tell whether it is already."""
+    got = storage.get(INDEX)
+    if got is None:
+        raise ConfigurationError(f"there is no state at {name}")
+    done = read(got[0], name, INDEX).signed == own.fingerprint
+    known = (own,) if done else (before, own)
+    state = _by_any(got[0], name, INDEX, known)
+    return _whole(storage, name, state, got[1], lambda data, file: _by_any(data, f"{name}{file}", file, known)), done
 
 
 def _by_any(data: bytes, name: str, file: str, known: tuple[Verifier | None, ...]) -> State:
@@ -126,18 +127,17 @@ def view(storage: Storage, name: str, verifier: Verifier | None) -> StateView:
     got = storage.get(INDEX)
     if got is None:
         raise ConfigurationError(f"there is no state at {name}")
-    vouched, size = read(got[0], name, INDEX, verifier), len(got[0])
-    state, checked = vouched.state, vouched.checked
-    regions: list[RegionState] = []
-    for file, (data, _) in _parts(storage, name, state):
+    vouched, sizes = read(got[0], name, INDEX, verifier), [len(got[0])]
+
+    def decode_part(data: bytes, file: str) -> State:
         part = read(data, f"{name}{file}", file, verifier)
         if part.signed != vouched.signed:
             raise ConfigurationError(f"--state: {name}{file} is not signed as {INDEX} is")
-        regions += _checked(state, part.state, name, file)
-        size += len(data)
-    if storage.sharded:
-        state = replace(state, regions=tuple(sorted(regions, key=lambda region: region.place)))
-    return view_of(state, name, size, vouched.signed, checked=checked)
+        sizes.append(len(data))
+        return part.state
+
+    state = _whole(storage, name, vouched.state, got[1], decode_part).state
+    return view_of(state, name, sum(sizes), vouched.signed, checked=vouched.checked)
 
 
 def _parts(storage: Storage, name: str, state: State) -> Iterator[tuple[str, tuple[bytes, Tag]]]:
@@ -158,16 +158,22 @@ def _checked(state: State, held: State, name: str, file: str) -> tuple[RegionSta
 
 def save(storage: Storage, name: str, loaded: Loaded, state: State, signer: Signature | None = None) -> None:
     """Save a state; where another run has saved meanwhile, both are merged. Raises `ConfigurationError`."""
-    for attempt in range(ATTEMPTS):
-        try:
-            _put(storage, loaded.tags, state, signer)
-        except ConflictError:
+    for attempt in _attempts():
+        if attempt:
             loaded = load(storage, name, state.source, state.trail_arn, state.saved, required=False, signer=signer)
             state = merge(state, loaded.state)
-            time.sleep(random.uniform(0, _WAIT * 2**attempt))  # noqa: S311  # no secret
-        else:
+        with suppress(ConflictError):
+            _put(storage, loaded.tags, state, signer)
             return
-    raise ConfigurationError(f"--state: {name} is being saved by other runs all the time: this run's part is not in it")
+    raise ConfigurationError(f"--state: {name} {_ALL_THE_TIME}: this run's part is not in it")
+
+
+def _attempts() -> Iterator[int]:
+    """Count attempts to save. Each waits before it reads what others have saved: what is read and kept waiting grows old."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(random.uniform(0, _WAIT * 2 ** (attempt - 1)))  # noqa: S311  # no secret
+        yield attempt
 
 
 def _put(storage: Storage, tags: dict[str, Tag], state: State, signer: Signature | None) -> None:

@@ -90,8 +90,10 @@ def ends_with(item: OpenFinding, over: Mapping[tuple[str, str], Span]) -> bool:
 
 
 def _is_over(item: OpenFinding, over: Mapping[tuple[str, str], Span]) -> bool:
-    span = hours(as_record(item)) if item.account is not None and item.region is not None else None
-    return span is not None and covers(over.get((item.account or "", item.region or ""), ()), span)
+    if item.account is None or item.region is None:
+        return False
+    span = hours(as_record(item))
+    return span is not None and covers(over.get((item.account, item.region), ()), span)
 
 
 class _Healing:

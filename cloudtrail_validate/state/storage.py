@@ -134,10 +134,8 @@ class S3Storage:
         return printable(f"s3://{self._bucket}/{self._of(name)}")
 
     def _refused(self, what: str, name: str, error: Exception) -> ConfigurationError:
-        place, permission = (
-            f"s3://{self._bucket}/{self._of(name)}",
-            "s3:PutObject" if what == "write" else "s3:GetObject",
-        )
+        place = f"s3://{self._bucket}/{self._of(name)}"
+        permission = "s3:PutObject" if what == "write" else "s3:GetObject"
         return ConfigurationError(str(object_refused(error, f"--state: cannot {what}", place, permission)))
 
 

@@ -8,7 +8,7 @@ not, all that lie beside it are read, and if they agree and are genuine, nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -19,10 +19,11 @@ from cloudtrail_validate.core.digest import Fetched, claimed_place, observe
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.gzip import Inflater
 from cloudtrail_validate.core.layout import DIGEST_KIND, folder_of, parse_digest_key
-from cloudtrail_validate.core.model import ChainId, Locator, ObjectInfo
+from cloudtrail_validate.core.model import ChainId, Locator
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.runtime.loop import in_daemon_thread
 from cloudtrail_validate.stores.protocol import Children, Lister, Reader, Store
+from cloudtrail_validate.stores.taking import PassingStore
 
 _LISTINGS: Final = 64  # levels that are listed to find a digest: four times as many as a tree of CloudTrail's is deep
 _FOLDERS: Final = 200  # of one level that are kept in mind
@@ -88,17 +89,14 @@ async def displacements(store: Reader, places: Sequence[Locator]) -> list[Displa
     return [item for item in seen if item is not None]
 
 
-class Watched:
+class Watched(PassingStore):
     """A store whose digests are looked at until it is clear that they lie where they say.
 
     `keys` answers with a region's public keys, blocking. Raises `DisplacedError` from `digest` and `look`.
     """
 
     def __init__(self, source: Store, keys: Callable[[str], RegionKeys]) -> None:
-        self.dated = source.dated
-        self.batch = source.batch
-        self.workers = source.workers
-        self._source = source
+        super().__init__(source)
         self._keys = keys
         self._settled = False
         self._looking = asyncio.Lock()
@@ -106,20 +104,6 @@ class Watched:
         self.content = source.content
         self.contents = source.contents
         self.stored = source.stored
-
-    def scan(
-        self, bucket: str, prefix: str, *, after: str = "", before: str | None = None
-    ) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """List what the source lists."""
-        return self._source.scan(bucket, prefix, after=after, before=before)
-
-    async def children(self, bucket: str, prefix: str) -> Children:
-        """List what the source lists."""
-        return await self._source.children(bucket, prefix)
-
-    async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
-        """Look an object up in the source."""
-        return await self._source.exact(bucket, key)
 
     async def digest(
         self, where: Locator, size: int | None = None, etag: str = ""
@@ -129,10 +113,6 @@ class Watched:
         if not self._settled:
             await self._consider(where, inflater, metadata)
         return inflater, metadata
-
-    async def close(self) -> None:
-        """Close the source."""
-        await self._source.close()
 
     async def look(self, bucket: str, prefixes: Sequence[str]) -> None:
         """Read a few digests below some prefixes now, for those who let others read them."""

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
 
 PAGE: Final = 1000  # keys a listing request, S3's own maximum
-_PAGE_BYTES: Final = (
-    8 * 1024 * 1024
-)  # of such a listing: 1,000 keys of 1,024 bytes, each of them as %XX, are half of it
+_PAGE_BYTES: Final = 8 * 1024 * 1024  # of such a listing: 1,000 keys of 1,024 bytes, each as %XX, are half of it
 _EMPTY_PAGES: Final = 1000  # in a row that go on without a key: S3 passes over deleted objects, but not for ever
 _MOVES: Final = 2  # regions that a bucket may be sought in, beyond the first
 _INLINE_BYTES: Final = 64 * 1024  # compressed; smaller ones inflate on the loop in ~0.1 ms, larger ones in a thread

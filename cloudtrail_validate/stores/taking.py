@@ -1,6 +1,6 @@
-"""A store before another, which takes each object as it is stored: for what looks at stored bytes while others read content.
+"""Stores that stand before another, and list what that lists.
 
-By itself it lists what its source lists. A subclass says in `_take` how an object is read, for digests and logs alike.
+`TakingStore` takes each object as it is stored: for what looks at stored bytes while others read content.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from cloudtrail_validate.core.model import Locator, ObjectInfo
 from cloudtrail_validate.stores.protocol import Children, Store, Stored, outcome
 
 
-class TakingStore(ABC):
-    """Keeps the protocol of a store, and passes on the errors of its source. Closing it closes `source`."""
+class PassingStore:
+    """Passes listings on, and the errors of its source. Closing it closes `source`. How objects are read is a subclass's."""
 
     def __init__(self, source: Store) -> None:
         self.dated = source.dated
@@ -37,6 +37,14 @@ class TakingStore(ABC):
     async def exact(self, bucket: str, key: str) -> ObjectInfo | None:
         """Return the object of exactly this key."""
         return await self._source.exact(bucket, key)
+
+    async def close(self) -> None:
+        """Close the source."""
+        await self._source.close()
+
+
+class TakingStore(PassingStore, ABC):
+    """Keeps the protocol of a store. A subclass says in `_take` how an object is read, for digests and logs alike."""
 
     async def digest(
         self, where: Locator, size: int | None = None, etag: str = ""
@@ -66,10 +74,6 @@ class TakingStore(ABC):
     ) -> Stored:
         """Return an object as stored, which is not taken."""
         return await self._source.stored(where, make, size, etag)
-
-    async def close(self) -> None:
-        """Close the source."""
-        await self._source.close()
 
     @abstractmethod
     async def _take(self, where: Locator, size: int | None, etag: str, *, digests: bool) -> Stored:

@@ -21,9 +21,6 @@ _EARLIER: Final = timedelta(minutes=15)  # by which an event may be older than t
 LOST_LOGS: Final = frozenset(
     {rules.LOG_ALTERED, rules.LOG_MALFORMED, rules.LOG_TRAILING_DATA, rules.LOG_MISSING, rules.LOG_UNREADABLE}
 )
-_GAPS: Final = frozenset(
-    {rules.GAP_BROKEN, rules.GAP_RESTART, rules.GAP_TAIL, rules.GAP_LATE_START, rules.CHAIN_ABSENT}
-)
 
 
 def coverage_of(chains: Iterable[ChainReport], findings: Iterable[Finding]) -> Mapping[Place, Coverage]:
@@ -50,7 +47,7 @@ def lost_hours(report: Report) -> Mapping[Place, tuple[Interval, ...]]:
         hours = Interval(finding.start, finding.end)
         if finding.rule in LOST_LOGS:
             out[place].append(_widened(hours))
-        elif finding.rule in _GAPS:
+        elif finding.rule in rules.GAPS:
             out[place].append(hours.within(window))
     return {place: union(hours) for place, hours in sorted(out.items())}
 

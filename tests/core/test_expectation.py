@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -35,8 +36,8 @@ def site(account: str, region: str, base: str = "AWSLogs/") -> AccountRegion:
     return AccountRegion(account, region, (Folder("b", base, account, region),))
 
 
-def trail(**options: object) -> Target:
-    return Target("b", None, "mgmt", HOME, OWNER, **options)  # type: ignore[arg-type]
+def trail(**options: Any) -> Target:
+    return Target("b", None, "mgmt", HOME, OWNER, **options)
 
 
 def reported(chains: Iterable[ChainId], there: Iterable[ChainId] = ()) -> list[ChainReport]:

@@ -48,7 +48,7 @@ REGIONS = st.sampled_from(
 )
 PREFIXES = st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 ORGANIZATIONS = st.none() | st.from_regex(r"o-[a-z0-9]{10,32}", fullmatch=True)
-MOMENTS = st.datetimes(datetime(2013, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(2013, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001  # Hypothesis's bounds
     lambda moment: moment.replace(microsecond=0)
 )
 

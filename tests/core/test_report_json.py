@@ -63,7 +63,7 @@ def errors(document: Any) -> list[str]:
 
 
 TEXT = st.text(st.characters(), max_size=12)  # any character, lone surrogates and controls among them
-MOMENTS = st.datetimes(datetime(2013, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(2013, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # Hypothesis's bounds
 INTERVALS = st.builds(
     lambda start, length: Interval(start, start + length), MOMENTS, st.timedeltas(timedelta(0), timedelta(9))
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -86,14 +87,14 @@ class TestRegion:
 
     def test_comes_from_the_trail_the_option_the_session_and_the_environment_in_this_order(self) -> None:
         environ = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}
-        steps = [
+        steps: list[tuple[dict[str, Any], str]] = [
             ({"trail_arn": self.ARN, "asked": ("sa-east-1",)}, "us-gov-east-1"),
             ({"asked": ("sa-east-1", "x"), "explicit": "ca-central-1"}, "sa-east-1"),
             ({"explicit": "ca-central-1", "configured": "eu-west-3"}, "ca-central-1"),
             ({"configured": "eu-west-3"}, "eu-west-1"),
         ]
         for given, region in steps:
-            assert choose_region(environ=environ, **given) == region  # type: ignore[arg-type]  # of several types
+            assert choose_region(environ=environ, **given) == region
         assert choose_region(environ={}, configured="eu-west-3") == "eu-west-3"
 
     def test_follows_the_partition_where_nothing_is_said(self) -> None:

@@ -10,28 +10,25 @@ from msgspec.structs import replace
 
 from cloudtrail_validate.core.findings import Watch
 from cloudtrail_validate.core.model import Interval
-from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.shards import Shard
 from cloudtrail_validate.distribute.parts import Part, ShardPlan, decode, encode, merge
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.report import RequestEcho, Run
 from cloudtrail_validate.runtime.limits import RateLimiter
 from tests.engine.memory import MemoryStore, VectorKeys, target_of
-from tests.engine.test_folding import VECTORS, report_of
+from tests.engine.test_folding import VECTORS, report_of, whole
 from tests.scenarios import vector, world
 from tests.scenarios.world import World
 
 PARTS = 3
 
 
-async def done_by(made: World, window: Interval, now: datetime, shard: Shard | None) -> tuple[Outcome, Part | None]:
-    """Run the whole, or one shard of it."""
+async def part_of(made: World, window: Interval, now: datetime, shard: Shard) -> Part:
+    """Run one shard."""
     engine = Engine(MemoryStore(made.buckets), VectorKeys(made), Watch(), RateLimiter(8))
-    plan = ShardPlan(shard, None) if shard else None
-    outcome = await engine.run(target_of(made), window, now, plan, whole=plan is None)
-    if shard is None or plan is None:
-        return outcome, None
-    part = Part(
+    plan = ShardPlan(shard, None)
+    await engine.run(target_of(made), window, now, plan, whole=False)
+    return Part(
         version="0",
         shard=shard,
         plan=plan.fingerprint,
@@ -46,7 +43,6 @@ async def done_by(made: World, window: Interval, now: datetime, shard: Shard | N
         results=tuple(replace(result, digests=()) for result in engine.results),
         findings=engine.of_the_plan(),
     )
-    return outcome, part
 
 
 @pytest.mark.parametrize("name", VECTORS)
@@ -55,7 +51,7 @@ def test_any_vector_is_the_same_whole_and_merged(name: str) -> None:
     asked = made.vector.run
     window = Interval(*(time.replace(microsecond=0) for time in (asked.start or made.start, asked.end or made.end)))
     now = asked.now or made.now
-    whole, _ = asyncio.run(done_by(made, window, now, None))
-    parts = [asyncio.run(done_by(made, window, now, Shard(number, PARTS)))[1] for number in range(PARTS, 0, -1)]
-    merged, _ = merge([(str(part.shard), decode(encode(part), "x")) for part in parts if part is not None])
-    assert report_of(merged) == report_of(whole)
+    one = asyncio.run(whole(MemoryStore(made.buckets), VectorKeys(made), made, window, now))
+    parts = [asyncio.run(part_of(made, window, now, Shard(number, PARTS))) for number in range(PARTS, 0, -1)]
+    merged, _ = merge([(str(part.shard), decode(encode(part), "x")) for part in parts])
+    assert report_of(merged) == report_of(one)

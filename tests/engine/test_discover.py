@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,9 +51,9 @@ def of(account: str, region: str, *, base: str = "AWSLogs/", kind: str = "CloudT
     return f"{base}{account}/{kind}/{region}/2026/03/07/x.json.gz"
 
 
-def trail(**options: object) -> Target:
-    given = {"trail": "management-events", "home_region": HOME, "owner": OWNER, **options}
-    return Target("", None, **given)  # type: ignore[arg-type]
+def trail(**options: Any) -> Target:
+    given: dict[str, Any] = {"trail": "management-events", "home_region": HOME, "owner": OWNER, **options}
+    return Target("", None, **given)
 
 
 def test_everything_that_is_there(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -106,21 +107,14 @@ async def parts_of(
         answers = {index: await calls[index]() for index in order}
         return [answers[index] for index in range(len(calls))]
 
-    proven = await shuffled(
-        [lambda region=region: elsewhere.do(Prove(region), ProvenChains) for region in regions]  # type: ignore[misc]
-    )
+    proven = await shuffled([partial(elsewhere.do, Prove(region), ProvenChains) for region in regions])
     batches = [(index, batch) for index, item in enumerate(proven) for batch in cut(item, window)]
-    parts = await shuffled(
-        [lambda batch=batch: elsewhere.do(Reconcile(batch), LogResult) for _, batch in batches]  # type: ignore[misc]
-    )
+    parts = await shuffled([partial(elsewhere.do, Reconcile(batch), LogResult) for _, batch in batches])
     held: list[list[LogResult]] = [[] for _ in proven]
     for (index, _), part in zip(batches, parts, strict=True):
         held[index].append(part)
     return await shuffled(
-        [
-            lambda item=item, own=own: elsewhere.do(Settle(item, tuple(own)), RegionResult)  # type: ignore[misc]
-            for item, own in zip(proven, held, strict=True)
-        ]
+        [partial(elsewhere.do, Settle(item, tuple(own)), RegionResult) for item, own in zip(proven, held, strict=True)]
     )
 
 

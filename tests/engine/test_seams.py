@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from cloudtrail_validate.core.model import Interval
+from cloudtrail_validate.core.chain import Link, Prover
+from cloudtrail_validate.core.digest import Evidence
+from cloudtrail_validate.core.model import Finding, Interval
 from cloudtrail_validate.core.plan import Target
+from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.listing import Finder
 from cloudtrail_validate.engine.seams import Seams
+from tests.engine.memory import VectorKeys
 from tests.engine.stages_kit import Region
 from tests.scenarios import vector, world
 from tests.scenarios.world import World
@@ -67,6 +71,22 @@ def test_a_lost_signature_at_the_seam_is_what_the_successor_quotes() -> None:
 )
 def test_what_is_not_proven_joins_nothing(edit: dict[str, Any]) -> None:
     assert seams_of(built(edit)) == []
+
+
+def test_what_no_key_proves_is_judged_in_proportion_to_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A year has 8,760 digests: judged anew with every four that were read, they took half a minute."""
+    hours, steps = 100, 0
+    step = Prover.step
+
+    def counted(self: Prover, evidence: Evidence) -> tuple[Link, tuple[Finding, ...]]:
+        nonlocal steps
+        steps += 1
+        return step(self, evidence)
+
+    monkeypatch.setattr(Prover, "step", counted)
+    monkeypatch.setattr(VectorKeys, "region", lambda *_: RegionKeys({}, issuer=True))
+    assert seams_of(built(hours=hours)) == []
+    assert hours / 2 < steps < 4 * hours
 
 
 def test_trails_of_one_name_that_were_never_one() -> None:

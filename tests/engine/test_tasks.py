@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import ModuleType
 
 import msgspec
 import pytest
@@ -27,8 +28,8 @@ async def _tasks(region: Region) -> dict[str, tuple[Task, type]]:
 
 @pytest.mark.parametrize("name", ["Audit", "Audit of digests", "Prove", "Reconcile", "Settle"])
 @pytest.mark.parametrize("codec", [msgspec.msgpack, msgspec.json])
-def test_a_task_and_its_answer_come_through_bytes(name: str, codec: object) -> None:
-    encode, decode = codec.encode, codec.decode  # type: ignore[attr-defined]  # both modules have them
+def test_a_task_and_its_answer_come_through_bytes(name: str, codec: ModuleType) -> None:
+    encode, decode = codec.encode, codec.decode
 
     async def run() -> tuple[Task, Answer, type]:
         region = Region(clean())

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REQUIRED: Final = "CTVALIDATE_REQUIRE_BROWSER"  # set: a test that finds no browser fails instead of being skipped
 TIMEOUT: Final = 60.0  # seconds for one answer: computers that run tests are slow, and share their cores
@@ -214,3 +216,16 @@ def browser(path: str, profile: Path) -> Iterator[Browser]:
             process.wait()
         os.close(command_write)
         os.close(answer_read)
+
+
+@contextlib.contextmanager
+def running(profile: Path, purpose: str) -> Iterator[Browser]:
+    """A browser for a test that needs one: where there is none, the test is skipped, or fails if one is required."""
+    path = program()
+    if path is None:
+        missing = f"no Chromium to {purpose} with (apt-get install chromium)"
+        if os.environ.get(REQUIRED):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with browser(path, profile) as found:
+        yield found

@@ -16,7 +16,7 @@ from cloudtrail_validate.report.examination import read_examination
 from cloudtrail_validate.report.html import render
 from tests.npm import NoToolError
 from tests.report import axe, samples
-from tests.report.browser import REQUIRED, Browser, Page, browser, program
+from tests.report.browser import REQUIRED, Browser, Page, running
 from tests.report.samples import examination
 
 _SERIOUS: Final = ("serious", "critical")
@@ -41,12 +41,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    path = program()
-    if path is None:
-        _without("no Chromium to look at the HTML report with (apt-get install chromium)")
-        return
-    with browser(path, tmp_path_factory.mktemp("profile")) as running:
-        yield running
+    with running(tmp_path_factory.mktemp("profile"), "look at the HTML report") as found:
+        yield found
 
 
 def problems(page: Page, engine: str) -> list[dict[str, Any]]:

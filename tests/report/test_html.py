@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -26,7 +25,7 @@ from cloudtrail_validate.report.html.charts import MOST_ACCOUNTS
 from cloudtrail_validate.report.html.heat import MOST_COLUMNS, MOST_ROWS, Axis, heat
 from cloudtrail_validate.report.wording import LIMITS, explanations
 from tests.report import samples
-from tests.report.browser import REQUIRED, Browser, Page, browser, program
+from tests.report.browser import Browser, Page, running
 from tests.report.samples import ACCOUNT, HOSTILE_KEYS, SECOND, START, at, chain, finding, log_key, report
 
 Opener = Callable[[Report], Page]
@@ -34,14 +33,8 @@ Opener = Callable[[Report], Page]
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    path = program()
-    if path is None:
-        missing = "no Chromium to look at the HTML report with (apt-get install chromium)"
-        if os.environ.get(REQUIRED):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with browser(path, tmp_path_factory.mktemp("profile")) as running:
-        yield running
+    with running(tmp_path_factory.mktemp("profile"), "look at the HTML report") as found:
+        yield found
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from py_ocsf_models.events.findings.detection_finding import DetectionFinding  # type: ignore[import-untyped]
+from py_ocsf_models.events.findings.detection_finding import DetectionFinding  # type: ignore[import-untyped]  # it has no types
 
 from tests.cli.helpers import call
 from tests.search.events import event, log

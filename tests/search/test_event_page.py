@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +11,7 @@ import msgspec
 import pytest
 
 from cloudtrail_validate.search.event_page import page
-from tests.report.browser import REQUIRED, Browser, browser, program
+from tests.report.browser import Browser, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,14 +63,8 @@ EVENTS: Final[dict[str, tuple[dict[str, Any], str, bool]]] = {
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    path = program()
-    if path is None:
-        missing = "no Chromium to print with (apt-get install chromium)"
-        if os.environ.get(REQUIRED):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with browser(path, tmp_path_factory.mktemp("profile")) as running:
-        yield running
+    with running(tmp_path_factory.mktemp("profile"), "print") as found:
+        yield found
 
 
 def write(name: str, folder: Path) -> tuple[str, Path]:

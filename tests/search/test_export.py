@@ -44,7 +44,7 @@ def test_duckdb_reads_every_event_with_its_proof(
         f"read_{'parquet' if format_ == 'parquet' else 'json'}('{folder}/*/*/*/*.{format_}', hive_partitioning=true)"
     )
     columns = "eventID::VARCHAR, eventName, userArn, proof, digest, account::VARCHAR, region, day::VARCHAR, event"
-    rows = queried(f"SELECT {columns} FROM {reader}")  # noqa: S608
+    rows = queried(f"SELECT {columns} FROM {reader}")  # noqa: S608  # our own words
     every = {e["eventID"]: e for path in trail.logs for e in trail.events(path)}
     assert sorted(row[0] for row in rows) == sorted(every)
     for event_id, name, arn, proof, digest, account, region, day, whole in rows:
@@ -88,7 +88,7 @@ def test_folders_are_never_named_by_an_event(trail: Trail, capsys: pytest.Captur
         assert {name[2] for name in names} <= {"day=2026-01-01", "day=2025-12-31"}
         reader = "read_parquet" if format_ == "parquet" else "read_json"
         planted = f"{reader}('{folder}/*/*/*/*.{format_}') WHERE eventName LIKE 'Planted%'"
-        rows = queried(f"SELECT proof, proofRule FROM {planted}")  # noqa: S608
+        rows = queried(f"SELECT proof, proofRule FROM {planted}")  # noqa: S608  # our own words
         assert rows == [("unproven", "log-altered")] * len(hostile)
 
 

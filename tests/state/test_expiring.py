@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from cloudtrail_validate import Report, Request, run
-from cloudtrail_validate.core.layout import log_minute
 from cloudtrail_validate.evidence.event_history import expiring_rule
 from cloudtrail_validate.state import run as state_run
 from cloudtrail_validate.state.codec import decode
@@ -127,7 +126,7 @@ def test_what_was_merely_not_proven_does(trail: Trail, unreadable: set[str]) -> 
     assert begin(trail).exit_code == 3
     assert known(trail).regions[0].unproven
     remove(trail, range(23))
-    assert log_minute(trail.logs(23)[0].name)
+    assert trail.logs(23)  # of its day, something is left
     assert ask(trail).exit_code == 0
     assert (known(trail).open, known(trail).regions[0].unproven) == ((), ())
 

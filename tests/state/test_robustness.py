@@ -19,7 +19,7 @@ from cloudtrail_validate.core.errors import ConfigurationError
 from cloudtrail_validate.state import keeping
 from cloudtrail_validate.state.codec import INDEX, decode, encode
 from cloudtrail_validate.state.keeping import load, save
-from cloudtrail_validate.state.model import RegionState, State
+from cloudtrail_validate.state.model import RegionState, State, merge
 from cloudtrail_validate.state.storage import LocalStorage, Storage, Tag, storage_of
 from tests.cli.test_guard import plain_env
 from tests.cli.test_state import validated
@@ -164,6 +164,22 @@ def test_the_loser_merges_what_others_have_saved(tmp_path: Path) -> None:
     saved = load(storage, "x", "s3://b/", None, NOW, required=True).state
     assert [region.region for region in saved.regions] == [REGION, *(f"us-east-{number}" for number in range(2, 6))]
     assert [item.rule for item in saved.open] == ["log-missing"]
+
+
+def test_what_others_save_while_one_waits_is_merged_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each wait would end in the next conflict."""
+    storage = LocalStorage(tmp_path / "a.state", sharded=False)
+    others = [of_region(f"us-east-{number}") for number in range(2, 12)]
+    loaded = load(storage, "x", "s3://b/", None, NOW, required=False)
+
+    def wait(_seconds: float) -> None:
+        now = load(storage, "x", "s3://b/", None, NOW, required=True)
+        storage.put(INDEX, encode(merge(others.pop(), now.state)), now.tags[INDEX])
+
+    monkeypatch.setattr("time.sleep", wait)
+    save(Racing(storage, [others.pop()]), "x", loaded, of_region(REGION))
+    saved = load(storage, "x", "s3://b/", None, NOW, required=True).state
+    assert [region.region for region in saved.regions] == [REGION, "us-east-10", "us-east-11"]
 
 
 def test_a_state_that_is_saved_all_the_time_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,7 @@ __all__ = [
     "DIGEST_TRAILING_DATA",
     "DIGEST_UNLINKED",
     "DIGEST_UNREADABLE",
+    "GAPS",
     "GAP_BROKEN",
     "GAP_LATE_START",
     "GAP_RESTART",
@@ -115,3 +116,6 @@ TRAIL_RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in (*
 
 RULES: Mapping[str, Rule] = MappingProxyType({**TRAIL_RULES, **{rule.id: rule for rule in (*LAKE, *WITNESS)}})
 """Every rule by its id: those of trails, of query results, and of independent sources."""
+
+GAPS: frozenset[str] = frozenset({GAP_BROKEN, GAP_RESTART, GAP_TAIL, GAP_LATE_START, CHAIN_ABSENT})
+"""What says that hours are covered by no proven digest."""

@@ -13,9 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-MAX_DOCUMENT: Final = (
-    65_536  # characters: three times what S3 allows for a bucket policy (20 KB), the largest of those read
-)
+MAX_DOCUMENT: Final = 65_536  # characters: three times what S3 allows for a bucket policy, the largest of those read
 MAX_STATEMENTS: Final = 500
 
 

@@ -173,9 +173,7 @@ class _Teller:
         else:
             place = "  ".join(page.shorten(part, 24) for part in (finding.account, finding.region) if part)
             page.line(f"{place or 'the trail'}  {_hours(finding)}", indent=4)
-            if (
-                finding.status is Status.UNVERIFIABLE and finding.cause is None
-            ):  # no object, and no cause that is told above
+            if finding.status is Status.UNVERIFIABLE and finding.cause is None:  # else the cause is told above
                 page.wrapped(finding.message, indent=6)
         for name, value in (("expected", finding.expected), ("found", finding.actual)):
             if value is not None and finding.actual is not None:
