@@ -18,7 +18,7 @@ from cloudtrail_validate.core.digest import LogReference
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.findings import Watch
 from cloudtrail_validate.core.gzip import Content, Flaw
-from cloudtrail_validate.core.model import ObjectInfo
+from cloudtrail_validate.core.model import Locator, ObjectInfo
 from cloudtrail_validate.engine.stages import ProvenDigest
 from cloudtrail_validate.runtime.limits import Budget, RateLimiter
 from cloudtrail_validate.stores.protocol import Store
@@ -41,12 +41,16 @@ class Collector(Protocol):
 
 
 class Job(NamedTuple):
-    """One log to read: how a digest names it, that digest, what the listing said of it (None: not listed), who asks."""
+    """One log to read: how a digest names it, that digest, what the listing said of it (None: not listed), who asks.
+
+    `where` is the log's own, which makes a new one each time that it is asked.
+    """
 
     log: LogReference
     digest: ProvenDigest
     info: ObjectInfo | None
     owner: Collector
+    where: Locator
 
     @property
     def size(self) -> int:
@@ -128,12 +132,12 @@ class LogChecker:
             async with self._limiter:
                 info = job.info
                 answer = await self._store.content(
-                    job.log.where, info.size if info else None, info.etag if info else "", self._make
+                    job.where, info.size if info else None, info.etag if info else "", self._make
                 )
         except (AbsentError, StoreError) as error:
             answer = error
         except Exception as error:
-            _log.exception("log %s", job.log.where)
+            _log.exception("log %s", job.where)
             answer = error
         finally:
             if held:
@@ -151,9 +155,9 @@ class LogChecker:
             jobs.append(self._queue.popleft())
         answers: Sequence[Answer]
         try:
-            answers = await self._store.contents([job.log.where for job in jobs], self._make)
+            answers = await self._store.contents([job.where for job in jobs], self._make)
         except Exception as error:
-            _log.exception("%d logs from %s", len(jobs), first.log.where)
+            _log.exception("%d logs from %s", len(jobs), first.where)
             answers = [error] * len(jobs)
         for job, answer in zip(jobs, answers, strict=True):
             self._account(job, answer)

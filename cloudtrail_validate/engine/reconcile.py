@@ -86,7 +86,7 @@ class Outcomes:
         rule = judge_content(job.log.hash_value, content)
         self.bytes_hashed += content.size
         modified = self._rewritten(job)
-        self._watch.judged(LogRead(job.log.where, job.digest.entry.where, rule, content))
+        self._watch.judged(LogRead(job.where, job.digest.entry.where, rule, content))
         if rule is not None:
             actual = content.sha256 if rule == rules.LOG_ALTERED else None
             detail = content.flaw.value if content.flaw else None
@@ -113,7 +113,7 @@ class Outcomes:
         detail: str | None = None,
     ) -> None:
         self._count(job, status)
-        chain, where = job.digest.entry.chain, job.log.where
+        chain, where = job.digest.entry.chain, job.where
         self.add(
             Finding(
                 rule,
@@ -134,7 +134,7 @@ class Outcomes:
         held = self._statuses.setdefault(job.digest.entry.chain, {})
         counted = None if status is Status.NOTICE else status
         held[counted] = held.get(counted, 0) + 1
-        self._watch.checked(job.log.where, status, digest=False)
+        self._watch.checked(job.where, status, digest=False)
 
 
 class Reconciler:
@@ -238,7 +238,7 @@ class Reconciler:
 
     def _job(self, pair: Named, info: ObjectInfo | None) -> list[Job]:
         """Return the work of checking a log, if there is any: what a digest outside the window names is only known."""
-        return [Job(*pair, info, self._outcomes)] if pair[1].counted else []
+        return [Job(*pair, info, self._outcomes, pair[0].where)] if pair[1].counted else []
 
     async def _put(self, jobs: Sequence[Job]) -> None:
         self._outcomes.expect(len(jobs))

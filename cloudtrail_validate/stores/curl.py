@@ -1,25 +1,51 @@
 """HTTP GET through libcurl, for an event loop: whole answers, or bodies in pieces. Knows nothing of S3.
 
-All connections belong to one thread (`curl_thread`). Requests are handed over and answers taken back in batches: to wake
-the other thread costs more than to start a request, and a turn of either loop gathers what has come meanwhile.
+All connections live on the loop itself where it can watch them (`curl_loop`), else on one thread (`curl_thread`). What is
+asked for within one turn of the loop begins together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Protocol
 
 from cloudtrail_validate.runtime.limits import Timeouts
-from cloudtrail_validate.stores.curl_thread import CurlThread, Order
+from cloudtrail_validate.stores.connections import CLOSED, Order, Orders, refuse
+from cloudtrail_validate.stores.curl_thread import CurlThread
 from cloudtrail_validate.stores.transfer import Answer, Outcome, Route, Transfer, TransferError
 
-_LAST_WORDS: Final = 2.0  # seconds that `close` waits for the thread, which never waits for the network itself
+if sys.platform == "linux":
+    from cloudtrail_validate.stores.curl_loop import CurlLoop
+
+
+class Driver(Protocol):
+    """Drives connections, from wherever."""
+
+    def give(self, orders: Orders) -> None:
+        """Have orders done, in their order."""
+        ...
+
+    async def close(self) -> None:
+        """Give up what is under way, and close all connections."""
+        ...
+
+
+def drive(loop: asyncio.AbstractEventLoop, timeouts: Timeouts, most: int) -> Driver:
+    """Return what drives connections best on this system and loop.
+
+    Raises OSError or RuntimeError where no descriptor or no thread is to be had.
+    """
+    if sys.platform == "linux":
+        with suppress(NotImplementedError):  # a loop that watches no descriptors
+            return CurlLoop(loop, timeouts, most)
+    return CurlThread(loop, timeouts, most)
 
 
 class Curl:
-    """Asks servers. Lives on one event loop; the thread begins with the first request and ends with `close`.
+    """Asks servers. Lives on one event loop, from the first request to `close`.
 
     `most` bounds requests under way; further ones wait, and their time does not run.
     """
@@ -27,8 +53,7 @@ class Curl:
     def __init__(self, timeouts: Timeouts, most: int) -> None:
         self._timeouts = timeouts
         self._most = most
-        self._thread: CurlThread | None = None
-        self._ended: asyncio.Future[None] | None = None
+        self._driver: Driver | None = None
         self._waiting: list[tuple[Order, Transfer]] = []
         self._closed = False
 
@@ -75,16 +100,12 @@ class Curl:
     async def close(self) -> None:
         """Close all connections. What is still under way ends with `TransferError`."""
         self._closed = True
-        thread, ended = self._thread, self._ended
-        if thread is not None and ended is not None:
-            thread.stop()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ended), _LAST_WORDS)
+        if self._driver is not None:
+            await self._driver.close()
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, order: Order, transfer: Transfer) -> None:
         if self._closed:
-            if order is Order.BEGIN:
-                transfer.done(TransferError("the store is closed"))
+            refuse([(order, transfer)], CLOSED)
             return
         self._waiting.append((order, transfer))
         if len(self._waiting) == 1:
@@ -93,10 +114,8 @@ class Curl:
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         waiting, self._waiting = self._waiting, []
         try:
-            if self._thread is None:
-                self._ended = loop.create_future()
-                self._thread = CurlThread(loop, self._timeouts, self._most, self._ended)
-            self._thread.give(waiting)
+            if self._driver is None:
+                self._driver = drive(loop, self._timeouts, self._most)
+            self._driver.give(waiting)
         except (OSError, RuntimeError) as error:  # no descriptor or no thread to be had
-            for _, transfer in waiting:
-                transfer.done(TransferError(str(error)))
+            refuse(waiting, str(error))

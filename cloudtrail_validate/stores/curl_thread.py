@@ -1,109 +1,50 @@
-"""The thread that holds every connection: libcurl's multi handle, driven over its socket interface.
+"""Connections on a thread of their own: for systems whose event loop cannot watch libcurl's sockets, or only dearly.
 
-libcurl reads no configuration of its own here: no netrc, no cookies, no proxy variables, no redirects, no encodings.
+Orders are handed over and answers taken back in batches: to wake the other thread costs more than to start a request, and a
+turn of either loop gathers what has come meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from enum import Enum
-from typing import Any, Final
-
-import pycurl
+from typing import Final
 
 from cloudtrail_validate.runtime.limits import Timeouts
-from cloudtrail_validate.stores.poller import BROKEN, IN, OUT, make_poller
-from cloudtrail_validate.stores.transfer import Answer, Broken, Outcome, Route, Transfer, TransferError
+from cloudtrail_validate.stores.connections import CLOSED, Connections, Order, Orders, deliver, internal_error, refuse
+from cloudtrail_validate.stores.poller import IN, make_poller
+from cloudtrail_validate.stores.transfer import Transfer
 
-PIECE_BYTES: Final = 1024 * 1024  # of a body that is handed on while it comes
-_UNTAKEN: Final = 2  # such pieces in memory before the connection is told to wait
-_PATIENCE: Final = 3  # times as long as a silence may last, an answer may take however slowly it drips;
-_LEAST_SPEED: Final = 4096  # from then on it must have come with so many bytes a second
-_BUFFER_BYTES: Final = 128 * 1024  # read from a socket at once; libcurl's 16 KiB make eight calls of it
-_BROKEN: Final = {
-    pycurl.E_PEER_FAILED_VERIFICATION: Broken.CERTIFICATE,
-    pycurl.E_SSL_CONNECT_ERROR: Broken.CERTIFICATE,
-    pycurl.E_SSL_CACERT_BADFILE: Broken.CERTIFICATE,
-    pycurl.E_SSL_ISSUER_ERROR: Broken.CERTIFICATE,
-    pycurl.E_COULDNT_RESOLVE_PROXY: Broken.PROXY,
-    97: Broken.PROXY,  # CURLE_PROXY, which pycurl does not name
-    pycurl.E_COULDNT_RESOLVE_HOST: Broken.UNREACHABLE,
-    pycurl.E_COULDNT_CONNECT: Broken.UNREACHABLE,
-    pycurl.E_OPERATION_TIMEDOUT: Broken.UNREACHABLE,
-    pycurl.E_FILESIZE_EXCEEDED: Broken.TOO_LONG,
-}
-# Where libcurl's own words hold numbers: the same trouble is to read the same, since it is counted.
-_WORDS: Final = {
-    pycurl.E_PARTIAL_FILE: "the answer broke off",
-    pycurl.E_GOT_NOTHING: "the connection was closed without an answer",
-    pycurl.E_OPERATION_TIMEDOUT: "connect timeout",
-}
-_END: Final = frozenset({b"\r\n", b"\n"})  # of a head; the second is what libcurl bears with
-_TAKEN: Final = re.compile(r" after [0-9]+ ms")
+_LAST_WORDS: Final = 2.0  # seconds that `close` waits for the thread, which never waits for the network itself
 _log = logging.getLogger("cloudtrail_validate")
 
 
-class Order(Enum):
-    """Names the orders that the loop gives the thread: start, let the next pieces come, give up."""
-
-    BEGIN = "begin"
-    TAKEN = "taken"
-    ABANDON = "abandon"
-
-
-class Handle(pycurl.Curl):
-    """A handle of libcurl, the route that it is set up for, and what it is busy with."""
-
-    route: (
-        Route | None
-    )  # no values here: pycurl keeps attributes in a place of its own, and finds those of the class first
-    transfer: Transfer | None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.route = self.transfer = None
-
-
 class CurlThread:
-    """The thread. `give` and `stop` are called on the event loop; `ended` is resolved there when it is over."""
+    """Drives connections from a thread. `give` and `close` are called on the event loop, all else is the thread's."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, timeouts: Timeouts, most: int, ended: asyncio.Future[None]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeouts: Timeouts, most: int) -> None:
         self._loop = loop
-        self._timeouts = timeouts
-        self._most = most
-        self._ended = ended
+        self._ended: asyncio.Future[None] = loop.create_future()
         self._inbox: deque[tuple[Order, Transfer]] = deque()
-        self._queue: deque[Transfer] = deque()
-        self._active: set[Transfer] = set()
-        self._idle: list[Handle] = []
-        self._told: list[tuple[Callable[[Any], object], Outcome | bytes]] = []
-        self._due: float | None = None  # when libcurl wants to be called for time's sake
-        self._swept = time.monotonic()
         self._asleep = self._stopping = False
+        self._reason = CLOSED  # why transfers end that are under way when the thread does
         self._ear, self._bell = socket.socketpair()
         self._ear.setblocking(False)
         self._bell.setblocking(False)
         self._poller = make_poller()
         self._poller.register(self._ear.fileno(), IN)
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._remind)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, most)
+        self._connections = Connections(timeouts, most, self._poller)
         threading.Thread(target=self._run, name="ctvalidate-curl", daemon=True).start()
 
     # On the event loop.
 
-    def give(self, orders: Sequence[tuple[Order, Transfer]]) -> None:
+    def give(self, orders: Orders) -> None:
         """Hand over orders, in the order in which they are to be done."""
         self._inbox.extend(orders)
         if self._ended.done():
@@ -111,10 +52,12 @@ class CurlThread:
         else:
             self._ring()
 
-    def stop(self) -> None:
+    async def close(self) -> None:
         """End the thread, whatever it is doing."""
         self._stopping = True
         self._ring()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._ended), _LAST_WORDS)
 
     def _ring(self) -> None:
         if self._asleep:
@@ -122,257 +65,51 @@ class CurlThread:
             with suppress(OSError):  # full of earlier rings, or closed
                 self._bell.send(b"!")
 
-    @staticmethod
-    def _deliver(told: Sequence[tuple[Callable[[Any], object], Outcome | bytes]]) -> None:
-        for tell, what in told:
-            tell(what)
+    def _end(self) -> None:
+        """End every transfer: nobody may wait for a thread that is no more."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+        refuse(tuple(self._taken()), self._reason)
 
     # On the thread.
 
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._turn()
-            reason = "the store is closed"
+                self._connections.turn(self._wait(), self._taken())
+                self._pass_on()
         except Exception as error:  # whatever it is, nobody may wait for ever for an answer
             _log.exception("curl thread")
-            reason = f"internal error, please report it: {type(error).__name__}: {error}"
+            self._reason = internal_error(error)
             self._stopping = True
-        for transfer in (*self._active, *self._queue):
-            self._told.append((transfer.done, TransferError(reason)))
+        self._connections.close(self._reason)
         self._pass_on()
-        for transfer in list(self._active):
-            self._remove(transfer)
-        self._multi.close()
         self._ear.close()
         self._bell.close()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._end)
 
-    def _end(self) -> None:
-        """End every transfer, on the loop: nobody may wait for a thread that is no more."""
-        if not self._ended.done():
-            self._ended.set_result(None)
-        while self._inbox:
-            order, transfer = self._inbox.popleft()
-            if order is Order.BEGIN:
-                transfer.done(TransferError("the store is closed"))
-
-    def _turn(self) -> None:
-        """Wait, let libcurl do what there is to do, take what it has finished, start what was asked for."""
-        for descriptor, events in self._wait():
+    def _wait(self) -> Iterator[tuple[int, int]]:
+        due = self._connections.due
+        self._asleep = True  # from here on, whoever puts something into the inbox rings
+        if self._inbox or self._stopping:
+            due = 0.0
+        wait = None if due is None else max(0, round((due - time.monotonic()) * 1000 + 0.5))
+        events = self._poller.poll(wait)
+        self._asleep = False
+        for descriptor, ready in events:
             if descriptor == self._ear.fileno():
                 with suppress(BlockingIOError):
                     self._ear.recv(4096)
-                continue
-            ready = pycurl.CSELECT_IN if events & (IN | BROKEN) else 0
-            ready |= pycurl.CSELECT_OUT if events & OUT else 0
-            self._multi.socket_action(descriptor, ready | (pycurl.CSELECT_ERR if events & BROKEN else 0))
-        now = time.monotonic()
-        if self._due is not None and now >= self._due:
-            self._due = None
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        if self._active and now - self._swept >= self._pace():
-            self._sweep(now)
-        self._collect()
+            else:
+                yield descriptor, ready
+
+    def _taken(self) -> Iterator[tuple[Order, Transfer]]:
         while self._inbox:
-            self._obey(*self._inbox.popleft())
-        while self._queue and len(self._active) < self._most:
-            self._begin(self._queue.popleft())
-        self._pass_on()
-
-    def _wait(self) -> Sequence[tuple[int, int]]:
-        until = self._due
-        if self._active:
-            sweep = self._swept + self._pace()
-            until = sweep if until is None else min(until, sweep)
-        self._asleep = True  # from here on, whoever puts something into the inbox rings
-        if self._inbox or self._stopping:
-            until = 0.0
-        wait = None if until is None else max(0, round((until - time.monotonic()) * 1000 + 0.5))
-        events = self._poller.poll(wait)
-        self._asleep = False
-        return events
-
-    def _pace(self) -> float:
-        """Return the seconds between two looks for what has stalled."""
-        return min(1.0, self._timeouts.read / 8)
+            yield self._inbox.popleft()
 
     def _pass_on(self) -> None:
-        if self._told:
-            told, self._told = self._told, []
+        told, self._connections.told = self._connections.told, []
+        if told:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._deliver, told)
-
-    def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
-        if what == pycurl.POLL_REMOVE:
-            with suppress(KeyError):
-                self._poller.unregister(descriptor)
-        else:
-            self._poller.register(
-                descriptor, (IN if what & pycurl.POLL_IN else 0) | (OUT if what & pycurl.POLL_OUT else 0)
-            )
-
-    def _remind(self, milliseconds: int) -> None:
-        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000 if milliseconds else 0.0
-
-    def _obey(self, order: Order, transfer: Transfer) -> None:
-        if order is Order.BEGIN:
-            self._queue.append(transfer)
-        elif transfer not in self._active:
-            with suppress(ValueError):  # done meanwhile, or given up before it began
-                self._queue.remove(transfer)
-        elif order is Order.ABANDON:
-            self._remove(transfer)
-        else:
-            transfer.untaken -= 1
-            if transfer.paused and transfer.untaken < _UNTAKEN:
-                transfer.paused = False
-                transfer.moved = time.monotonic()
-                with suppress(pycurl.error):  # it has failed: that is told otherwise
-                    transfer.curl.pause(pycurl.PAUSE_CONT)
-
-    def _begin(self, transfer: Transfer) -> None:
-        curl = self._idle.pop() if self._idle else Handle()
-        route = transfer.route
-        try:
-            if curl.route is not route:
-                curl.reset()
-                self._set_up(curl, route)
-                curl.route = route
-            curl.setopt(pycurl.URL, transfer.url)
-            curl.setopt(pycurl.MAXFILESIZE_LARGE, transfer.limit)
-            curl.setopt(pycurl.HEADERFUNCTION, transfer.lines.append)
-            curl.setopt(pycurl.WRITEFUNCTION, transfer.body.append if transfer.piece is None else self._taker(transfer))
-            curl.transfer = transfer
-            transfer.curl = curl
-            transfer.begun = transfer.moved = time.monotonic()
-            self._multi.add_handle(curl)
-        except (pycurl.error, ValueError) as error:  # a proxy or header that cannot be meant
-            self._told.append((transfer.done, TransferError(str(error))))
-            return
-        self._active.add(transfer)
-
-    def _set_up(self, curl: Handle, route: Route) -> None:
-        """Set what requests of one route share. What libcurl would take from elsewhere is set to nothing."""
-        timeouts = self._timeouts
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)  # S3 speaks no other
-        curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
-        curl.setopt(pycurl.CAINFO, route.ca_file)  # the wheel's own is a path of the system it was built on
-        curl.setopt(pycurl.PROXY_CAINFO, route.ca_file)
-        curl.setopt(pycurl.PROXY, route.proxy)
-        curl.setopt(pycurl.NOPROXY, "")  # else the environment's counts
-        curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
-        curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        curl.setopt(pycurl.HTTP_CONTENT_DECODING, 0)  # logs bear `Content-Encoding: gzip`, and their bytes are judged
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(timeouts.connect * 1000)))
-        curl.setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)
-        curl.setopt(pycurl.USERAGENT, route.agent)
-        curl.setopt(pycurl.HTTPHEADER, list(route.headers))
-        if route.verbatim:
-            curl.setopt(pycurl.PATH_AS_IS, 1)
-        if route.signature is not None:
-            curl.setopt(pycurl.AWS_SIGV4, f"aws:amz:{route.signature.region}:s3")
-            curl.setopt(pycurl.USERNAME, route.signature.access_key)
-            curl.setopt(pycurl.PASSWORD, route.signature.secret_key)
-
-    def _taker(self, transfer: Transfer) -> Callable[[bytes], int | None]:
-        """Return the callback that takes a body which is handed on in pieces."""
-
-        def take(data: bytes) -> int | None:
-            body, give = transfer.body, transfer.piece
-            if give is None or not _is_content(transfer.lines):
-                body.append(data)
-                return None
-            if transfer.untaken >= _UNTAKEN:
-                transfer.paused = True
-                return int(pycurl.WRITEFUNC_PAUSE)
-            body.append(data)
-            transfer.held += len(data)
-            if transfer.held >= PIECE_BYTES:
-                self._told.append((give, b"".join(body)))
-                body.clear()
-                transfer.held = 0
-                transfer.untaken += 1
-            return None
-
-        return take
-
-    def _collect(self) -> None:
-        """Take what libcurl has finished."""
-        left = 1
-        while left:
-            message: tuple[int, list[Any], list[Any]] = self._multi.info_read()
-            left, done, failed = message
-            for curl in done:
-                self._done(curl, curl.transfer)
-            for curl, number, text in failed:
-                transfer = curl.transfer
-                self._remove(transfer)
-                words = _WORDS.get(number) or _TAKEN.sub("", text) or f"libcurl's error {number}"
-                why = TransferError(words, _BROKEN.get(number, Broken.OTHERWISE))
-                self._told.append((transfer.done, why))
-
-    def _done(self, curl: Handle, transfer: Transfer) -> None:
-        body = transfer.body
-        status = curl.getinfo(pycurl.RESPONSE_CODE)
-        size = None if transfer.piece is None else curl.getinfo(pycurl.SIZE_DOWNLOAD_T)
-        self._remove(transfer)
-        lines = _own(transfer.lines)
-        if lines is None:  # libcurl takes a head that breaks off for an answer without a body
-            self._told.append((transfer.done, TransferError(_WORDS[pycurl.E_PARTIAL_FILE])))
-            return
-        whole = body[0] if len(body) == 1 else b"".join(body)
-        if transfer.piece is not None and status == 200:
-            if whole:
-                self._told.append((transfer.piece, whole))
-            whole = b""
-        self._told.append((transfer.done, Answer(status, lines, whole, len(whole) if size is None else size)))
-
-    def _remove(self, transfer: Transfer) -> None:
-        """Let go of a transfer; its handle may serve another."""
-        curl = transfer.curl
-        self._active.discard(transfer)
-        self._multi.remove_handle(curl)
-        curl.transfer = None
-        self._idle.append(curl)
-
-    def _sweep(self, now: float) -> None:
-        """End transfers that stand still, and those that drip so slowly that they would never end."""
-        since, self._swept = now - self._swept, now
-        silence = self._timeouts.read
-        for transfer in list(self._active):
-            curl = transfer.curl
-            received = curl.getinfo(pycurl.SIZE_DOWNLOAD_T) + curl.getinfo(pycurl.HEADER_SIZE)
-            if received != transfer.progress or transfer.paused:
-                transfer.progress, transfer.moved = received, now
-                transfer.begun += since if transfer.paused else 0  # it waits for us
-            taken = now - transfer.begun
-            if now - transfer.moved > silence:
-                self._give_up(
-                    transfer, f"no answer for {silence:g} s" if not received else f"stalled for {silence:g} s"
-                )
-            elif taken > _PATIENCE * silence + received / _LEAST_SPEED and not transfer.paused:
-                self._give_up(transfer, f"too slow: {received:,} bytes in {taken:.0f} s")
-
-    def _give_up(self, transfer: Transfer, why: str) -> None:
-        self._remove(transfer)
-        self._told.append((transfer.done, TransferError(why)))
-
-
-def _is_content(lines: Sequence[bytes]) -> bool:
-    """Tell whether the last answer has the status 200, which libcurl does not tell while a transfer runs."""
-    status = next((line for line in reversed(lines) if line.startswith(b"HTTP/")), b"")
-    return status.split(b" ")[1:2] in ([b"200"], [b"200\r\n"])
-
-
-def _own(lines: list[bytes]) -> tuple[bytes, ...] | None:
-    """Return the header lines of the last answer: of none before it, and no trailers. None where its head is not whole."""
-    if lines.count(b"\r\n") == 1 and lines[-1] == b"\r\n" and lines[0].startswith(b"HTTP/") and b"\n" not in lines:
-        return tuple(lines[1:-1])
-    start = max((index for index, line in enumerate(lines) if line.startswith(b"HTTP/")), default=-1) + 1
-    own = lines[start:]
-    end = next((index for index, line in enumerate(own) if line in _END), None)
-    return None if end is None else tuple(own[:end])
+                self._loop.call_soon_threadsafe(deliver, told)

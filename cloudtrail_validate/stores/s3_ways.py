@@ -106,7 +106,7 @@ class Ways:
         """Return the route and URL of an object. Raises `AbsentError` for a key that no object can have."""
         if not key:
             raise AbsentError("an empty key")
-        if way.own and not ("." in key and _DOTS.search(key)):
+        if way.own and not (("/." in key or key[0] == ".") and _DOTS.search(key)):
             try:
                 path = key if _PLAIN.fullmatch(key) else quote(key, safe="/~")
             except UnicodeEncodeError as error:

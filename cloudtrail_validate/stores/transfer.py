@@ -1,4 +1,4 @@
-"""One HTTP GET: where it goes, how it is signed, what came back. Values, and the record that the curl thread keeps of it."""
+"""One HTTP GET: where it goes, how it is signed, what came back. Values, and the record that `connections` keeps of it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ Outcome = Answer | TransferError
 
 
 class Transfer:
-    """One request on its way. `done` and `piece` are called on the event loop, all else belongs to the curl thread.
+    """One request on its way. `done` and `piece` are called on the event loop, all else belongs to `connections`.
 
     `piece` takes what comes with status 200 while it comes; None gathers the whole body. `progress` counts bytes of
     headers and body, `moved` and `begun` are the times of its last change and of the start.

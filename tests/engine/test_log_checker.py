@@ -40,7 +40,8 @@ def jobs_of(folder: Path, number: int, owner: Outcomes) -> list[Job]:
         if index % 3:
             (folder / f"{index}.gz").write_bytes(body)
     owner.expect(number)
-    return [Job(LogReference("", f"{index}.gz", content, "SHA-256"), DIGEST, None, owner) for index in range(number)]
+    logs = [LogReference("", f"{index}.gz", content, "SHA-256") for index in range(number)]
+    return [Job(log, DIGEST, None, owner, log.where) for log in logs]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -218,7 +218,7 @@ def test_work_that_waits_is_taken_up_when_more_may_be_in_flight(clock: Clock) ->
         digest = ProvenDigest(Entry(EPOCH, Locator("", "digest"), CHAIN), Interval(EPOCH, EPOCH), "", 2_000)
         logs = [LogReference("", str(number), "0" * 64, "SHA-256") for number in range(2_000)]
         taken.expect(len(logs))
-        await checker.put([Job(log, digest, None, taken) for log in logs])
+        await checker.put([Job(log, digest, None, taken, log.where) for log in logs])
         await taken.all_taken()
         assert taken.counts() == ((CHAIN, Counts(altered=2_000)),)
         return store.most

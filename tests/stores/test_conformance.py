@@ -106,7 +106,7 @@ class TestExact:
 
 
 class TestContent:
-    # Inflated bytes. Noise is as long compressed: small, over the 64 KiB that inflate in a thread, and streamed.
+    # Inflated bytes. Noise is as long compressed: small, over the 32 KiB that inflate in a thread, and streamed.
     @pytest.mark.parametrize("size", [0, 1, 700, 100_000, 5_000_000])
     def test_of_any_size(self, place: Place, size: int) -> None:
         data = noise(size)

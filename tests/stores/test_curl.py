@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.httpsession import where
 
 from cloudtrail_validate.runtime.limits import Timeouts
+from cloudtrail_validate.stores import curl as transport
+from cloudtrail_validate.stores.connections import PIECE_BYTES, Connections
 from cloudtrail_validate.stores.curl import Curl
-from cloudtrail_validate.stores.curl_thread import PIECE_BYTES
+from cloudtrail_validate.stores.curl_thread import CurlThread
 from cloudtrail_validate.stores.transfer import Answer, Broken, Route, TransferError
 from tests.stores.recorder import recording
 
@@ -25,6 +29,15 @@ if TYPE_CHECKING:
 QUICK = Timeouts(connect=2.0, read=0.3, retries=0, give_up=1.0)
 PATIENT = Timeouts(connect=5.0, read=10.0, retries=0, give_up=1.0)
 PLAIN = Route(where())
+
+
+@pytest.fixture(autouse=True, params=["on the loop", "on a thread"])
+def driven(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds wherever the connections live; the thread is for systems without epoll."""
+    if request.param == "on a thread":
+        monkeypatch.setattr(transport, "drive", CurlThread)
+    elif sys.platform != "linux":
+        pytest.skip("there is no epoll")
 
 
 @pytest.fixture
@@ -289,7 +302,7 @@ class TestStream:
 
 
 class TestClose:
-    def test_ends_what_is_under_way_and_the_thread(self, recorder: Recorder) -> None:
+    def test_ends_what_is_under_way_and_all_threads(self, recorder: Recorder) -> None:
         recorder.last = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"
 
         async def ask() -> None:
@@ -303,10 +316,9 @@ class TestClose:
                 await curl.get(PLAIN, f"{recorder.endpoint}/late", 10)
 
         asyncio.run(ask())
-        for thread in threading.enumerate():
-            if thread.name == "ctvalidate-curl":
-                thread.join(10)
-                assert not thread.is_alive()
+        for thread in _threads():
+            thread.join(10)
+            assert not thread.is_alive()
 
     def test_a_loop_that_is_gone_is_no_error(self, recorder: Recorder) -> None:
         """Who is interrupted does not close, and the thread must not complain of a closed loop."""
@@ -320,8 +332,12 @@ class TestClose:
             return curl
 
         curl = asyncio.run(ask())
-        assert curl._thread is not None
-        curl._thread.stop()
+        assert curl._driver is not None
+        if isinstance(curl._driver, CurlThread):
+            curl._driver._stopping = True
+            curl._driver._ring()
+        for thread in _threads():
+            thread.join(10)
 
     def test_a_cancelled_request_frees_its_place(self, recorder: Recorder) -> None:
         async def ask(curl: Curl) -> int:
@@ -334,20 +350,50 @@ class TestClose:
         assert run(ask, most=1) == 2
 
 
-def test_an_error_of_the_threads_own_leaves_nobody_waiting(
+def test_connections_that_the_server_closes_between_two_requests(recorder: Recorder) -> None:
+    """Numbers of closed sockets are given to new ones, and what was known of the old must not count for these."""
+    recorder.closes = True
+
+    async def ask(curl: Curl) -> list[int]:
+        sizes = []
+        for _ in range(30):
+            answers = await asyncio.gather(*(curl.get(PLAIN, f"{recorder.endpoint}/x", 10) for _ in range(3)))
+            sizes += [answer.size for answer in answers]
+        return sizes
+
+    assert run(ask) == [2] * 90
+    assert recorder.connections == 90
+
+
+def test_what_came_while_the_loop_was_busy_has_not_stalled(recorder: Recorder) -> None:
+    """Longer than the silence that ends a request, the loop does something else."""
+    recorder.delay = 0.1
+
+    async def ask(curl: Curl) -> int:
+        asked = asyncio.create_task(curl.get(PLAIN, f"{recorder.endpoint}/x", 10))
+        await arrived(recorder)
+        time.sleep(3 * QUICK.read)  # noqa: ASYNC251  # that is the point
+        return (await asked).size
+
+    assert run(ask, QUICK) == 2
+
+
+def test_an_error_of_our_own_leaves_nobody_waiting(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from cloudtrail_validate.stores.curl_thread import CurlThread
-
-    def broken(self: CurlThread) -> None:
+    def broken(self: Connections) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(CurlThread, "_collect", broken)
+    monkeypatch.setattr(Connections, "_collect", broken)
 
     async def ask(curl: Curl) -> None:
         for _ in range(2):
-            with pytest.raises(TransferError):
+            with pytest.raises(TransferError, match="ZeroDivisionError"):
                 await curl.get(PLAIN, f"{recorder.endpoint}/x", 10)
 
     run(ask)
     assert "ZeroDivisionError" in caplog.text
+
+
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "ctvalidate-curl"]
