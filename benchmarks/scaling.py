@@ -1,9 +1,10 @@
 """How the rate grows with processes, and what `auto` makes of it: one curve for S3, one for a local copy.
 
-In S3 `--executor local:N` is asked for with N from 1 to the cores there are; the responder needs some of the same cores,
-about a fifth of what ctvalidate needs, so on few cores it is part of the limit. A local copy is hashed by one process a core
-in any case, so there the cores are rationed instead (`sched_setaffinity`). What `auto` does is measured on either side of
-where it changes its mind.
+In S3 `--executor local:N` is asked for with N from 1 to the cores there are. The responder needs some of the same cores,
+about a fifth of what ctvalidate needs, so on few of them it is part of the limit. Where the kernel lets itself be told to
+(root, cgroups) the same is measured on slow cores, a fraction of a real one for each process. A local copy is hashed by one
+process a core in any case, so there the cores are rationed instead (`sched_setaffinity`). What `auto` does is measured on
+either side of where it changes its mind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from benchmarks.harness import Page, Sample, command_line, cpu_of, interleave, o
 from benchmarks.local import write_copy
 from benchmarks.plan import SIXTY_KILOBYTES, Plan
 from benchmarks.server import serving
+from benchmarks.shares import controller, shares
 from benchmarks.validation import validate
 from cloudtrail_validate.runtime.limits import cores
 
@@ -64,6 +66,19 @@ def from_s3(runs: int, hours: int, logs: int, most: int) -> tuple[list[list[str]
         return curve(interleave(runs, contenders), plan.logs), plan.logs
 
 
+def on_slow_cores(runs: int, hours: int, logs: int, share: float, most: int) -> tuple[list[list[str]], int]:
+    """The curve for the same trail where each process has a share of a core, and the responder what is left."""
+    plan = Plan(objects="made-up", hours=hours, logs_per_hour=logs)
+
+    def rationed(number: int) -> Sample:
+        with shares(share, number):
+            return validate(served, options={"executor": f"local:{number}"})
+
+    with serving(plan) as served:
+        contenders = {f"local:{number}": partial(rationed, number) for number in steps(most)}
+        return curve(interleave(runs, contenders), plan.logs), plan.logs
+
+
 def from_a_copy(runs: int, hours: int, logs: int, events: int, most: int) -> tuple[list[list[str]], int]:
     """The curve for a local copy, and its number of logs."""
     plan = Plan(hours=hours, logs_per_hour=logs, events=(events,))
@@ -94,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--logs-per-hour", type=int, default=2500, help="in S3")
+    parser.add_argument("--share", type=float, default=0.3, help="of a core, for each process, where that can be had")
     parser.add_argument("--copied", type=int, default=2500, help="logs an hour of the local copy")
     parser.add_argument("--events", type=int, default=SIXTY_KILOBYTES, help="in a log of the local copy")
     parser.add_argument("--sizes", type=int, nargs="+", default=[5_000, 15_000, 30_000, 60_000], help="logs, for auto")
@@ -103,6 +119,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     page = Page(f"Scaling on {number_of_cores} cores", command_line("scaling", arguments))
     rows, number = from_s3(given.runs, given.hours, given.logs_per_hour, number_of_cores)
     page.note(f"{number:,} logs of about 4 kB in S3, whole commands; the responder shares the cores.").table(head, rows)
+    if controller() is not None:
+        most = max(1, int((number_of_cores - 0.5) / given.share))
+        rows, number = on_slow_cores(given.runs, given.hours, given.logs_per_hour, given.share, most)
+        page.note(
+            f"{number:,} logs in S3 where every process may use {given.share:.0%} of a core (`benchmarks.shares`), and the "
+            "responder has the rest to itself."
+        ).table(head, rows)
     if sys.platform == "linux":
         rows, number = from_a_copy(given.runs, given.hours, given.copied, given.events, number_of_cores)
         page.note(f"{number:,} logs of a local copy, whole commands on so many of the cores.").table(head, rows)

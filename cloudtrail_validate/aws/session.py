@@ -29,6 +29,7 @@ from cloudtrail_validate.aws.identity import (
     refuse_cached,
 )
 from cloudtrail_validate.aws.renewal import Renewal
+from cloudtrail_validate.aws.s3_request import SignedRequest, sign_get, sign_list
 from cloudtrail_validate.core.errors import ConfigurationError, StoreError
 from cloudtrail_validate.core.model import Cause
 from cloudtrail_validate.core.regions import choose_region
@@ -125,6 +126,14 @@ class Aws:
         """Return the client for a bucket, in the bucket's region. Raises as `bucket_region`."""
         client: S3Client = self.client("s3", self.bucket_region(bucket))
         return client
+
+    def signed_get(self, bucket: str, key: str) -> SignedRequest:
+        """Return the request for an object, for someone else to send. Blocking; raises as `s3_client` and `sign_get`."""
+        return sign_get(self.s3_client(bucket), bucket, key)
+
+    def signed_list(self, bucket: str, options: Mapping[str, Any]) -> SignedRequest:
+        """Return the request for a page of a listing (`options` of ListObjectsV2). As `signed_get`."""
+        return sign_list(self.s3_client(bucket), bucket, options)
 
     def own_client(self, bucket: str) -> Any:
         """Return a new S3 client for a bucket of one's own, which no trail's target limits. Raises as `bucket_region`."""

@@ -21,6 +21,7 @@ from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.distribute.work import Call, Context, Reply, work
 from cloudtrail_validate.engine.cut import cut
+from cloudtrail_validate.engine.region_audit import named_in
 from cloudtrail_validate.engine.settle import unfinished
 from cloudtrail_validate.engine.stages import LogBatch, LogResult, ProvenChains, RegionResult, Scope
 from cloudtrail_validate.engine.tasks import Answer, Audit, Reconcile, Settle, Task
@@ -29,7 +30,11 @@ from cloudtrail_validate.runtime.loop import together
 
 ATTEMPTS: Final = 3  # a call is made, before what it was to do counts as unproven
 REGIONS_A_CALL: Final = 24  # account-regions: enough to keep a worker's requests in flight where each has few digests
-REFERENCES_A_CALL: Final = 12_000  # logs of large account-regions, ~2.5 s of a core
+REFERENCES_A_CALL: Final = 12_000  # logs of large account-regions, ~1 s of a core
+REFERENCES_AT_LEAST: Final = (
+    2_000  # in flight at once are some hundreds: fewer would leave a worker waiting for answers
+)
+ROUNDS: Final = 6  # calls for each worker, of fewer logs where there are not so many: else some are idle at the end
 LARGE: Final = 20_000  # logs of one account-region from which on they are cut
 CALLS_A_WORKER: Final = 2  # under way: the next is there when one is answered
 _log = logging.getLogger("cloudtrail_validate")
@@ -58,9 +63,10 @@ class Dispatcher:
         groups = [regions[start : start + size] for start in range(0, len(regions), size)]
         await together(self._audit_group(group, scope, tools, take) for group in groups)
 
-    async def reconcile(self, batches: Sequence[LogBatch], scope: Scope, tools: Tools) -> list[LogResult]:
-        """Read batches of logs; results come in the order of the batches."""
-        groups = list(_groups(batches))
+    async def reconcile(self, proven: ProvenChains, scope: Scope, tools: Tools) -> list[LogResult]:
+        """Cut the logs of an account-region into batches, and have these read; results come in their order."""
+        few = max(REFERENCES_AT_LEAST, named_in(proven) // (self._workers * ROUNDS))
+        groups = list(_groups(cut(proven, scope.window, few), min(few, REFERENCES_A_CALL)))
         answers = await together(self._do([Reconcile(batch) for batch in group], scope, tools) for group in groups)
         out: list[LogResult] = []
         for group, found in zip(groups, answers, strict=True):
@@ -92,7 +98,7 @@ class Dispatcher:
 
     async def _large(self, proven: ProvenChains, scope: Scope, tools: Tools) -> RegionResult:
         """Cut the logs of a large account-region, and settle it when all of them are read."""
-        results = await self.reconcile(cut(proven, scope.window), scope, tools)
+        results = await self.reconcile(proven, scope, tools)
         answers = await self._do([Settle(proven, tuple(results))], scope, tools)
         settled = answers[0]
         if isinstance(settled, RegionResult):
@@ -150,14 +156,16 @@ def _region_of(task: Task) -> AccountRegion:
     return task.proven.region if isinstance(task, Settle) else task.region
 
 
-def _groups(batches: Sequence[LogBatch]) -> Iterator[list[LogBatch]]:
-    """Batches in order, as many at once as their references allow."""
+def _groups(batches: Sequence[LogBatch], most: int) -> Iterator[list[LogBatch]]:
+    """Batches in order, `most` references at once where a batch has not more."""
     group: list[LogBatch] = []
+    number = 0
     for batch in batches:
-        if group and sum(item.number for item in group) + batch.number > REFERENCES_A_CALL:
+        if group and number + batch.number > most:
             yield group
-            group = []
+            group, number = [], 0
         group.append(batch)
+        number += batch.number
     if group:
         yield group
 

@@ -13,14 +13,16 @@ from cloudtrail_validate.core.executor import Auto, DaskCluster, LocalProcesses,
 from cloudtrail_validate.core.findings import Watch
 from cloudtrail_validate.core.layout import DIGEST_KIND
 from cloudtrail_validate.core.plan import AccountRegion, Target
+from cloudtrail_validate.distribute import work
 from cloudtrail_validate.distribute.dispatch import Dispatcher
 from cloudtrail_validate.distribute.work import Context, Credentials
-from cloudtrail_validate.engine.stages import LogBatch, LogResult, RegionResult, Scope
+from cloudtrail_validate.engine.stages import LogResult, ProvenChains, RegionResult, Scope
 from cloudtrail_validate.engine.tools import Tools
 from cloudtrail_validate.request import Request
 from cloudtrail_validate.runtime.limits import Timeouts, cores
 from cloudtrail_validate.runtime.processes import PipeExecutor
 from cloudtrail_validate.session import Session
+from cloudtrail_validate.stores.transfer import Way
 
 WORTH_DIGESTS: Final = 20_000  # digests to expect (~4 s of a core), from which on starting processes (~0.5 s each) pays
 WORTH_LOGS: Final = 20_000  # named logs, likewise
@@ -55,9 +57,9 @@ class Cluster(Protocol):
 class LocalCluster:
     """Processes of this machine."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, modules: Sequence[str] = ()) -> None:
         self.workers = workers
-        self.executor = PipeExecutor(workers)
+        self.executor = PipeExecutor(workers, modules)
 
     def kill(self) -> None:
         """End the processes."""
@@ -69,12 +71,21 @@ class LocalCluster:
 
 
 class Elsewhere:
-    """Where a run's work may be done besides this process. Opens processes or a cluster when work is worth it."""
+    """Where a run's work may be done besides this process. Opens processes or a cluster when work is worth it.
+
+    `modules` are those that a worker's first call would have it import.
+    """
 
     def __init__(
-        self, place: Place, context: Callable[[Scope, int], Context], watch: Watch, look: Look | None = None
+        self,
+        place: Place,
+        context: Callable[[Scope, int], Context],
+        watch: Watch,
+        look: Look | None = None,
+        modules: Sequence[str] = (),
     ) -> None:
         self._place = place
+        self._modules = modules
         self._look = look
         self._context = context
         self._watch = watch
@@ -101,9 +112,9 @@ class Elsewhere:
                 await self._look(folder.bucket, [folder.path(DIGEST_KIND)])
         await self._opened().audit(regions, scope, tools, take)
 
-    async def reconcile(self, batches: Sequence[LogBatch], scope: Scope, tools: Tools) -> list[LogResult]:
-        """Read batches of logs."""
-        return await self._opened().reconcile(batches, scope, tools)
+    async def reconcile(self, proven: ProvenChains, scope: Scope, tools: Tools) -> list[LogResult]:
+        """Read the logs of one account-region."""
+        return await self._opened().reconcile(proven, scope, tools)
 
     def kill(self) -> None:
         """End what is under way at once."""
@@ -118,7 +129,7 @@ class Elsewhere:
     def _opened(self) -> Dispatcher:
         if self._dispatcher is None:
             wanted = self._place.number if isinstance(self._place, LocalProcesses) else None
-            cluster = self._cluster or LocalCluster(wanted or cores())
+            cluster = self._cluster or LocalCluster(wanted or cores(), self._modules)
             self._cluster = cluster
             self._dispatcher = Dispatcher(
                 cluster.executor, cluster.workers, lambda scope: self._context(scope, cluster.workers), self._watch
@@ -142,9 +153,11 @@ def elsewhere_of(
 
     def context(scope: Scope, workers: int) -> Context:
         made = context_of(request, session, session.target, timeouts or Timeouts(), scope, workers)
-        return replace(made, every_object=True) if watch.every_object else made
+        return replace(made, every_object=watch.every_object, ways=_passable(session.ways(), made.credentials, place))
 
-    return Elsewhere(place, context, watch, look)
+    store = "local" if request.source is not None else "s3"
+    modules = (work.__name__, f"cloudtrail_validate.stores.{store}")
+    return Elsewhere(place, context, watch, look, modules)
 
 
 def context_of(
@@ -171,6 +184,14 @@ def context_of(
         trail_arn=request.trail_arn,
         credentials=Credentials(*secret) if secret else None,
     )
+
+
+def _passable(ways: Sequence[Way], credentials: Credentials | None, place: Place) -> tuple[Way, ...]:
+    """Return the ways that workers may go: on this machine, where their certificates lie, with the present credentials."""
+    if isinstance(place, DaskCluster):
+        return ()
+    signing = credentials.access_key if credentials else None
+    return tuple(way for way in ways if way.route.signature is None or way.route.signature.access_key == signing)
 
 
 def _connect(place: DaskCluster) -> Cluster:

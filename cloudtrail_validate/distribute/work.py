@@ -22,9 +22,10 @@ from cloudtrail_validate.engine.stages import LogResult, ProvenChains, RegionRes
 from cloudtrail_validate.engine.tasks import Task, perform
 from cloudtrail_validate.engine.tools import Tools, make_tools
 from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
-from cloudtrail_validate.runtime.loop import fit_descriptor_limit, in_daemon_thread, together
+from cloudtrail_validate.runtime.loop import fit_descriptor_limit, in_daemon_thread, new_loop, together
 from cloudtrail_validate.session import reopen_store
 from cloudtrail_validate.stores.protocol import Store
+from cloudtrail_validate.stores.transfer import Way
 
 T = TypeVar("T")
 
@@ -41,8 +42,8 @@ class Context(msgspec.Struct, frozen=True):
     """What every call of one run shares: where to read, who asks, and this worker's part of the run's limits.
 
     `source` is the folder of a local copy, None for S3; `follow_links` is of that. `copy` is how
-    what is read there is displaced. With `every_object` each object that is looked at is told of. The other fields are as in
-    `Request`.
+    what is read there is displaced. With `every_object` each object that is looked at is told of. `ways` are those that are
+    open on the same machine. The other fields are as in `Request`.
     """
 
     scope: Scope
@@ -62,6 +63,7 @@ class Context(msgspec.Struct, frozen=True):
     trail_arn: str | None = None
     credentials: Credentials | None = None
     every_object: bool = False
+    ways: tuple[Way, ...] = ()
 
     @property
     def timeouts(self) -> Timeouts:
@@ -117,7 +119,7 @@ class _Worker:
     """An event loop on a thread of its own, and the stores that calls have opened."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._stores: dict[bytes, tuple[Store, RateLimiter]] = {}
         threading.Thread(target=self._loop.run_forever, name="ctvalidate-loop", daemon=True).start()
 
@@ -127,7 +129,7 @@ class _Worker:
 
     async def store(self, context: Context) -> tuple[Store, RateLimiter]:
         """The store of a run, opened once; that of an earlier run, or of credentials that were renewed, is closed."""
-        name = msgspec.msgpack.encode(context)
+        name = msgspec.msgpack.encode(msgspec.structs.replace(context, ways=()))
         if name not in self._stores:
             before, self._stores = list(self._stores.values()), {}
             limiter = RateLimiter(fit_descriptor_limit(context.concurrency), rate=context.max_rate)
@@ -163,6 +165,7 @@ def _open(context: Context, limiter: RateLimiter) -> Store:
         endpoint_url=context.endpoint_url,
         region=context.region,
         trail_arn=context.trail_arn,
+        ways=context.ways,
     )
 
 

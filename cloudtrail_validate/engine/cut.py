@@ -25,8 +25,12 @@ REFERENCES_AT_ONCE: Final = 6_000  # of one batch, ~0.5 kB each in memory
 _DAY: Final = timedelta(days=1)
 
 
-def cut(proven: ProvenChains, window: Interval) -> tuple[LogBatch, ...]:
-    """Return the batches of one account-region, oldest keys of each place first."""
+def cut(proven: ProvenChains, window: Interval, few: int | None = None) -> tuple[LogBatch, ...]:
+    """Return the batches of one account-region, oldest keys of each place first.
+
+    Each names `few` logs at most, and never more than one process may hold at once, if one digest names no more.
+    """
+    most = REFERENCES_AT_ONCE if few is None else min(few, REFERENCES_AT_ONCE)
     region = proven.region
     if region.logs_elsewhere:
         return ()
@@ -41,18 +45,20 @@ def cut(proven: ProvenChains, window: Interval) -> tuple[LogBatch, ...]:
     out: list[LogBatch] = []
     for place in dict.fromkeys((*places, *(place for place in named if place))):
         held = named.get(place, [])
-        out += _ranges(region, place, held, window)
+        out += _ranges(region, place, held, window, most)
         odd = tuple(digest for digest in held if any(reach.odd for reach in digest.reaches if reach.place == place))
         out.append(LogBatch(region, place, "", None, (), odd, _number(odd, place), odd=True))
     elsewhere = named.get(None, [])
-    out += [LogBatch(region, None, "", None, (), part, _number(part, None)) for part in _parts(elsewhere, None)]
+    out += [LogBatch(region, None, "", None, (), part, _number(part, None)) for part in _parts(elsewhere, None, most)]
     return tuple(out)
 
 
-def _ranges(region: AccountRegion, place: Place, held: Sequence[ProvenDigest], window: Interval) -> list[LogBatch]:
+def _ranges(
+    region: AccountRegion, place: Place, held: Sequence[ProvenDigest], window: Interval, most: int
+) -> list[LogBatch]:
     """Return the batches of one place: consecutive key ranges that together hold every key under its path."""
     path = place.path
-    bounds = [path, *_bounds(place, held), f"{path[:-1]}0"]  # `0` follows `/`: the first key behind the folder's
+    bounds = [path, *_bounds(place, held, most), f"{path[:-1]}0"]  # `0` follows `/`: the first key behind the folder's
     total = sum(reach.number for digest in held for reach in digest.reaches if reach.place == place)
     days = max(3600, window.seconds) / 86_400
     lists = listed_ranges(place, window, exact=total / days > MANY_A_DAY)
@@ -78,7 +84,7 @@ def listed_ranges(place: Place, window: Interval, *, exact: bool) -> list[tuple[
     return [(f"{first}/", midnight), (low, high), (beyond, f"{last}0")]
 
 
-def _bounds(place: Place, held: Sequence[ProvenDigest]) -> list[str]:
+def _bounds(place: Place, held: Sequence[ProvenDigest], most: int) -> list[str]:
     """Return keys at which one batch ends and the next begins: ends of standard digests, as often as references allow."""
     out: list[str] = []
     number = 0
@@ -86,7 +92,7 @@ def _bounds(place: Place, held: Sequence[ProvenDigest]) -> list[str]:
         if digest.entry.chain.kind is not Kind.STANDARD:
             continue
         named = sum(reach.number for reach in digest.reaches if reach.place == place)
-        if number and number + named > REFERENCES_AT_ONCE:
+        if number and number + named > most:
             bound = log_bound(place.folder, place.kind, digest.interval.start)
             if not out or bound > out[-1]:
                 out.append(bound)
@@ -95,13 +101,13 @@ def _bounds(place: Place, held: Sequence[ProvenDigest]) -> list[str]:
     return out
 
 
-def _parts(held: Sequence[ProvenDigest], place: Place | None) -> Iterator[tuple[ProvenDigest, ...]]:
+def _parts(held: Sequence[ProvenDigest], place: Place | None, most: int) -> Iterator[tuple[ProvenDigest, ...]]:
     """Yield digests in order, as many at once as their references allow."""
     part: list[ProvenDigest] = []
     number = 0
     for digest in held:
         named = _number((digest,), place)
-        if part and number + named > REFERENCES_AT_ONCE:
+        if part and number + named > most:
             yield tuple(part)
             part, number = [], 0
         part.append(digest)

@@ -16,7 +16,7 @@ from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.prove import prove
 from cloudtrail_validate.engine.reconcile import Reconciler
 from cloudtrail_validate.engine.settle import settle, unfinished
-from cloudtrail_validate.engine.stages import LogBatch, LogResult, ProvenChains, RegionResult, Scope
+from cloudtrail_validate.engine.stages import LogResult, ProvenChains, RegionResult, Scope
 from cloudtrail_validate.engine.tools import Tools
 from cloudtrail_validate.runtime.clock import now_utc
 from cloudtrail_validate.runtime.loop import together
@@ -29,8 +29,8 @@ class LogWorkers(Protocol):
         """Tell whether so many logs of one account-region are read by them."""
         ...
 
-    async def reconcile(self, batches: Sequence[LogBatch], scope: Scope, tools: Tools) -> list[LogResult]:
-        """Read batches of logs; results come in the order of the batches."""
+    async def reconcile(self, proven: ProvenChains, scope: Scope, tools: Tools) -> list[LogResult]:
+        """Read all logs that proven digests name, and what else lies there."""
         ...
 
 
@@ -101,9 +101,9 @@ class RegionAudit:
 
     async def _reconcile(self, proven: ProvenChains) -> list[LogResult]:
         """Reconcile all batches side by side: what they may hold together is bounded by the budget of references."""
-        batches = cut(proven, self._scope.window)
         if self._elsewhere is not None and self._elsewhere.takes_logs(named_in(proven)):
-            return await self._elsewhere.reconcile(batches, self._scope, self._tools)
+            return await self._elsewhere.reconcile(proven, self._scope, self._tools)
+        batches = cut(proven, self._scope.window)
         self._parts = [Reconciler(batch, self._scope, self._tools, self._reader) for batch in batches]
         return await together(part.run() for part in self._parts)
 

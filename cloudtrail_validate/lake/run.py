@@ -248,7 +248,7 @@ def _store(question: LakeQuestion, aws: Aws | None) -> Store:
     if aws is not None and question.source is None:
         from cloudtrail_validate.stores.s3 import S3
 
-        return S3(aws, limiter=RateLimiter(fit_descriptor_limit(_REQUESTS)))
+        return S3(lambda: aws, limiter=RateLimiter(fit_descriptor_limit(_REQUESTS)))
     from cloudtrail_validate.stores.local import Local
 
     return Local(question.source or Path(), follow_links=question.follow_links, processes=False)

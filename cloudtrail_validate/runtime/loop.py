@@ -30,6 +30,12 @@ _SELECTED: Final = 512  # sockets that CPython's select.select takes on Windows 
 T = TypeVar("T")
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return a new event loop of the fastest kind there is."""
+    loop: asyncio.AbstractEventLoop = _runner.new_event_loop()
+    return loop
+
+
 def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop where it exists.
 

@@ -14,11 +14,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
+
+from cloudtrail_validate.runtime.collector import collect_seldom
 
 _HEAD: Final = 8  # bytes that say how long a frame is
 _ROOT: Final = str(Path(__file__).parents[2])
@@ -39,11 +42,13 @@ class WorkerLostError(Exception):
 class PipeExecutor(Executor):
     """Runs calls in `workers` processes, one at a time in each. Functions and arguments are pickled.
 
-    A process that ends takes only the call with it that it was busy with (`WorkerLostError`); the next call gets a new one.
+    All are started at once, and import `modules` before they are called. One that ends takes only the call with it that
+    it was busy with (`WorkerLostError`); the next call gets a new one.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, modules: Sequence[str] = ()) -> None:
         self.workers = workers
+        self._command = (sys.executable, *_COMMAND, *modules)
         self._calls: queue.SimpleQueue[tuple[Future[Any], bytes] | None] = queue.SimpleQueue()
         self._processes: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
@@ -96,6 +101,8 @@ class PipeExecutor(Executor):
     def _serve(self) -> None:
         """Make calls in one process after the other, each as long as it lives."""
         process: subprocess.Popen[bytes] | None = None
+        with suppress(OSError, WorkerLostError):  # the first call tries again, and says so
+            process = self._start()
         while (call := self._calls.get()) is not None:
             future, frame = call
             if not future.set_running_or_notify_cancel():
@@ -117,7 +124,7 @@ class PipeExecutor(Executor):
         with self._lock:
             if self._killed:
                 raise WorkerLostError("the executor is closed")
-            process = subprocess.Popen([sys.executable, *_COMMAND], stdin=pipe, stdout=pipe, env=environment)  # noqa: S603  # ours
+            process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, env=environment)  # noqa: S603  # ours
             self._processes.add(process)
         return process
 
@@ -166,10 +173,14 @@ def _read(stream: IO[bytes]) -> bytes | None:
 def main() -> None:
     """Make calls as they come, until standard input ends. What the parent's terminal sends (SIGINT) is the parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    collect_seldom()
     calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)  # whatever prints must not stand among the answers
+    for module in sys.argv[1:]:
+        with suppress(Exception):  # the call that needs it says so
+            import_module(module)
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_make_calls, args=(waiting, answers), daemon=True).start()
     while (frame := _read(calls)) is not None:

@@ -12,7 +12,7 @@ What is believed, and what it takes (CONTRACT, "Whose fault it is"):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -33,8 +33,8 @@ from cloudtrail_validate.stores.curl import Curl
 from cloudtrail_validate.stores.protocol import Children, Stored, outcome
 from cloudtrail_validate.stores.retries import Tries
 from cloudtrail_validate.stores.s3_answers import Asked, ElsewhereError, ExpiredError, NotS3Error, Page
-from cloudtrail_validate.stores.s3_ways import Way, Ways
-from cloudtrail_validate.stores.transfer import Answer, Broken, Route, TransferError
+from cloudtrail_validate.stores.s3_ways import Ways
+from cloudtrail_validate.stores.transfer import Answer, Broken, Route, TransferError, Way
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws
@@ -68,19 +68,30 @@ Attempt = Callable[[Listed | None], Awaitable[tuple[T, Answer]]]
 
 
 class S3:
-    """All buckets that one set of credentials reaches."""
+    """All buckets that one set of credentials reaches. `identity` and `ways` are as `Ways` has them."""
 
     dated = True
     batch = 1
     workers: int | None = None
 
-    def __init__(self, aws: Aws, *, limiter: RateLimiter, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        identity: Callable[[], Aws],
+        *,
+        limiter: RateLimiter,
+        timeouts: Timeouts | None = None,
+        ways: Iterable[Way] = (),
+    ) -> None:
         self._limiter = limiter
         self._timeouts = timeouts or Timeouts()
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="ctvalidate-s3")
         self._inflating = ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="ctvalidate-inflate")
-        self._ways = Ways(aws, self._threads)
+        self._ways = Ways(identity, self._threads, ways)
         self._curl = Curl(self._timeouts, fit_descriptor_limit(limiter.ceiling + _LISTINGS))
+
+    def ways(self) -> tuple[Way, ...]:
+        """Return the ways that are open now, for another process on this machine to go."""
+        return self._ways.held()
 
     async def scan(
         self, bucket: str, prefix: str, *, after: str = "", before: str | None = None

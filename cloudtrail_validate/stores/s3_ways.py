@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from cloudtrail_validate.aws.s3_request import SignedRequest, sign_get, sign_list
 from cloudtrail_validate.core.errors import AbsentError
-from cloudtrail_validate.stores.transfer import Route, Signature
+from cloudtrail_validate.stores.transfer import Route, Signature, Way
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
+    from cloudtrail_validate.aws.s3_request import SignedRequest
     from cloudtrail_validate.aws.session import Aws
 
 _FRESH: Final = 60.0  # seconds that credentials are used without asking boto3, which refreshes minutes ahead
@@ -37,30 +36,22 @@ _QUERY: Final = {
 T = TypeVar("T")
 
 
-class Way(msgspec.Struct, frozen=True):
-    """Holds the way to one bucket.
+class Ways:
+    """The ways to all buckets of one identity. `threads` run what blocks.
 
-    `url` is where its keys begin, without a slash. With `own` libcurl signs (or nobody does, where `route` has no
-    signature); else boto3 must sign each request. `since` is when the credentials were looked at (monotonic seconds).
+    `identity` returns always the same, and may block when it is called first. `known` are ways that another process has
+    opened for the same identity: they are taken as they are until S3 refuses their credentials.
     """
 
-    bucket: str
-    url: str
-    root: str
-    client: S3Client
-    route: Route
-    own: bool
-    since: float
-
-
-class Ways:
-    """The ways to all buckets of one identity. `threads` run what blocks."""
-
-    def __init__(self, aws: Aws, threads: ThreadPoolExecutor) -> None:
-        self._aws = aws
+    def __init__(self, identity: Callable[[], Aws], threads: ThreadPoolExecutor, known: Iterable[Way] = ()) -> None:
+        self._identity = identity
         self._threads = threads
-        self._known: dict[str, Way] = {}
+        self._known = {way.bucket: msgspec.structs.replace(way, since=math.inf) for way in known}
         self._opening: dict[str, asyncio.Task[Way]] = {}
+
+    def held(self) -> tuple[Way, ...]:
+        """Return the ways that are open now."""
+        return tuple(self._known.values())
 
     def known(self, bucket: str) -> Way | None:
         """Return a way that is open, with credentials that are fresh."""
@@ -90,7 +81,7 @@ class Ways:
     async def elsewhere(self, way: Way, region: str) -> Way:
         """Return the way to a bucket that S3 says lies in another region than it was asked in."""
         if self._known.get(way.bucket) is way:
-            self._aws.found_in(way.bucket, region)
+            self._identity().found_in(way.bucket, region)
             del self._known[way.bucket]
         return await self.to(way.bucket)
 
@@ -98,7 +89,7 @@ class Ways:
         """Return the way with other credentials than those, which have expired, where there are others."""
         signature = way.route.signature
         if signature is not None:
-            await self._call(lambda: self._aws.renew(signature.access_key))
+            await self._call(lambda: self._identity().renew(signature.access_key))
         self._known.pop(way.bucket, None)
         return await self.to(way.bucket)
 
@@ -112,7 +103,7 @@ class Ways:
             except UnicodeEncodeError as error:
                 raise AbsentError("a key that is no Unicode") from error
             return way.route, f"{way.url}/{path}"
-        return self._sent_for(way, await self._call(lambda: sign_get(way.client, way.bucket, key)))
+        return self._sent_for(way, await self._call(lambda: self._identity().signed_get(way.bucket, key)))
 
     async def to_page(self, way: Way, options: Mapping[str, Any]) -> tuple[Route, str]:
         """Return the route and URL of a page of a listing. `options` are those of ListObjectsV2."""
@@ -121,7 +112,7 @@ class Ways:
             asked |= {"list-type": "2", "encoding-type": "url"}
             query = "&".join([f"{name}={_quoted(value)}" for name, value in sorted(asked.items())])
             return way.route, f"{way.root}?{query}"
-        return self._sent_for(way, await self._call(lambda: sign_list(way.client, way.bucket, options)))
+        return self._sent_for(way, await self._call(lambda: self._identity().signed_list(way.bucket, options)))
 
     def _sent_for(self, way: Way, request: SignedRequest) -> tuple[Route, str]:
         """Return a request that boto3 has signed, to be sent as it is."""
@@ -129,17 +120,17 @@ class Ways:
         return msgspec.structs.replace(way.route, headers=headers, signature=None, verbatim=True), request.url
 
     def _open(self, bucket: str) -> Way:
-        access = self._aws.bucket(bucket)
-        client = self._aws.s3_client(bucket)
-        looked = sign_get(client, bucket, "key")
+        aws = self._identity()
+        access = aws.bucket(bucket)
+        looked = aws.signed_get(bucket, "key")
         signature, token = (None, None) if looked.unsigned else self._signature(access.region)
         own = signature is None or (looked.plain and _KEY_ID.fullmatch(signature.access_key) is not None)
         headers = [f"x-amz-expected-bucket-owner: {access.owner}"] if access.owner else []
         headers += [f"X-Amz-Security-Token: {token}"] if token else []
         signed = signature if own else None
-        route = Route(access.ca_file, access.proxy or "", self._aws.user_agent, tuple(headers), signed)
+        route = Route(access.ca_file, access.proxy or "", aws.user_agent, tuple(headers), signed)
         root = f"{access.url}/" if access.virtual_hosted else access.url
-        return Way(bucket, access.url, root, client, route, own, time.monotonic())
+        return Way(bucket, access.url, root, route, own, time.monotonic())
 
     def _refresh(self, bucket: str) -> Way:
         """Return the same way. With the same route, too, where the credentials are the same: it bears libcurl's set-up."""
@@ -147,7 +138,7 @@ class Ways:
         return msgspec.structs.replace(new, route=old.route) if new.route == old.route else new
 
     def _signature(self, region: str) -> tuple[Signature, str | None]:
-        access_key, secret_key, token = self._aws.frozen_credentials()
+        access_key, secret_key, token = self._identity().frozen_credentials()
         return Signature(region, access_key, secret_key), token
 
     async def _call(self, work: Callable[[], T]) -> T:

@@ -52,6 +52,22 @@ class Route(msgspec.Struct, frozen=True):
     verbatim: bool = False
 
 
+class Way(msgspec.Struct, frozen=True):
+    """Holds the way to one bucket.
+
+    `url` is where its keys begin, without a slash, `root` where it is listed. With `own` libcurl signs (or nobody does,
+    where `route` has no signature); else boto3 must sign each request. `since` is when the credentials were looked at
+    (monotonic seconds).
+    """
+
+    bucket: str
+    url: str
+    root: str
+    route: Route
+    own: bool
+    since: float
+
+
 class Answer(msgspec.Struct, frozen=True):
     """Status, header lines of the answer itself (none of a proxy's, nor of a 100 before it) and body.
 

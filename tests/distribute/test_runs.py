@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from datetime import timedelta
 from io import StringIO
@@ -94,6 +94,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "LARGE", 5)
     monkeypatch.setattr(dispatch, "REGIONS_A_CALL", 3)
     monkeypatch.setattr(dispatch, "REFERENCES_A_CALL", 8)
+    monkeypatch.setattr(dispatch, "REFERENCES_AT_LEAST", 3)
 
 
 def test_two_processes_say_what_one_says(trail: Trail) -> None:
@@ -206,7 +207,7 @@ def elsewhere_lost() -> Exception:
 def test_what_is_lost_is_asked_for_again_and_never_silence(
     trail: Trail, monkeypatch: pytest.MonkeyPatch, lost: set[int]
 ) -> None:
-    monkeypatch.setattr(elsewhere, "PipeExecutor", lambda _: Losing(lost))
+    monkeypatch.setattr(elsewhere, "PipeExecutor", lambda *_: Losing(lost))
     alone, report = trail.ask(executor="local:1"), trail.ask(executor="local:2")
     if len(lost) < 10:
         assert text_of(report) == text_of(alone)
@@ -222,8 +223,8 @@ def test_a_worker_that_is_killed_changes_nothing(trail: Trail, monkeypatch: pyte
     made: list[elsewhere.LocalCluster] = []
 
     class Watched(elsewhere.LocalCluster):
-        def __init__(self, workers: int) -> None:
-            super().__init__(workers)
+        def __init__(self, workers: int, modules: Sequence[str] = ()) -> None:
+            super().__init__(workers, modules)
             made.append(self)
             os.kill(self.executor.submit(os.getpid).result(timeout=60), signal.SIGKILL)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
 
 from cloudtrail_validate.core.model import HOUR, Counts, Interval, Kind
 from cloudtrail_validate.engine.region_audit import RegionAudit, join_results, named_in
-from cloudtrail_validate.engine.stages import LogBatch, LogResult, ProvenChains, RegionResult, Scope
+from cloudtrail_validate.engine.stages import LogResult, ProvenChains, RegionResult, Scope
 from cloudtrail_validate.engine.tools import Tools
 from tests.engine.stages_kit import Region, clean, edited
 
@@ -83,17 +82,17 @@ def test_there_is_nothing_partial_before_a_digest_is_proven_and_counts_after() -
     assert counted(after) == (Counts(valid=4), Counts(valid=7, missing=1))
 
 
-def test_batches_go_to_those_who_take_them() -> None:
+def test_logs_go_to_those_who_take_them() -> None:
     class Others:
-        """Take every batch, and say that there was nothing."""
+        """Take all logs, and say that there was nothing."""
 
-        taken: Sequence[LogBatch] = ()
+        taken: ProvenChains | None = None
 
         def takes_logs(self, number: int) -> bool:
             return number == 9
 
-        async def reconcile(self, batches: Sequence[LogBatch], scope: Scope, tools: Tools) -> list[LogResult]:
-            self.taken = batches
+        async def reconcile(self, proven: ProvenChains, scope: Scope, tools: Tools) -> list[LogResult]:
+            self.taken = proven
             empty = Region(clean())
             proven = await empty.prove()
             assert scope == empty.scope
@@ -107,4 +106,5 @@ def test_batches_go_to_those_who_take_them() -> None:
         return await RegionAudit(await region.region(), region.scope, region.tools, others).run()
 
     assert counted(asyncio.run(run())) == (Counts(valid=4), Counts())
-    assert sum(batch.number for batch in others.taken) == 9
+    assert others.taken is not None
+    assert named_in(others.taken) == 9

@@ -18,8 +18,8 @@ from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
 from cloudtrail_validate.simulate import Delivery
 from cloudtrail_validate.stores import retries, s3
 from cloudtrail_validate.stores.s3 import S3
-from cloudtrail_validate.stores.s3_ways import Way, Ways
-from cloudtrail_validate.stores.transfer import Answer, Broken, Route, TransferError
+from cloudtrail_validate.stores.s3_ways import Ways
+from cloudtrail_validate.stores.transfer import Answer, Broken, Route, TransferError, Way
 from tests.fuzz.material import etag, page_xml, refusal_xml
 from tests.scenarios.world import Buckets
 
@@ -38,8 +38,7 @@ class Roads(Ways):
 
     def known(self, bucket: str) -> Way | None:
         url = f"http://s3.test/{bucket}"
-        client: Any = None  # asked to sign what libcurl cannot, which here is nothing
-        return self._ways.setdefault(bucket, Way(bucket, url, url, client, ROUTE, True, 0.0))
+        return self._ways.setdefault(bucket, Way(bucket, url, url, ROUTE, True, 0.0))
 
     async def to(self, bucket: str) -> Way:
         way = self.known(bucket)
@@ -130,4 +129,4 @@ def store(buckets: Buckets, spoil: Spoil) -> Iterator[S3]:
         mock.patch.object(s3, "Ways", Roads),
         mock.patch.object(retries, "_FIRST_PAUSE", 0.0),
     ):
-        yield S3(aws, limiter=RateLimiter(8), timeouts=HASTY)
+        yield S3(lambda: aws, limiter=RateLimiter(8), timeouts=HASTY)

@@ -64,11 +64,14 @@ def test_all_end_at_once_and_take_nothing_more() -> None:
         executor.submit(abs, 1)
 
 
-def test_a_process_that_is_not_yet_started_is_not_started_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("busy", [False, True], ids=["at the beginning", "with a call"])
+def test_a_process_that_is_not_yet_started_is_not_started_any_more(busy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, killed = threading.Event(), threading.Event()
-    start = PipeExecutor._start
+    start, started = PipeExecutor._start, iter((False, True) if busy else (True,))
 
     def late(self: PipeExecutor) -> subprocess.Popen[bytes]:
+        if not next(started):
+            raise OSError("not this time")
         begun.set()
         assert killed.wait(timeout=30)
         return start(self)
@@ -79,7 +82,17 @@ def test_a_process_that_is_not_yet_started_is_not_started_any_more(monkeypatch: 
     assert begun.wait(timeout=30)
     executor.kill()
     killed.set()
-    assert isinstance(future.exception(timeout=30), WorkerLostError)
+    executor.shutdown()
+    assert future.cancelled() or isinstance(future.exception(timeout=30), WorkerLostError)
+    assert future.cancelled() is not busy
+    assert not executor._processes
+
+
+def test_modules_are_there_when_the_first_call_comes_and_none_that_fails_is_in_the_way() -> None:
+    executor = PipeExecutor(1, ["colorsys", "no.such.module"])
+    assert executor.submit(_is_imported, "colorsys").result(timeout=60)
+    assert not executor.submit(_is_imported, "imaplib").result(timeout=60)
+    executor.shutdown()
 
 
 def test_pythonpath_and_the_current_folder_import_nothing(
@@ -90,6 +103,10 @@ def test_pythonpath_and_the_current_folder_import_nothing(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModuleNotFoundError):
         pool.submit(__import__, "planted").result(timeout=60)
+
+
+def _is_imported(name: str) -> bool:
+    return name in sys.modules
 
 
 def _pid_after(seconds: float) -> int:

@@ -170,7 +170,7 @@ def swift_place(server: SwiftServer, number: int) -> Place:
 def s3_opener() -> Callable[[], Store]:
     """Opens S3 as the environment says, each time with the same identity: to make one takes a quarter of a second."""
     identity = cache(partial(Aws, connect=QUICK.connect, read=QUICK.read, attempts=1))
-    return lambda: S3(identity(), limiter=RateLimiter(16), timeouts=QUICK)
+    return lambda: S3(identity, limiter=RateLimiter(16), timeouts=QUICK)
 
 
 def content_of(key: str) -> bytes:

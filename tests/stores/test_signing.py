@@ -87,7 +87,7 @@ class Sender:
         return asyncio.run(self._send((), pages))
 
     async def _send(self, keys: Sequence[str], pages: Sequence[Mapping[str, Any]]) -> list[Request]:
-        curl, ways = Curl(LIMITS, 4), Ways(self._aws, self._threads)
+        curl, ways = Curl(LIMITS, 4), Ways(lambda: self._aws, self._threads)
         way = await ways.to(BUCKET)
         self._recorder.requests.clear()
         for key in keys:
