@@ -1,4 +1,4 @@
-"""Sorts what botocore raises, and S3's error codes, into the errors of a store."""
+"""Sorts what botocore raises into the errors of a store."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, StoreError
+from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.model import Cause
-from cloudtrail_validate.core.trouble import Trouble, cause_of, diagnose
+from cloudtrail_validate.core.text import brief
+from cloudtrail_validate.core.trouble import Trouble, by_code, diagnose
 
 AWS_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError)
 """What a botocore call may raise; the last where a middlebox answers in AWS's place."""
@@ -33,7 +34,6 @@ RuntimeError is what it makes of a time beyond all calendars, and of an answer n
 ANY_ERROR: Final = (*AWS_ERRORS, *MALFORMED, OSError)
 """Everything that a call to AWS may raise, whatever answered."""
 
-_ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
 _ON_THE_WAY: Final = (
     BotoConnectionError,
     HTTPClientError,
@@ -62,17 +62,6 @@ def from_botocore(error: Exception) -> StoreError | AbsentError:
     return StoreError(Cause.ACCESS_DENIED, detail, code=name)
 
 
-def by_code(code: str, message: str) -> StoreError | AbsentError:
-    """Sort an S3 error code (or a status where S3 gave none)."""
-    if code == "NoSuchBucket":
-        return BucketAbsentError(message)
-    if code in _ABSENT:
-        return AbsentError(message)
-    plain = code in ("", "AccessDenied", "403", "InvalidObjectState")
-    detail = message if plain else f"{code}: {message}"
-    return StoreError(cause_of(diagnose(code, message)), detail, code=code)
-
-
 def told(error: BaseException) -> str:
     """Return what an exception says in one line: which host, and the reason that the network or OpenSSL gave."""
     given = getattr(error, "kwargs", {})
@@ -92,9 +81,3 @@ def told(error: BaseException) -> str:
         case _:
             said = f"no answer from {host}"
     return brief(f"{said}: {reason}" if reason else said)
-
-
-def brief(text: str) -> str:
-    """Return the first line, without the debug dump that follows it."""
-    line = text.split("\n", 1)[0].strip()
-    return line if len(line) <= 300 else line[:299] + "…"

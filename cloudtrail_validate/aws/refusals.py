@@ -17,7 +17,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from cloudtrail_validate.aws.errors import ANY_ERROR, brief, from_botocore
+from cloudtrail_validate.aws.errors import ANY_ERROR, from_botocore
 from cloudtrail_validate.core.errors import (
     AbsentError,
     AccessError,
@@ -26,7 +26,7 @@ from cloudtrail_validate.core.errors import (
     StoreError,
 )
 from cloudtrail_validate.core.model import PASSING, Cause
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.text import brief, printable
 from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, Trouble, advice, diagnose, refused
 
 Profiles = Mapping[str, Mapping[str, Any]]

@@ -14,10 +14,10 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from cloudtrail_validate.aws.errors import ANY_ERROR, brief, told
+from cloudtrail_validate.aws.errors import ANY_ERROR, told
 from cloudtrail_validate.aws.signing import PublicKey, algorithm_of, hash_of, parse_public, verifies_raw
 from cloudtrail_validate.core.errors import ConfigurationError
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.text import brief, printable
 
 PREFIX: Final = "kms:"
 _ARN: Final = re.compile(

@@ -81,3 +81,9 @@ def size(number: float) -> str:
         if number < 999.95 or unit == _UNITS[-1]:
             break
     return f"{number:,.1f} {unit}"
+
+
+def brief(text: str) -> str:
+    """Return the first line, without the debug dump that follows it."""
+    line = text.split("\n", 1)[0].strip()
+    return line if len(line) <= 300 else line[:299] + "…"

@@ -12,9 +12,17 @@ from typing import Final
 
 import msgspec
 
-from cloudtrail_validate.core.errors import AccessError, ConfigurationError, StoreError
+from cloudtrail_validate.core.errors import (
+    AbsentError,
+    AccessError,
+    BucketAbsentError,
+    ConfigurationError,
+    StoreError,
+)
 from cloudtrail_validate.core.model import Cause
 from cloudtrail_validate.core.text import printable
+
+_ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
 
 
 class Trouble(StrEnum):
@@ -234,3 +242,14 @@ def refused(
     hint = advice(trouble, permission=permission, on=on, login=login)
     kind = ConfigurationError if trouble in OF_SETTINGS else AccessError
     return kind(printable(f"{doing}: {trouble}: {hint} ({error.detail})"))
+
+
+def by_code(code: str, message: str) -> StoreError | AbsentError:
+    """Sort an S3 error code (or a status where S3 gave none)."""
+    if code == "NoSuchBucket":
+        return BucketAbsentError(message)
+    if code in _ABSENT:
+        return AbsentError(message)
+    plain = code in ("", "AccessDenied", "403", "InvalidObjectState")
+    detail = message if plain else f"{code}: {message}"
+    return StoreError(cause_of(diagnose(code, message)), detail, code=code)

@@ -13,10 +13,9 @@ from typing import Any, Final
 import msgspec
 from botocore.exceptions import ClientError
 
-from cloudtrail_validate.aws.errors import brief
 from cloudtrail_validate.aws.session import AWS_ERRORS, MALFORMED
 from cloudtrail_validate.core.errors import RequestError
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.text import brief, printable
 from cloudtrail_validate.core.verdict import Tally
 from cloudtrail_validate.metrics.samples import Measures, cloudwatch_samples, measure
 from cloudtrail_validate.metrics.target import MetricsError, Surroundings

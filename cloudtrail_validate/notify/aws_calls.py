@@ -7,9 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from cloudtrail_validate.aws.errors import brief
 from cloudtrail_validate.aws.session import AWS_ERRORS, MALFORMED
-from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.text import brief, printable
 from cloudtrail_validate.notify.target import DeliveryError
 
 

@@ -18,9 +18,10 @@ from xml.parsers import expat
 import msgspec
 from msgspec.structs import replace
 
-from cloudtrail_validate.aws.errors import brief, by_code
 from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, CustomerKeyError, StoreError
 from cloudtrail_validate.core.model import Cause, ObjectInfo
+from cloudtrail_validate.core.text import brief
+from cloudtrail_validate.core.trouble import by_code
 from cloudtrail_validate.stores.columns import Columns, ascending, split_row
 from cloudtrail_validate.stores.transfer import Answer
 

@@ -7,12 +7,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cloudtrail_validate.aws.errors import by_code
 from cloudtrail_validate.aws_lambda.deliveries import MOST_OBJECTS, Watched, read_event, sort_event
 from cloudtrail_validate.core import copies, layout, slips, trouble, witness
 from cloudtrail_validate.core.errors import StoreError
 from cloudtrail_validate.core.model import Interval, Locator
 from cloudtrail_validate.core.text import printable
+from cloudtrail_validate.core.trouble import by_code
 from cloudtrail_validate.evidence import events
 from cloudtrail_validate.search import expression
 from cloudtrail_validate.snapshot import manifest
