@@ -24,7 +24,7 @@ from cloudtrail_validate.core.plan import ExpectedPlace
 from cloudtrail_validate.core.recheck import parse_recheck
 from cloudtrail_validate.core.shards import parse_shard
 
-DEFAULT_CONCURRENCY: Final = 512  # at 30 ms a request 1.1 times as fast as 256, as 640 is (benchmarks.trail)
+DEFAULT_CONCURRENCY: Final = 512  # of each process: at 30 ms a request 1.1 times as fast as 256, as 640 is
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
 _DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}([T ].+)?")
 
@@ -35,8 +35,9 @@ class Request:
 
     At least one of `trail_arn`, `bucket` and `source` says what to validate. `end` None means now. Empty `regions` and
     `accounts` mean all that the trail writes. `tolerate` names rules that do not count in the exit code; `concurrency` is
-    the number of requests in flight, `max_rate` the most requests a second, `executor` where the work is done
-    (`core.executor`). `shard` narrows the run to a part, `I/N`, as `plan` deals the account-regions out.
+    the number of requests in flight, of all processes together (None: 512 of each), `max_rate` the most requests a second,
+    `executor` where the work is done (`core.executor`). `shard` narrows the run to a part, `I/N`, as `plan` deals the
+    account-regions out.
     `state` is where the memory of earlier runs is kept (a file, a folder, `s3://…`), `recheck` what of it is read again
     (`core.recheck`), `relist` how far back is listed again: `all`, or a span such as `90d`. `max_duration` is a span such as
     `50m`, counted from the start of the run, after which no more is read again; `state_sign_with` signs the state with an
@@ -66,7 +67,7 @@ class Request:
     role_arn: str | None = None
     external_id: str | None = None
     tolerate: frozenset[str] = field(default_factory=frozenset)
-    concurrency: int = DEFAULT_CONCURRENCY
+    concurrency: int | None = None
     max_rate: float | None = None
     executor: str = "auto"
     shard: str | None = None
@@ -139,7 +140,7 @@ class Request:
                 raise RequestError("--shard: a part of a run has no state of its own, expected it without --state")
         if self.plan is not None and self.shard is None:
             raise RequestError("--plan: expected --shard with it")
-        if not 1 <= self.concurrency <= 4096:
+        if self.concurrency is not None and not 1 <= self.concurrency <= 4096:
             raise RequestError(f"--concurrency: expected 1 to 4096, got {self.concurrency}")
         if self.max_rate is not None and not 0 < self.max_rate <= 1_000_000:
             raise RequestError(f"--max-rate: expected requests a second, more than 0, got {self.max_rate:g}")
@@ -215,7 +216,7 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     **dict.fromkeys(_STRINGS, _TEXT),
     **dict.fromkeys(("source", "public_keys"), (Path, NoneType)),
     **dict.fromkeys(("regions", "accounts", "also_buckets", "tolerate"), (str,)),
-    "concurrency": (int,),
+    "concurrency": (int, NoneType),
     "max_rate": (int, float, NoneType),
 }
 _LISTS: Final = frozenset({"regions", "accounts", "also_buckets", "tolerate"})

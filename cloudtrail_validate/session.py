@@ -19,7 +19,7 @@ from cloudtrail_validate.core.copies import Displacement, agrees, stated, trail_
 from cloudtrail_validate.core.layout import parse_trail_arn
 from cloudtrail_validate.core.model import Interval
 from cloudtrail_validate.core.plan import Target
-from cloudtrail_validate.request import Request
+from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request
 from cloudtrail_validate.runtime.limits import RateLimiter, Timeouts
 from cloudtrail_validate.runtime.loop import fit_descriptor_limit, in_daemon_thread
 from cloudtrail_validate.stores.key_file import KeySource, read_key_file
@@ -63,7 +63,7 @@ async def open_session(
     `boto_session` is who asks AWS, None for whom the request and the environment name; `like` is a region of the
     partition that is meant where nothing else says a region.
     """
-    limiter = RateLimiter(fit_descriptor_limit(request.concurrency), rate=request.max_rate)
+    limiter = RateLimiter(fit_descriptor_limit(request.concurrency or DEFAULT_CONCURRENCY), rate=request.max_rate)
     filed = read_key_file(request.public_keys) if request.public_keys else None
     if request.source is None:
         from cloudtrail_validate.aws.trail import locate

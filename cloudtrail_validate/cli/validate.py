@@ -19,7 +19,7 @@ from cloudtrail_validate.core.model import Locator, Status
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.verdict import ExitCode
 from cloudtrail_validate.report import formats
-from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request, parse_span, parse_time
+from cloudtrail_validate.request import Request, parse_span, parse_time
 from cloudtrail_validate.runtime.clock import now_utc
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--tolerate", multiple=True, metavar="RULE", help="Leave an uncovered or unverifiable rule out of the exit code."
 )
-@click.option(
-    "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="Most requests in flight.  [default: 512]"
-)
+@click.option("--concurrency", type=int, metavar="N", help="Most requests in flight.  [default: 512 of each process]")
 @click.option(
     "--executor",
     default="auto",

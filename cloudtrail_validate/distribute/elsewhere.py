@@ -18,7 +18,7 @@ from cloudtrail_validate.distribute.dispatch import Dispatcher
 from cloudtrail_validate.distribute.work import Context, Credentials
 from cloudtrail_validate.engine.stages import LogResult, ProvenChains, RegionResult, Scope
 from cloudtrail_validate.engine.tools import Tools
-from cloudtrail_validate.request import Request
+from cloudtrail_validate.request import DEFAULT_CONCURRENCY, Request
 from cloudtrail_validate.runtime.limits import Timeouts, cores
 from cloudtrail_validate.runtime.processes import PipeExecutor
 from cloudtrail_validate.session import Session
@@ -169,7 +169,7 @@ def context_of(
     return Context(
         scope,
         target,
-        max(1, request.concurrency // workers),
+        max(1, request.concurrency // workers) if request.concurrency else DEFAULT_CONCURRENCY,
         request.max_rate / workers if request.max_rate else None,
         timeouts.connect,
         timeouts.read,
