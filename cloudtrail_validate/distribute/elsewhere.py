@@ -28,6 +28,7 @@ WORTH_DIGESTS: Final = 20_000  # digests to expect (~4 s of a core), from which 
 WORTH_LOGS: Final = 20_000  # named logs, likewise
 
 
+CALLS_AT_ONCE: Final = 2  # of a process: while one waits for its listing or its last answers, the other is busy
 _LOOKED_AT: Final = 3  # account-regions of which a digest is read before others read them
 Look = Callable[[str, Sequence[str]], Awaitable[None]]
 
@@ -59,7 +60,7 @@ class LocalCluster:
 
     def __init__(self, workers: int, modules: Sequence[str] = ()) -> None:
         self.workers = workers
-        self.executor = PipeExecutor(workers, modules)
+        self.executor = PipeExecutor(workers, modules, CALLS_AT_ONCE)
 
     def kill(self) -> None:
         """End the processes."""

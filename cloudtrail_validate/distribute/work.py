@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,29 +117,54 @@ def work(call: bytes) -> bytes:
     return msgspec.msgpack.encode(_worker().run(_answer(msgspec.msgpack.decode(call, type=Call))))
 
 
+@dataclass
+class _Opened:
+    """A store, its limits, and how many calls read from it."""
+
+    store: Store
+    limiter: RateLimiter
+    readers: int = 0
+
+
 class _Worker:
     """An event loop on a thread of its own, and the stores that calls have opened."""
 
     def __init__(self) -> None:
         self._loop = new_loop()
-        self._stores: dict[bytes, tuple[Store, RateLimiter]] = {}
+        self._stores: dict[bytes, _Opened] = {}
+        self._latest = b""
+        self._opening = asyncio.Lock()
         threading.Thread(target=self._loop.run_forever, name="ctvalidate-loop", daemon=True).start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run on the loop, and wait."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    async def store(self, context: Context) -> tuple[Store, RateLimiter]:
-        """The store of a run, opened once; that of an earlier run, or of credentials that were renewed, is closed."""
+    @asynccontextmanager
+    async def store(self, context: Context) -> AsyncIterator[_Opened]:
+        """The store of a run, opened once and shared by the calls that are made at the same time.
+
+        That of an earlier run, or of credentials that were renewed, is closed when no call reads from it any more.
+        """
         name = msgspec.msgpack.encode(msgspec.structs.replace(context, ways=()))
-        if name not in self._stores:
-            before, self._stores = list(self._stores.values()), {}
-            limiter = RateLimiter(fit_descriptor_limit(context.concurrency), rate=context.max_rate)
-            opened = await in_daemon_thread(_open, context, limiter)
-            self._stores[name] = opened, limiter
-            for store, _ in before:
-                await store.close()
-        return self._stores[name]
+        async with self._opening:
+            opened = self._stores.get(name)
+            if opened is None:
+                limiter = RateLimiter(fit_descriptor_limit(context.concurrency), rate=context.max_rate)
+                opened = self._stores[name] = _Opened(await in_daemon_thread(_open, context, limiter), limiter)
+            opened.readers += 1
+            self._latest = name
+            await self._close_others()
+        try:
+            yield opened
+        finally:
+            opened.readers -= 1
+            await self._close_others()
+
+    async def _close_others(self) -> None:
+        done = [name for name, opened in self._stores.items() if name != self._latest and not opened.readers]
+        for opened in [self._stores.pop(name) for name in done]:
+            await opened.store.close()
 
 
 _held: list[_Worker] = []
@@ -170,14 +197,13 @@ def _open(context: Context, limiter: RateLimiter) -> Store:
 
 
 async def _answer(call: Call) -> Reply:
-    store, limiter = await _worker().store(call.context)
-
     async def keys(region: str) -> RegionKeys:
         return call.keys[region]
 
     heard = _Heard() if call.context.every_object else None
-    tools: Tools = make_tools(store, limiter, keys, Watch(listener=heard))
-    answers = await together(perform(task, call.context.scope, tools) for task in call.tasks)
+    async with _worker().store(call.context) as opened:
+        tools: Tools = make_tools(opened.store, opened.limiter, keys, Watch(listener=heard))
+        answers = await together(perform(task, call.context.scope, tools) for task in call.tasks)
     progress = tools.watch.progress
     objects = tuple(heard.objects) if heard is not None else ()
     return Reply(tuple(answers), progress.objects_done, progress.bytes_done, objects)

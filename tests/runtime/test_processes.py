@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudtrail_validate.runtime.processes import PipeExecutor, WorkerLostError
+from cloudtrail_validate.runtime.processes import PipeExecutor
+from cloudtrail_validate.runtime.worker_process import WorkerLostError, WorkerProcess
 
 
 @pytest.fixture
@@ -67,25 +68,26 @@ def test_all_end_at_once_and_take_nothing_more() -> None:
 @pytest.mark.parametrize("busy", [False, True], ids=["at the beginning", "with a call"])
 def test_a_process_that_is_not_yet_started_is_not_started_any_more(busy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, killed = threading.Event(), threading.Event()
-    start, started = PipeExecutor._start, iter((False, True) if busy else (True,))
+    start, started = WorkerProcess._start, iter((False, True) if busy else (True,))
 
-    def late(self: PipeExecutor) -> subprocess.Popen[bytes]:
+    def late(self: WorkerProcess) -> subprocess.Popen[bytes]:
         if not next(started):
             raise OSError("not this time")
         begun.set()
         assert killed.wait(timeout=30)
         return start(self)
 
-    monkeypatch.setattr(PipeExecutor, "_start", late)
+    monkeypatch.setattr(WorkerProcess, "_start", late)
     executor = PipeExecutor(1)
+    if busy:
+        executor._processes[0].join()
     future = executor.submit(time.sleep, 60)
     assert begun.wait(timeout=30)
     executor.kill()
     killed.set()
     executor.shutdown()
-    assert future.cancelled() or isinstance(future.exception(timeout=30), WorkerLostError)
-    assert future.cancelled() is not busy
-    assert not executor._processes
+    assert isinstance(future.exception(timeout=30), WorkerLostError)
+    assert [process._process for process in executor._processes] == [None]
 
 
 def test_modules_are_there_when_the_first_call_comes_and_none_that_fails_is_in_the_way() -> None:
@@ -103,6 +105,29 @@ def test_pythonpath_and_the_current_folder_import_nothing(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModuleNotFoundError):
         pool.submit(__import__, "planted").result(timeout=60)
+
+
+def test_a_process_makes_several_calls_at_a_time() -> None:
+    """Each of the two waits for the other."""
+    executor = PipeExecutor(1, at_once=2)
+    futures = [executor.submit(_meet) for _ in range(2)]
+    assert len({future.result(timeout=60) for future in futures}) == 1
+    executor.shutdown()
+
+
+def test_calls_go_to_those_who_have_least_to_do() -> None:
+    executor = PipeExecutor(2, at_once=2)
+    busy = [executor.submit(_pid_after, 1) for _ in range(2)]
+    assert len({future.result(timeout=60) for future in busy}) == 2
+    executor.shutdown()
+
+
+_meeting = threading.Barrier(2)
+
+
+def _meet() -> int:
+    _meeting.wait(timeout=30)
+    return os.getpid()
 
 
 def _is_imported(name: str) -> bool:
