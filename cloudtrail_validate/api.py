@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from cloudtrail_validate.distribute.elsewhere import Elsewhere
     from cloudtrail_validate.distribute.parts import Part, ShardPlan
+    from cloudtrail_validate.distribute.unforeseen import Beyond
     from cloudtrail_validate.state.model import OpenFinding
     from cloudtrail_validate.state.run import StateRun
 
@@ -192,8 +193,13 @@ async def _validate(
             async with _documented():
                 memory, until = (kept.memory if kept else shard), _until(request, begun)
                 outcome = await engine.run(target, window, now, memory, whole=shard is None, until=until)
+                beyond: Beyond | None = None
                 if shard is None:
                     await _check_place(request, session, opened, outcome)
+                elif not outcome.interrupted:
+                    scope = Scope(window, now)
+                    beyond = await shard.look_beyond(engine, target, scope, store, session.limiter, session.keys)
+                    outcome = replace(outcome, interrupted=beyond is None)
                 remembered: StateRecord | UnsetType = UNSET
                 if kept is not None:
                     outcome, remembered = await asyncio.to_thread(
@@ -210,7 +216,7 @@ async def _validate(
     who = await caller if caller and (caller.done() or not outcome.interrupted) else None
     ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
     report = build(outcome, echo, ran, request.tolerate, evidence, remembered)
-    part = _part(request, shard, report, target, outcome, engine) if shard is not None else None
+    part = _part(request, shard, report, target, outcome, engine, beyond=beyond) if shard is not None else None
     return Result(report, outcome, part, *(kept.opened if kept is not None else ()))
 
 
@@ -294,7 +300,16 @@ def _shard(request: Request) -> ShardPlan | None:
     return ShardPlan(parse_shard(request.shard), planned)
 
 
-def _part(request: Request, shard: ShardPlan, report: Report, target: Target, outcome: Outcome, engine: Engine) -> Part:
+def _part(
+    request: Request,
+    shard: ShardPlan,
+    report: Report,
+    target: Target,
+    outcome: Outcome,
+    engine: Engine,
+    *,
+    beyond: Beyond | None,
+) -> Part:
     from cloudtrail_validate.distribute.parts import Part
 
     return Part(
@@ -310,6 +325,7 @@ def _part(request: Request, shard: ShardPlan, report: Report, target: Target, ou
         results=tuple(replace(result, digests=()) for result in engine.results),
         findings=engine.of_the_plan(),
         interrupted=outcome.interrupted,
+        beyond=beyond,
     )
 
 
