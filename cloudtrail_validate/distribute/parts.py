@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -29,6 +30,7 @@ from cloudtrail_validate.distribute.unforeseen import Beyond, Seen, judge, look_
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.engine.stages import RegionResult, Scope
 from cloudtrail_validate.report import RequestEcho, Run
+from cloudtrail_validate.runtime.files import read_at_most
 from cloudtrail_validate.runtime.limits import RateLimiter
 from cloudtrail_validate.stores.key_file import KeySource
 from cloudtrail_validate.stores.protocol import Store
@@ -118,6 +120,16 @@ def plan_lines(plan: Plan, source: str, window: Interval, total: int) -> bytes:
         for place in sorted(places)
     ]
     return b"".join(msgspec.json.encode(line) + b"\n" for line in (head, *lines))
+
+
+def read_plan_file(path: Path) -> tuple[PlanHead, dict[Place, int]]:
+    """Read a plan from its file. Raises `ConfigurationError` in one line."""
+    try:
+        with path.open("rb") as file:
+            data = read_at_most(file, MAX_PLAN_BYTES)
+    except OSError as error:
+        raise ConfigurationError(f"--plan: cannot read {path}: {error.strerror}") from error
+    return read_plan(data, str(path))  # one that is too long breaks off, and is refused for that
 
 
 def read_plan(data: bytes, name: str) -> tuple[PlanHead, dict[Place, int]]:
