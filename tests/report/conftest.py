@@ -1,4 +1,4 @@
-"""A browser, and reports opened in it."""
+"""Reports that every format has to render, a browser, and reports opened in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import pytest
 
 from cloudtrail_validate.report import Report
 from cloudtrail_validate.report.html import render
+from tests.report import samples
 from tests.report.browser import Browser, Opener, Page, running
+
+
+@pytest.fixture(params=["quiet", "empty", "interrupted", "telling", "hostile"])
+def sample(request: pytest.FixtureRequest) -> Report:
+    made: Report = getattr(samples, request.param)()
+    return made
 
 
 @pytest.fixture(scope="module")
