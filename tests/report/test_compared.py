@@ -24,8 +24,6 @@ def old_and_new(old: list[FindingRecord], new: list[FindingRecord], **fields: An
 
 
 UNREADABLE = finding(rules.LOG_UNREADABLE, log_key(7), hours=(7, 8))
-
-
 PENDING = finding(rules.LOG_PENDING, log_key(23), hours=(23, 24))
 
 

@@ -39,7 +39,6 @@ ALL: dict[str, Callable[[Report], str]] = {
     "ocsf": ocsf.render,
 }
 
-
 text = st.text(st.characters(), max_size=30) | st.sampled_from(HOSTILE_KEYS)
 
 

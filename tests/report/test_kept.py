@@ -99,8 +99,6 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> Any:
 
 
 DOCUMENT = json.loads(render_json(report([chain(), chain(SECOND)], samples.every_rule())))
-
-
 PATHS = [path for path in _paths(DOCUMENT) if path]
 
 

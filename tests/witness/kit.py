@@ -13,6 +13,7 @@ from cloudtrail_validate.cli import group
 from cloudtrail_validate.report import from_json
 from cloudtrail_validate.simulate import S3Sink, Simulation, TrailSpec, simulate
 from tests.lake.kit import Keys
+from tests.scenarios import keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,11 +46,7 @@ class Trail:
         self.s3 = aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
         self.simulation: Simulation = simulate(self.spec, S3Sink(BUCKET, self.s3, threads=4), new_key=Keys())
-        for key in self.simulation.keys:
-            begin, end = key.valid
-            aws.public_keys.setdefault(key.region, []).append(
-                {"Value": key.der, "ValidityStartTime": begin, "ValidityEndTime": end, "Fingerprint": key.fingerprint}
-            )
+        keys.publish(aws, self.simulation.keys)
         listed = [item["Key"] for item in self.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
         self.logs = sorted(key for key in listed if "/CloudTrail/" in key and key.endswith(".json.gz"))
         self.events: dict[str, dict[str, Any]] = {}
