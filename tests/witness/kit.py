@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
 
 from cloudtrail_validate.cli import group
-from cloudtrail_validate.report import from_json
+from cloudtrail_validate.report import WitnessRecord, from_json
 from cloudtrail_validate.simulate import S3Sink, Simulation, TrailSpec, simulate
 from tests.lake.kit import Keys
 from tests.scenarios import keys
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from cloudtrail_validate.report import Report
+    from cloudtrail_validate.report import FindingRecord, Report
     from tests.servers.aws import AwsServer
 
 BUCKET = "amzn-s3-demo-bucket"
@@ -87,10 +88,15 @@ class Trail:
             *("--end-time", f"{manifest.end:%Y-%m-%dT%H:%M:%SZ}"),
         ]
 
-    def witness(self, *words: str, trail: str | None = None, regions: Iterable[str] = (REGION,)) -> Report:
+    def ask(self, *words: str, trail: str | None = None, regions: Iterable[str] = (REGION,)) -> Result:
+        """Run the command about the bucket, or about the trail of that ARN."""
         what = ["--trail-arn", trail] if trail else ["--s3-bucket", BUCKET]
         what += [word for region in regions for word in ("--region", region)]
-        answer = tool("witness", *what, *self.window, "--format", "json", *words)
+        return tool("witness", *what, *self.window, *words)
+
+    def witness(self, *words: str, trail: str | None = None, regions: Iterable[str] = (REGION,)) -> Report:
+        """Run the command; return its report, whose exit code is that of the command."""
+        answer = self.ask("--format", "json", *words, trail=trail, regions=regions)
         report = from_json(answer.stdout)
         assert report.exit_code == answer.return_value
         return report
@@ -102,3 +108,27 @@ def tool(*words: object) -> Result:
 
 def found(report: Report, prefix: str = "witness-") -> list[tuple[str, str]]:
     return [(one.rule, one.actual or "") for one in report.findings if one.rule.startswith(prefix)]
+
+
+def only(report: Report, rule: str) -> FindingRecord:
+    """The one finding of a rule."""
+    (finding,) = [one for one in report.findings if one.rule == rule]
+    return finding
+
+
+def record(report: Report) -> WitnessRecord:
+    """What the report says of the asking."""
+    assert isinstance(report.witness, WitnessRecord)
+    return report.witness
+
+
+def middle(trail: Trail) -> str:
+    """The key of the log in the middle of the window."""
+    return trail.logs[len(trail.logs) // 2]
+
+
+def hidden(trail: Trail, **changes: Any) -> dict[str, Any]:
+    """An event that no log holds, of the middle of the window, told by event history."""
+    event = deepcopy(trail.read(middle(trail))[0]) | {"eventID": "11111111-2222-4333-8444-555555555555"} | changes
+    trail.aws.history[REGION].append(event)
+    return event
