@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -25,9 +26,9 @@ from cloudtrail_validate.core.errors import (
     StoreError,
 )
 from cloudtrail_validate.core.executor import parse_executor
-from cloudtrail_validate.core.findings import Listener, Progress, Watch, looks_at_logs
+from cloudtrail_validate.core.findings import Listener, Listeners, Progress, Watch, looks_at_logs
 from cloudtrail_validate.core.layout import base_of
-from cloudtrail_validate.core.model import Cause, Finding, Interval, Locator, Status
+from cloudtrail_validate.core.model import Cause, Interval
 from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.plan import Target
 from cloudtrail_validate.core.shards import parse_shard
@@ -41,7 +42,6 @@ from cloudtrail_validate.report import Report, RequestEcho, Run, StateRecord
 from cloudtrail_validate.report.build import Evidence, build
 from cloudtrail_validate.request import Request, parse_span
 from cloudtrail_validate.runtime.clock import now_utc
-from cloudtrail_validate.runtime.files import read_at_most
 from cloudtrail_validate.runtime.limits import Timeouts
 from cloudtrail_validate.runtime.loop import in_daemon_thread, run_loop
 from cloudtrail_validate.session import Session, open_session
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from cloudtrail_validate.distribute.elsewhere import Elsewhere
     from cloudtrail_validate.distribute.parts import Part, ShardPlan
+    from cloudtrail_validate.distribute.unforeseen import Beyond
     from cloudtrail_validate.state.model import OpenFinding
     from cloudtrail_validate.state.run import StateRun
 
@@ -128,11 +129,10 @@ def run(
     asked = now or now_utc()
     request.check(asked)
     heard = [item for item in (listener, companion) if item is not None]
-    hears = heard[0] if len(heard) == 1 else _All(heard) if heard else None
+    hears = heard[0] if len(heard) == 1 else Listeners(heard) if heard else None
     watch = Watch(progress, hears, looks_at_logs(companion))
-    return run_loop(
-        _validate(request, watch, asked, session, timeouts=timeouts, on_start=on_start, companion=companion)
-    )
+    opening = _opened(request, watch, asked, session, timeouts=timeouts, on_start=on_start, companion=companion)
+    return run_loop(_validate(opening, companion))
 
 
 def plan(request: Request, shards: int, *, session: boto3.Session | None = None, now: datetime | None = None) -> bytes:
@@ -159,7 +159,56 @@ async def _plan(request: Request, shards: int, now: datetime, boto_session: boto
     return plan_lines(found, source_uri(request, session.target), window, shards)
 
 
-async def _validate(
+async def _validate(opening: AbstractAsyncContextManager[_Opened], companion: Companion | None) -> Result:
+    begun = now_utc()
+    async with opening as opened:
+        request, aws = opened.request, opened.session.aws
+        caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
+        async with _refusals(request, opened.session):
+            async with _documented():
+                ended = await _ended(opened, _until(request, begun))
+            outcome = ended.outcome
+            if companion is not None and not outcome.interrupted:
+                await companion.conclude(outcome)
+    echo = echo_of(request, opened.target, opened.scope.window)
+    who = await caller if caller and (caller.done() or not outcome.interrupted) else None
+    ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
+    report = build(outcome, echo, ran, request.tolerate, ended.evidence, ended.remembered)
+    part = _part(opened, opened.shard, ended, report) if opened.shard is not None else None
+    return Result(report, outcome, part, *(opened.kept.opened if opened.kept is not None else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What one run asks, and what it works with.
+
+    `store` is what the engine reads, `plain` the same without what a companion puts before it. `target` is the session's,
+    and what a state remembers.
+    """
+
+    request: Request
+    scope: Scope
+    session: Session
+    plain: Store
+    store: Store
+    engine: Engine
+    target: Target
+    kept: StateRun | None
+    shard: ShardPlan | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What the engine came to, and what else was learned while the store was open."""
+
+    outcome: Outcome
+    evidence: Evidence
+    remembered: StateRecord | UnsetType
+    beyond: Beyond | None
+
+
+@contextlib.asynccontextmanager
+async def _opened(
     request: Request,
     watch: Watch,
     now: datetime,
@@ -168,50 +217,48 @@ async def _validate(
     timeouts: Timeouts | None,
     on_start: Callable[[Engine], None] | None,
     companion: Companion | None,
-) -> Result:
-    begun, window = now_utc(), request.window(now)
-    async with _documented():
-        session = await open_session(request, window, now, timeouts, boto_session)
-    opened = session.store
-    if companion is not None:
-        session = companion.adapt(session)
-    target, aws = session.target, session.aws
-    store = Watched(session.store, session.keys.region)
-    alone = companion is None or session.store is opened
-    elsewhere = _elsewhere(request, session, timeouts, watch, store) if alone else None
-    engine = Engine(store, session.keys, watch, session.limiter, elsewhere)
-    if on_start is not None:
-        on_start(engine)
-    kept = await _state(request, session, source_uri(request, target), now)
-    if kept is not None:
-        target = kept.remembered(target)
-    shard = _shard(request)
-    caller = asyncio.create_task(in_daemon_thread(aws.caller_arn)) if aws else None
-    try:
-        async with _refusals(request, session):
-            async with _documented():
-                memory, until = (kept.memory if kept else shard), _until(request, begun)
-                outcome = await engine.run(target, window, now, memory, whole=shard is None, until=until)
-                if shard is None:
-                    await _check_place(request, session, opened, outcome)
-                remembered: StateRecord | UnsetType = UNSET
-                if kept is not None:
-                    outcome, remembered = await asyncio.to_thread(
-                        kept.finish, outcome, engine.results, Scope(window, now), version("ctvalidate")
-                    )
-                evidence = await _evidence(request, outcome, engine, session, window, now, whole=shard is None)
-            if companion is not None and not outcome.interrupted:
-                await companion.conclude(outcome)
-    finally:
+) -> AsyncIterator[_Opened]:
+    """Open what a run works with, and close it when the run is over, however it ends."""
+    window = request.window(now)
+    async with contextlib.AsyncExitStack() as closing:
+        async with _documented():
+            session = await open_session(request, window, now, timeouts, boto_session)
+        plain = session.store
+        if companion is not None:
+            session = companion.adapt(session)
+        store = Watched(session.store, session.keys.region)
+        closing.push_async_callback(store.close)
+        elsewhere = _elsewhere(request, session, timeouts, watch, store) if session.store is plain else None
         if elsewhere is not None:
-            elsewhere.close()
-        await store.close()
-    echo = echo_of(request, target, window)
-    who = await caller if caller and (caller.done() or not outcome.interrupted) else None
-    ran = Run(started=begun.replace(microsecond=0), finished=now_utc().replace(microsecond=0), caller_arn=who)
-    report = build(outcome, echo, ran, request.tolerate, evidence, remembered)
-    part = _part(request, shard, report, target, outcome, engine) if shard is not None else None
-    return Result(report, outcome, part, *(kept.opened if kept is not None else ()))
+            closing.callback(elsewhere.close)
+        engine = Engine(store, session.keys, watch, session.limiter, elsewhere)
+        if on_start is not None:
+            on_start(engine)
+        kept = await _state(request, session, source_uri(request, session.target), now)
+        target = kept.remembered(session.target) if kept is not None else session.target
+        shard = _shard(request)
+        yield _Opened(request, Scope(window, now), session, plain, store, engine, target, kept, shard)
+
+
+async def _ended(opened: _Opened, until: datetime | None) -> _Ended:
+    """Validate, compare with what a state remembers, and look for what explains the findings. Raises as the stages do."""
+    request, session, engine, scope = opened.request, opened.session, opened.engine, opened.scope
+    kept, shard = opened.kept, opened.shard
+    memory, whole = (kept.memory if kept is not None else shard), shard is None
+    outcome = await engine.run(opened.target, scope.window, scope.now, memory, whole=whole, until=until)
+    beyond: Beyond | None = None
+    if shard is None:
+        await _check_place(request, session, opened.plain, outcome)
+    elif not outcome.interrupted:
+        beyond = await shard.look_beyond(engine, opened.target, scope, opened.store, session.limiter, session.keys)
+        outcome = replace(outcome, interrupted=beyond is None)
+    remembered: StateRecord | UnsetType = UNSET
+    if kept is not None:
+        outcome, remembered = await asyncio.to_thread(
+            kept.finish, outcome, engine.results, scope, version("ctvalidate")
+        )
+    evidence = await _evidence(request, outcome, engine, session, scope, whole=whole)
+    return _Ended(outcome, evidence, remembered, beyond)
 
 
 def _until(request: Request, begun: datetime) -> datetime | None:
@@ -224,8 +271,7 @@ async def _evidence(
     outcome: Outcome,
     engine: Engine,
     session: Session,
-    window: Interval,
-    now: datetime,
+    scope: Scope,
     *,
     whole: bool,
 ) -> Evidence:
@@ -234,9 +280,9 @@ async def _evidence(
     if outcome.findings.numbers and not outcome.interrupted:
         from cloudtrail_validate.evidence.gather import gather
 
-        evidence = await gather(request, outcome, engine.results, session, now)
+        evidence = await gather(request, outcome, engine.results, session, scope.now)
     if not outcome.digests and not outcome.interrupted and whole:
-        evidence = dataclasses.replace(evidence, hints=await _hints(session, window, now))
+        evidence = dataclasses.replace(evidence, hints=await _hints(session, scope.window, scope.now))
     return evidence
 
 
@@ -281,35 +327,29 @@ def _shard(request: Request) -> ShardPlan | None:
     """The part of a larger run that this one is, if it is one. Raises `ConfigurationError`."""
     if request.shard is None:
         return None
-    from cloudtrail_validate.distribute.parts import MAX_PLAN_BYTES, ShardPlan, read_plan
+    from cloudtrail_validate.distribute.parts import ShardPlan, read_plan_file
 
-    planned = None
-    if request.plan is not None:
-        try:
-            with request.plan.open("rb") as file:
-                data = read_at_most(file, MAX_PLAN_BYTES)
-            planned = read_plan(data, str(request.plan))  # one that is too long breaks off, and is refused for that
-        except OSError as error:
-            raise ConfigurationError(f"--plan: cannot read {request.plan}: {error.strerror}") from error
+    planned = read_plan_file(request.plan) if request.plan is not None else None
     return ShardPlan(parse_shard(request.shard), planned)
 
 
-def _part(request: Request, shard: ShardPlan, report: Report, target: Target, outcome: Outcome, engine: Engine) -> Part:
+def _part(opened: _Opened, shard: ShardPlan, ended: _Ended, report: Report) -> Part:
     from cloudtrail_validate.distribute.parts import Part
 
     return Part(
         version=report.tool.version,
-        shard=parse_shard(request.shard or ""),
+        shard=parse_shard(opened.request.shard or ""),
         plan=shard.fingerprint,
         request=report.request,
         run=report.run,
-        window=outcome.window,
-        target=target,
-        tolerate=tuple(sorted(request.tolerate)),
+        window=ended.outcome.window,
+        target=opened.target,
+        tolerate=tuple(sorted(opened.request.tolerate)),
         sites=shard.sites,
-        results=tuple(replace(result, digests=()) for result in engine.results),
-        findings=engine.of_the_plan(),
-        interrupted=outcome.interrupted,
+        results=tuple(replace(result, digests=()) for result in opened.engine.results),
+        findings=opened.engine.of_the_plan(),
+        interrupted=ended.outcome.interrupted,
+        beyond=ended.beyond,
     )
 
 
@@ -366,18 +406,3 @@ def source_uri(request: Request, target: Target) -> str:
     if request.copy_of is not None:
         return f"s3://{request.bucket}/{base_of(request.prefix).removesuffix('AWSLogs/')}"
     return f"s3://{target.bucket}/{base_of(target.prefix).removesuffix('AWSLogs/')}"
-
-
-class _All:
-    """Several listeners as one."""
-
-    def __init__(self, listeners: Sequence[Listener]) -> None:
-        self._listeners = listeners
-
-    def finding(self, finding: Finding) -> None:
-        for listener in self._listeners:
-            listener.finding(finding)
-
-    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
-        for listener in self._listeners:
-            listener.checked(where, status, digest=digest)

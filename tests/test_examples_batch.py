@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from cloudtrail_validate.cli.shards import ARRAY_INDEX
-from tests.test_examples import EXAMPLES, ON_REQUEST, deliver, linux, policy_actions, shell, tool
+from tests.examples_kit import EXAMPLES, ON_REQUEST, deliver, linux, policy_actions, shell, tool
 from tests.test_examples_unattended import actions, here, statements, template
 
 if TYPE_CHECKING:

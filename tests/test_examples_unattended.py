@@ -19,8 +19,8 @@ from cloudtrail_validate.aws_lambda import read_settings
 from cloudtrail_validate.core.rules import RULES
 from cloudtrail_validate.metrics.prometheus import write_textfile
 from cloudtrail_validate.metrics.samples import cloudwatch_samples, measure
+from tests.examples_kit import EXAMPLES, ON_REQUEST, STATE_BUCKET, hourly, linux, policy_actions, shell, tool
 from tests.report import samples
-from tests.test_examples import EXAMPLES, ON_REQUEST, STATE_BUCKET, hourly, linux, policy_actions, shell, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

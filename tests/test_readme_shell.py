@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from cloudtrail_validate.simulate import TrailSpec
-from tests.test_examples import deliver, keys_below
+from tests.examples_kit import deliver, keys_below
 
 if TYPE_CHECKING:
     from tests.servers.aws import AwsServer

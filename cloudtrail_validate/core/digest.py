@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Annotated, Final, Literal
@@ -75,6 +75,7 @@ class _Claimed(msgspec.Struct, frozen=True, gc=False):
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _CLAIMED: Final = msgspec.json.Decoder(_Claimed)
 _REFERENCES: Final = msgspec.json.Decoder(tuple[LogReference, ...])
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z")
 
 
@@ -191,73 +192,62 @@ def claimed_place(content: bytes) -> Locator | None:
     """
     try:
         claimed = _CLAIMED.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNDECODABLE:
         return None
     return Locator(claimed.bucket, claimed.key)
 
 
 def observe(fetched: Fetched, keys: RegionKeys) -> tuple[Evidence, tuple[LogReference, ...]]:
     """Check one digest by itself. Returns its evidence, and the logs it names whether or not it turns out proven."""
-    where, chain = fetched.where, fetched.chain
-    stamped = Interval(fetched.end - HOUR, fetched.end)
-
-    def broken(
-        rule: str, detail: str | None = None, *, expected: str | None = None, actual: str | None = None
-    ) -> tuple[Evidence, tuple[LogReference, ...]]:
-        finding = _finding(rule, chain, where, stamped, expected=expected, actual=actual, detail=detail)
-        return Evidence(where, chain, stamped, SignatureStatus.UNUSABLE, findings=(finding,)), ()
-
+    where, chain, end = fetched.where, fetched.chain, fetched.end
     # 1. container
     if fetched.flaw is not None and fetched.flaw is not Flaw.TRAILING:
-        return broken(rules.DIGEST_MALFORMED, fetched.flaw.value)
+        return malformed(where, chain, end, fetched.flaw.value), ()
     # 2. content
     document = _parse(fetched.content)
     if isinstance(document, str):
-        return broken(rules.DIGEST_MALFORMED, document)
-    interval = _interval(document)
-    previous = _previous(document)
-    if interval is None or previous is False:
-        return broken(rules.DIGEST_MALFORMED, "times or previous* fields are not what a digest holds")
+        return malformed(where, chain, end, document), ()
+    says, previous = _interval(document), _previous(document)
+    if says is None or previous is False:
+        return malformed(where, chain, end, "times or previous* fields are not what a digest holds"), ()
     # 3. location
-    says = Locator(document.bucket, document.key)
+    claimed = Locator(document.bucket, document.key)
     if not where.bucket:  # a local copy, which stands for whatever bucket the digest names
-        where = Locator(says.bucket, where.key)
-    if says != where:
-        return broken(rules.DIGEST_MOVED, expected=str(says), actual=str(where))
+        where = Locator(claimed.bucket, where.key)
+    stamped = Interval(end - HOUR, end)
+    if claimed != where:
+        moved = _finding(rules.DIGEST_MOVED, chain, where, stamped, expected=str(claimed), actual=str(where))
+        return Evidence(where, chain, stamped, SignatureStatus.UNUSABLE, findings=(moved,)), ()
+    # 2. again: whatever the signature will say, a successor may yet prove the content, and then its logs count
+    try:
+        references = _REFERENCES.decode(document.logs)
+    except _UNDECODABLE as error:
+        return malformed(where, chain, end, f"logFiles: {error}"), ()
 
     evidence = Evidence(
         where,
         chain,
         stamped,
         SignatureStatus.UNUSABLE,
-        says=interval,
+        says=says,
         sha256=fetched.sha256,
         signature=_metadata(fetched.metadata, "signature"),
         fingerprint=document.fingerprint,
         end_text=document.end,
         previous=previous,
+        logs=len(references),
     )
     own, finding = _signature(evidence, document, fetched.metadata, keys)
-    # 2. again: whatever the signature said, a successor may yet prove the content, and then its logs count
-    try:
-        references = _REFERENCES.decode(document.logs)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return broken(rules.DIGEST_MALFORMED, f"logFiles: {error}")
-    if finding is None and any(log.hash_algorithm != HASH_ALGORITHM for log in references):
-        other = next(log.hash_algorithm for log in references if log.hash_algorithm != HASH_ALGORITHM)
-        finding = _finding(
-            rules.DIGEST_ALGORITHM_UNSUPPORTED, chain, where, stamped, expected=HASH_ALGORITHM, actual=other
-        )
     trailing = _finding(rules.DIGEST_TRAILING_DATA, chain, where, stamped) if fetched.flaw is Flaw.TRAILING else None
-    findings = tuple(item for item in (trailing, finding) if item is not None)
-    return replace(evidence, own=own, findings=findings, logs=len(references)), references
+    findings = (trailing, finding or _other_hash_algorithm(evidence, references))
+    return replace(evidence, own=own, findings=tuple(item for item in findings if item is not None)), references
 
 
 def references_in(content: bytes) -> tuple[LogReference, ...]:
     """Return the logs named by content whose hash is known to be proven; none where it is no digest."""
     try:
         return _REFERENCES.decode(_DOCUMENT.decode(content).logs)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNDECODABLE:
         return ()
 
 
@@ -305,6 +295,21 @@ def _signature(
     return SignatureStatus.INVALID, _finding(rules.DIGEST_SIGNATURE_INVALID, chain, where, interval)
 
 
+def _other_hash_algorithm(evidence: Evidence, references: Iterable[LogReference]) -> Finding | None:
+    """Make check 4 of the logs that a digest names: the first whose hash is of another algorithm is the finding."""
+    for log in references:
+        if log.hash_algorithm != HASH_ALGORITHM:
+            return _finding(
+                rules.DIGEST_ALGORITHM_UNSUPPORTED,
+                evidence.chain,
+                evidence.where,
+                evidence.interval,
+                expected=HASH_ALGORITHM,
+                actual=log.hash_algorithm,
+            )
+    return None
+
+
 def _unknown_key(evidence: Evidence, keys: RegionKeys) -> Finding:
     """Return the finding on an unknown key: altered only where the issuer's own answer has other keys for that time."""
     contradicted = keys.issuer and keys.valid_at(evidence.interval.end)
@@ -325,7 +330,7 @@ def _parse(content: bytes) -> _Document | str:
     """Return the document, or what is wrong with it."""
     try:
         return _DOCUMENT.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNDECODABLE as error:
         return str(error) or type(error).__name__
 
 

@@ -110,6 +110,23 @@ class Listener(Protocol):
         ...
 
 
+class Listeners:
+    """Tells several listeners as one."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = listeners
+
+    def finding(self, finding: Finding) -> None:
+        """Tell all of a finding."""
+        for listener in self._listeners:
+            listener.finding(finding)
+
+    def checked(self, where: Locator, status: Status | None, *, digest: bool) -> None:
+        """Tell all of a digest or log that was looked at."""
+        for listener in self._listeners:
+            listener.checked(where, status, digest=digest)
+
+
 class LogRead(msgspec.Struct, frozen=True, gc=False):
     """A log that was read and judged: where it lies, the proven digest that names it, the rule it breaks (None: proven).
 

@@ -10,24 +10,29 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.chain import absent
 from cloudtrail_validate.core.errors import ConfigurationError
-from cloudtrail_validate.core.expectation import further, without_chain
+from cloudtrail_validate.core.expectation import without_chain
 from cloudtrail_validate.core.findings import KEPT_PER_STATUS, Findings, FindingSet
-from cloudtrail_validate.core.model import ChainReport, Finding, Interval, Status
+from cloudtrail_validate.core.model import Finding, Interval, Status
 from cloudtrail_validate.core.outcome import Outcome, chains_in_order
 from cloudtrail_validate.core.plan import AccountRegion, Plan, Target
 from cloudtrail_validate.core.shards import MOST_SHARDS, Place, Shard, deal
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.times import is_sound, is_window, times_in
+from cloudtrail_validate.distribute.unforeseen import Beyond, Seen, judge, look_beyond
+from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.engine.stages import RegionResult, Scope
 from cloudtrail_validate.report import RequestEcho, Run
+from cloudtrail_validate.runtime.files import read_at_most
+from cloudtrail_validate.runtime.limits import RateLimiter
+from cloudtrail_validate.stores.key_file import KeySource
 from cloudtrail_validate.stores.protocol import Store
 
 PART: Final = "ctvalidate.part/1"
@@ -64,7 +69,10 @@ class PlanLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What one shard came to. `plan` is the fingerprint of all account-regions that it saw, `sites` are its own."""
+    """What one shard came to. `plan` is the fingerprint of all account-regions that it saw, `sites` are its own.
+
+    `beyond` is what it saw besides, None where it did not look: `merge` takes of it what all parts together show to matter.
+    """
 
     schema: Literal["ctvalidate.part/1"] = "ctvalidate.part/1"
     version: str
@@ -79,6 +87,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[RegionResult, ...]
     findings: Findings
     interrupted: bool = False
+    beyond: Beyond | None = None
 
 
 def place_of(region: AccountRegion) -> Place:
@@ -113,6 +122,16 @@ def plan_lines(plan: Plan, source: str, window: Interval, total: int) -> bytes:
     return b"".join(msgspec.json.encode(line) + b"\n" for line in (head, *lines))
 
 
+def read_plan_file(path: Path) -> tuple[PlanHead, dict[Place, int]]:
+    """Read a plan from its file. Raises `ConfigurationError` in one line."""
+    try:
+        with path.open("rb") as file:
+            data = read_at_most(file, MAX_PLAN_BYTES)
+    except OSError as error:
+        raise ConfigurationError(f"--plan: cannot read {path}: {error.strerror}") from error
+    return read_plan(data, str(path))  # one that is too long breaks off, and is refused for that
+
+
 def read_plan(data: bytes, name: str) -> tuple[PlanHead, dict[Place, int]]:
     """Read a plan. Raises `ConfigurationError` in one line."""
     try:
@@ -134,6 +153,7 @@ class ShardPlan:
     def __init__(self, shard: Shard, planned: tuple[PlanHead, dict[Place, int]] | None) -> None:
         self._shard = shard
         self._planned = planned
+        self.plan = Plan((), ())
         self.fingerprint = ""
         self.sites: tuple[AccountRegion, ...] = ()
 
@@ -149,7 +169,22 @@ class ShardPlan:
                     "--plan: it does not fit the bucket any more, or is of other shards: plan anew"
                 )
         self.sites = tuple(site for site in plan.sites if shards[place_of(site)] == self._shard.number)
+        self.plan = plan
         return replace(plan, sites=self.sites)
+
+    def seen(self, engine: Engine) -> Seen:
+        """Return what the engine saw of this shard."""
+        unlisted = frozenset(item.account for item in self.plan.unlisted)
+        return Seen(self.sites, tuple(engine.results), unlisted)
+
+    async def look_beyond(
+        self, engine: Engine, target: Target, scope: Scope, store: Store, limiter: RateLimiter, keys: KeySource
+    ) -> Beyond | None:
+        """Look for trails that the engine has not judged in this shard's account-regions. None where it was stopped."""
+        stopped = engine.until_stopped()
+        return await look_beyond(
+            target, self.plan, self.seen(engine), scope, store=store, limiter=limiter, keys=keys, stopped=stopped
+        )
 
 
 def encode(part: Part) -> bytes:
@@ -184,9 +219,10 @@ def _impossible(part: Part) -> str | None:
     asked = Interval(*(moment.replace(microsecond=0) for moment in part.window))
     if not is_window(part.window) or asked != (part.request.start, part.request.end):
         return "its window is empty, too long, or not the one that it was asked for"
-    if not all(site.folders for site in part.sites):
+    beyond = part.beyond.results if part.beyond else ()
+    if not all(region.folders for region in (*part.sites, *(result.region for result in beyond))):
         return "an account-region of it has no folder"
-    told = [part.findings, *(result.findings for result in part.results)]
+    told = [part.findings, *(result.findings for result in (*part.results, *beyond))]
     if not all(_adds_up(findings) for findings in told):
         return "it contradicts itself: its findings are not those that it counts"
     return None
@@ -230,6 +266,7 @@ def merge(parts: Sequence[tuple[str, Part]]) -> tuple[Outcome, Part]:
     whole = fingerprint(places) == first.plan
     if len(taken) == first.shard.total and not whole:
         found.add(_unproven(first, "the parts leave out an account-region of the run, or hold one twice"))
+    whole = whole and not any(part.interrupted for part in taken.values())
     return _fold(first, [taken[number] for number in sorted(taken)], found, whole=whole), first
 
 
@@ -249,19 +286,16 @@ def _foreign(first: Part, part: Part) -> str | None:
 
 
 def _fold(first: Part, parts: Sequence[Part], found: FindingSet, *, whole: bool) -> Outcome:
-    """Fold parts that are `whole` or not: what a part that is missing may have looked at is not said to be absent."""
+    """Fold parts that are `whole` or not: what a part that is missing or broke off may have seen is not called absent."""
     results = [result for part in parts for result in part.results]
     every = tuple(site for part in parts for site in part.sites)
     planned = {finding for part in parts for finding in part.findings.kept}  # each part has seen the same
     for finding in planned:
         found.add(finding)
-    reports = [report for result in results for report in result.chains]
-    proven = {chain for result in results for chain in result.trails}
-    if every and whole:
-        continuations = dict.fromkeys(item for result in results for item in result.continuations)
-        more = further(first.target, every, proven, reports, continuations)
-        results += [_absent(region, first.window) for region in more]
     told = {finding.account for finding in planned if finding.account}
+    if every and whole:
+        seen = Seen(every, tuple(results), frozenset(told))
+        results += judge(first.target, seen, [part.beyond for part in parts], first.window)
     judged = [report.chain for result in results for report in result.chains]
     empty = without_chain(first.target, judged, told) if whole else ()
     for account in empty:
@@ -278,16 +312,6 @@ def _fold(first: Part, parts: Sequence[Part], found: FindingSet, *, whole: bool)
         tuple({key for result in results for key in result.keys}),
         sum(result.bytes_hashed for result in results),
     )
-
-
-def _absent(region: AccountRegion, window: Interval) -> RegionResult:
-    """An account-region that proven digests of others show to be missing, judged without looking there again."""
-    judgement = absent(region.nameless, window, reason=region.expected)
-    found = FindingSet()
-    for finding in judgement.findings:
-        found.add(finding)
-    report = ChainReport(region.nameless, judgement.counts, covered=judgement.covered, gaps=judgement.gaps)
-    return RegionResult(region, (report,), found.freeze())
 
 
 def _unproven(first: Part, detail: str) -> Finding:

@@ -37,7 +37,7 @@ from cloudtrail_validate.state.compare import (
 from cloudtrail_validate.state.conclude import FindingsByPlace, RegionEnd
 from cloudtrail_validate.state.listing import list_hours, list_kinds
 from cloudtrail_validate.state.model import OpenFinding, RegionState, State, Stretch, hour_of, moment_of
-from cloudtrail_validate.state.open_findings import ask_again, ends_with, still_open, told_again
+from cloudtrail_validate.state.open_findings import OpenHours, ends_with, still_open, told_again
 from cloudtrail_validate.state.recheck import choose, oldest_read
 from cloudtrail_validate.stores.protocol import Store
 
@@ -80,6 +80,7 @@ class StateMemory:
         self._recheck = recheck
         self._expired = expired
         self._known = {region.place: region for region in state.regions}
+        self._open = OpenHours(state.open)
         self._compared: dict[Region, Compared] = {}
         self._since: datetime | None = None
         self._chosen: dict[Region, list[int]] = {}
@@ -134,8 +135,8 @@ class StateMemory:
         expiry = Expiry(known, region.folders[0], listed, scope.now, self._expired)
         compared = sort_stretches(known, listed, frozenset(self._chosen.get(place, ())), expiry)
         left = [Interval(moment_of(start), moment_of(end)) for start, end in known.unproven]
-        left += ask_again(self._state.open, region, scope.window)
-        accused = list(ask_again(self._state.open, region, scope.window, only=CHANGE))
+        left += self._open.of(region, scope.window)
+        accused = list(self._open.of(region, scope.window, only=CHANGE))
         over = difference(expiry.over(left, accused), (scope.window,))
         return self._with_windows(region, known, replace(compared, over=over), scope)
 
@@ -150,7 +151,7 @@ class StateMemory:
         if known is not None and known.unproven:
             start = min(start, moment_of(known.unproven[0][0]))
         if known is not None:
-            start = min([start, *(span.start for span in ask_again(self._state.open, region, scope.window))])
+            start = min([start, *(span.start for span in self._open.of(region, scope.window))])
         self._since = start if self._since is None else min(self._since, start)
         return Interval(start, max(scope.window.end, scope.now))
 
@@ -167,8 +168,7 @@ class StateMemory:
         gone = union((*intervals(compared.gone), *compared.over))
         asked = difference(union((window, *unproven, *intervals(known.stretches))), gone)
         same = union(intervals((*compared.kept, *compared.gone, *compared.again)))
-        opened = list(ask_again(self._state.open, region, window))
-        left = difference(union((*unproven, *opened)), compared.over)
+        left = difference(union((*unproven, *self._open.of(region, window))), compared.over)
         asking = (*subtract(window, same), *left, *intervals(compared.changed))
         beside = union(Interval(span.start - HOUR, span.end + HOUR) for span in asking)
         named = union(named_elsewhere(known, compared.changed))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import product
 
 from msgspec.structs import replace
 
@@ -25,15 +26,25 @@ def as_record(item: OpenFinding) -> FindingRecord:
     return record(Finding(item.rule, item.status, item.account, item.region, item.trail, item.where, item.interval))
 
 
-def ask_again(
-    open_: Iterable[OpenFinding], region: AccountRegion, window: Interval, *, only: Collection[Status] = tuple(Status)
-) -> Iterable[Interval]:
-    """The hours of an account-region that open findings are about; `window` where none is known."""
-    for item in open_:
-        if item.status not in only:
-            continue
-        if item.account in (None, region.account) and item.region in (None, region.region):
-            yield hours(as_record(item)) or window
+class OpenHours:
+    """Finds the hours that open findings are about by account-region, as each of thousands asks several times a run."""
+
+    def __init__(self, open_: Iterable[OpenFinding]) -> None:
+        self._by_place: dict[tuple[str | None, str | None], list[tuple[Status, Interval | None]]] = {}
+        for item in open_:
+            self._by_place.setdefault((item.account, item.region), []).append((item.status, hours(as_record(item))))
+
+    def of(
+        self, region: AccountRegion, window: Interval, *, only: Collection[Status] = tuple(Status)
+    ) -> Iterator[Interval]:
+        """Yield the hours to ask for again in an account-region; `window` where those of a finding are not known.
+
+        A finding without account or region is about all of either.
+        """
+        for place in product((region.account, None), (region.region, None)):
+            for status, span in self._by_place.get(place, ()):
+                if status in only:
+                    yield span or window
 
 
 def still_open(

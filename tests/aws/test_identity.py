@@ -1,90 +1,27 @@
-"""Who asks: profiles, roles, SSO, MFA, `aws login`, and what is said where there is nobody."""
+"""Who asks: profiles, roles and sessions, and what is said where there is nobody."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
-import select
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloudtrail_validate import AccessError, ConfigurationError, validate
-from tests.aws.kit import REGION, trail_in
+from tests.aws.home import SSO, World
+from tests.aws.kit import KEYS, REGION, ROLE, THROUGH_ROLE
 from tests.aws.test_ways_in import proven
-from tests.cli.helpers import Answer, finish, start
+from tests.cli.helpers import finish, start
 from tests.servers.clients import ACCESS_KEY, SECRET_KEY
-from tests.servers.internet import Internet, Reply, Visit, portal, query_error, signin
-
-if TYPE_CHECKING:
-    from tests.faults.helpers import Trail
-    from tests.servers.aws import AwsServer
-
-ROLE = "arn:aws:iam::123456789012:role/auditor"
-DEVICE = "arn:aws:iam::123456789012:mfa/auditor"
-KEYS = f"aws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
-SSO = "sso_account_id = 123456789012\nsso_role_name = auditor\n"
-
-
-@dataclass(frozen=True)
-class World:
-    """A trail, the net around it, and a home whose files say who asks."""
-
-    trail: Trail
-    net: Internet
-    home: Path
-
-    def config(self, text: str) -> None:
-        (self.home / ".aws" / "config").write_text(text, "utf-8")
-
-    def cached(self, folder: str = "cli/cache") -> list[dict[str, Any]]:
-        """What the AWS CLI would find in its cache."""
-        return [json.loads(path.read_text()) for path in (self.home / ".aws" / folder).glob("*.json")]
-
-    def cache(self, folder: str, name: str, content: Any) -> None:
-        (self.home / ".aws" / folder).mkdir(parents=True, exist_ok=True)
-        (self.home / ".aws" / folder / f"{name}.json").write_text(json.dumps(content))
-
-    def refused(self, kind: type[Exception] = ConfigurationError, **options: Any) -> str:
-        """The one line that nothing was validated with."""
-        with pytest.raises(kind) as caught:
-            validate(self.trail.request(**options))
-        line = str(caught.value)
-        assert "\n" not in line
-        assert "internal error" not in line
-        return line
-
-    def arguments(self, *more: str) -> list[str]:
-        return ["--s3-bucket", self.trail.simulation.manifest.bucket, *self.trail.times(), *more]
-
-
-@pytest.fixture
-def world(net: Internet, aws_server: AwsServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """No credentials but those of the home's files."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_REGION", REGION)
-    return World(trail_in(net, aws_server), net, home)
-
-
-# -- roles and the AWS CLI's cache ------------------------------------------------------------------------------------
+from tests.servers.internet import Reply, Visit, query_error
 
 
 def test_role_of_a_profile_fills_and_uses_the_cli_s_cache(world: World) -> None:
-    world.config(f"[profile audit]\nrole_arn = {ROLE}\nsource_profile = base\n[profile base]\n{KEYS}")
+    world.config(f"[profile audit]\n{THROUGH_ROLE}")
     proven(world.trail, profile="audit")
     (held,) = world.cached()
     assert held["AssumedRoleUser"]["Arn"].startswith("arn:aws:sts::123456789012:assumed-role/auditor/")
@@ -97,7 +34,7 @@ def test_role_of_a_profile_fills_and_uses_the_cli_s_cache(world: World) -> None:
 
 def test_the_cli_reads_what_was_cached(world: World) -> None:
     """aws-cli's own code finds the same file: it asks for no role again."""
-    world.config(f"[profile audit]\nrole_arn = {ROLE}\nsource_profile = base\n[profile base]\n{KEYS}")
+    world.config(f"[profile audit]\n{THROUGH_ROLE}")
     proven(world.trail, profile="audit")
     world.net.visits.clear()
     command = [sys.executable, "-m", "awscli", "sts", "get-caller-identity", "--profile", "audit"]
@@ -109,7 +46,7 @@ def test_the_cli_reads_what_was_cached(world: World) -> None:
     "content", ["", "{", "[]", '{"Credentials": {}}', '{"Credentials": {"AccessKeyId": 1}}', "null"]
 )
 def test_a_cache_that_is_cut_short_is_passed_over(world: World, content: str) -> None:
-    world.config(f"[profile audit]\nrole_arn = {ROLE}\nsource_profile = base\n[profile base]\n{KEYS}")
+    world.config(f"[profile audit]\n{THROUGH_ROLE}")
     proven(world.trail, profile="audit")
     (path,) = (world.home / ".aws" / "cli" / "cache").glob("*.json")
     path.write_text(content)
@@ -118,7 +55,7 @@ def test_a_cache_that_is_cut_short_is_passed_over(world: World, content: str) ->
 
 
 def test_a_home_that_cannot_be_written_to(world: World) -> None:
-    world.config(f"[profile audit]\nrole_arn = {ROLE}\nsource_profile = base\n[profile base]\n{KEYS}")
+    world.config(f"[profile audit]\n{THROUGH_ROLE}")
     (world.home / ".aws" / "cli").write_text("a file where a folder should be")
     proven(world.trail, profile="audit")
 
@@ -144,189 +81,6 @@ def test_credential_process(world: World) -> None:
     proven(world.trail)
     assert {visit.access_key for visit in world.net.visited("s3")} == {"AKIAPROCESSEXAMPLE"}
 
-
-# -- SSO --------------------------------------------------------------------------------------------------------------
-
-
-def sign_in_to_sso(world: World, name: str, *, token: str = "token-of-the-login", hours: float = 8) -> None:  # noqa: S107  # no real one
-    """Leave what `aws sso login` leaves: the token, named by the session or the start URL."""
-    from hashlib import sha1
-
-    expires = (datetime.now(UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    content = {"startUrl": "https://example.awsapps.com/start", "region": REGION, "accessToken": token}
-    world.cache("sso/cache", sha1(name.encode()).hexdigest(), {**content, "expiresAt": expires})  # noqa: S324  # a name
-
-
-SESSION = f"[sso-session example]\nsso_region = {REGION}\nsso_start_url = https://example.awsapps.com/start\n"
-FORMATS = {
-    "session": (f"[profile sso]\nsso_session = example\n{SSO}{SESSION}", "example"),
-    "legacy": (
-        f"[profile sso]\nsso_region = {REGION}\nsso_start_url = https://example.awsapps.com/start\n{SSO}",
-        "https://example.awsapps.com/start",
-    ),
-}
-
-
-@pytest.mark.parametrize(("config", "name"), FORMATS.values(), ids=FORMATS)
-def test_sso_profile_fills_and_uses_the_cli_s_cache(world: World, config: str, name: str) -> None:
-    world.net.answers.append(portal)
-    world.config(config)
-    sign_in_to_sso(world, name)
-    proven(world.trail, profile="sso")
-    (held,) = world.cached()
-    assert held["ProviderType"] == "sso"
-    assert held["Credentials"]["AccessKeyId"] == "ASIASSOEXAMPLE"
-    assert len(world.net.visited("sso")) == 1
-    proven(world.trail, profile="sso")
-    assert len(world.net.visited("sso")) == 1
-
-
-@pytest.mark.parametrize(("config", "name"), FORMATS.values(), ids=FORMATS)
-@pytest.mark.parametrize("left", ["nothing", "expired", "revoked"])
-def test_sso_login_that_is_over(world: World, config: str, name: str, left: str) -> None:
-    world.net.answers.append(portal)
-    world.config(config)
-    if left == "expired":
-        sign_in_to_sso(world, name, hours=-1)
-    elif left == "revoked":
-        sign_in_to_sso(world, name, token="token-of-yesterday")
-    line = world.refused(profile="sso")
-    assert "the credentials have expired" in line
-    assert "run aws sso login --profile sso" in line
-
-
-def test_sso_login_that_is_over_behind_a_role(world: World) -> None:
-    world.config(f"[profile audit]\nrole_arn = {ROLE}\nsource_profile = sso\n{FORMATS['session'][0]}")
-    assert "run aws sso login --profile sso" in world.refused(profile="audit")
-
-
-# -- aws login --------------------------------------------------------------------------------------------------------
-
-LOGIN = "arn:aws:iam::123456789012:user/auditor"
-
-
-def log_in(world: World, *, minutes: float = 15, refresh: str = "refresh-token-of-the-login") -> None:
-    """Leave what `aws login` leaves."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    token = {
-        "accessToken": {
-            "accessKeyId": "ASIACACHEDEXAMPLE",
-            "secretAccessKey": SECRET_KEY,
-            "sessionToken": "cached-session",
-            "accountId": "123456789012",
-            "expiresAt": (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        },
-        "tokenType": "aws_sigv4",
-        "refreshToken": refresh,
-        "clientId": "arn:aws:signin:::devtools/same-device",
-        "dpopKey": pem.decode(),
-    }
-    world.config(f"[profile login]\nlogin_session = {LOGIN}\nregion = {REGION}\n")
-    world.cache("login/cache", sha256(LOGIN.encode()).hexdigest(), token)
-
-
-def test_aws_login_profile(world: World) -> None:
-    pytest.importorskip("awscrt")
-    log_in(world)
-    proven(world.trail, profile="login")
-    assert {visit.access_key for visit in world.net.visited("s3")} == {"ASIACACHEDEXAMPLE"}
-
-
-def test_aws_login_profile_is_refreshed(world: World) -> None:
-    pytest.importorskip("awscrt")
-    world.net.answers.append(signin)
-    log_in(world, minutes=-5)
-    proven(world.trail, profile="login")
-    assert {visit.access_key for visit in world.net.visited("s3")} == {"ASIALOGINEXAMPLE"}
-    (held,) = world.cached("login/cache")
-    assert held["accessToken"]["accessKeyId"] == "ASIALOGINEXAMPLE"
-
-
-def test_aws_login_that_is_over(world: World) -> None:
-    pytest.importorskip("awscrt")
-    world.net.answers.append(signin)
-    log_in(world, minutes=-5, refresh="refresh-token-of-yesterday")
-    line = world.refused(profile="login")
-    assert "the credentials have expired" in line
-    assert "run aws login --profile login" in line
-
-
-def test_aws_login_without_the_crt(world: World) -> None:
-    log_in(world)
-    code = (
-        "import sys; sys.modules['awscrt'] = None\n"
-        "from cloudtrail_validate.cli import main\n"
-        f"main({world.arguments('--profile', 'login')!r})"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=dict(os.environ)
-    )
-    assert done.returncode == 2
-    assert "login_session of the profile login: needs the AWS CRT: pip install 'ctvalidate[login]'" in done.stderr
-
-
-# -- MFA --------------------------------------------------------------------------------------------------------------
-
-MFA = f"[profile mfa]\nrole_arn = {ROLE}\nsource_profile = base\nmfa_serial = {DEVICE}\n[profile base]\n{KEYS}"
-
-
-def test_mfa_without_a_terminal(world: World) -> None:
-    world.config(MFA)
-    process = subprocess.run(
-        [sys.executable, "-m", "cloudtrail_validate", *world.arguments("--profile", "mfa")],
-        input="123456\n",  # what a pipe holds is no code that somebody typed
-        capture_output=True,
-        text=True,
-        env=dict(os.environ),
-        check=False,
-        start_new_session=True,  # no controlling terminal, as under cron
-    )
-    assert process.returncode == 2
-    (line,) = process.stderr.splitlines()
-    assert DEVICE in line
-    assert "there is no terminal" in line
-    assert "aws sts get-caller-identity --profile mfa" in line
-    assert not world.net.visited("sts")
-
-
-def test_mfa_on_a_terminal_asks_once_and_fills_the_cli_s_cache(world: World) -> None:
-    world.config(MFA)
-    said = on_a_terminal(world.arguments("--profile", "mfa"), "123456\n")
-    assert f"Enter MFA code for {DEVICE}" in said.out
-    assert said.code in (0, 3)  # the trail ends before today
-    (asked,) = [visit for visit in world.net.visits if visit.operation == "AssumeRole"]
-    assert b"TokenCode=123456" in asked.body
-    assert len(world.cached()) == 1
-    proven(world.trail, profile="mfa")  # and nobody is asked again
-    assert len([visit for visit in world.net.visits if visit.operation == "AssumeRole"]) == 1
-
-
-def on_a_terminal(arguments: list[str], typed: str) -> Answer:
-    """Run the command on a terminal of its own, and type once it asks."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "cloudtrail_validate", *arguments])  # noqa: S606  # ours
-    seen, answered, deadline = b"", False, time.monotonic() + 60
-    with contextlib.suppress(OSError):  # EIO: the other side has closed the terminal
-        while time.monotonic() < deadline:
-            if not select.select([terminal], [], [], 1)[0]:
-                continue
-            piece = os.read(terminal, 4096)
-            if not piece:
-                break
-            seen += piece
-            if b"Enter MFA code" in seen and not answered:
-                os.write(terminal, typed.encode())
-                answered = True
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
-    return Answer(os.waitstatus_to_exitcode(status), seen.decode("utf-8", "replace"), "")
-
-
-# -- settings that are wrong ------------------------------------------------------------------------------------------
 
 WRONG = {
     "no such program": (
@@ -392,7 +146,7 @@ def test_the_environment_s_token_file_is_not_there(world: World, monkeypatch: py
     assert line.startswith("AWS_WEB_IDENTITY_TOKEN_FILE: cannot read '/no/such/token': No such file")
 
 
-@pytest.mark.parametrize("config", [f"[default]\nrole_arn = {ROLE}\nsource_profile = base\n[profile base]\n{KEYS}"])
+@pytest.mark.parametrize("config", [f"[default]\n{THROUGH_ROLE}"])
 @pytest.mark.parametrize(
     ("code", "kind", "says"),
     [
@@ -416,13 +170,10 @@ def test_a_role_that_is_refused(world: World, config: str, code: str, kind: type
 
 
 def test_sts_that_cannot_be_reached(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.config(f"[default]\nrole_arn = {ROLE}\nsource_profile = base\n[profile base]\n{KEYS}")
+    world.config(f"[default]\n{THROUGH_ROLE}")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert "cannot connect to 127.0.0.1" in world.refused(AccessError)
-
-
-# -- sessions of the caller -------------------------------------------------------------------------------------------
 
 
 def test_a_session_is_taken_as_it_is(world: World) -> None:
@@ -435,7 +186,7 @@ def test_a_session_is_taken_as_it_is(world: World) -> None:
 def test_a_session_of_no_region_asks_in_the_trail_s(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """STS for the role of its profile, too."""
     monkeypatch.delenv("AWS_REGION")
-    world.config(f"[profile audit]\nrole_arn = {ROLE}\nsource_profile = base\n[profile base]\n{KEYS}")
+    world.config(f"[profile audit]\n{THROUGH_ROLE}")
     proven(world.trail, session=boto3.Session(profile_name="audit"), trail_arn=world.trail.arn)
     assert {visit.place.region for visit in world.net.visits} == {REGION}
 

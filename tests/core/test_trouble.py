@@ -34,18 +34,44 @@ from cloudtrail_validate.core.trouble import HOPELESS, OF_SETTINGS, Login, Troub
         ("ResponseParserError", "", Trouble.STRANGE),
         ("", "", Trouble.NETWORK),
         ("NobodyKnows", "something", Trouble.NETWORK),
+        ("", "cloudtrail:ListPublicKeys in us-east-1: ExpiredTokenException: expired", Trouble.EXPIRED),
+        ("KMS.DisabledException", "the key is disabled", Trouble.KMS),
+        ("403", "Forbidden", Trouble.DENIED),
+        ("AllAccessDisabled", "All access to this object has been disabled.", Trouble.CLOSED),
+        ("NotSignedUp", "Your account is not signed up for the Amazon S3 service.", Trouble.CLOSED),
+        ("InternalError", "We encountered an internal error. Please try again.", Trouble.SERVICE),
+        ("InternalFailure", "", Trouble.SERVICE),
+        ("ReadTimeoutError", "Read timed out.", Trouble.NETWORK),
+        ("UnrecognizedClientException", "The security token included in the request is invalid.", Trouble.INVALID),
+        ("InvalidSignatureException", "Signature not yet current: 1 is still later than 0", Trouble.SKEWED),
+        ("EndpointConnectionError", "cannot connect to x: Name or service not known", Trouble.DNS),
+        ("EndpointConnectionError", "cannot connect to x: Connection refused", Trouble.UNREACHABLE),
+        ("", "error sending request: invalid peer certificate: UnknownIssuer", Trouble.CERTIFICATE),
+        ("", "SSL certificate problem: unable to get local issuer certificate", Trouble.CERTIFICATE),
+        ("", "Could not resolve host: s3.example.com", Trouble.DNS),
+        ("", "Could not resolve proxy: proxy.example.com", Trouble.PROXY),
+        ("", "CONNECT tunnel failed, response 407", Trouble.PROXY),
+        ("", "dns error: failed to lookup address information", Trouble.DNS),
+        ("", "Failed to connect to 10.0.0.1 port 443: No route to host", Trouble.UNREACHABLE),
+        ("InvalidObjectState", "The operation is not valid for the object's storage class", Trouble.ARCHIVED),
+        ("503", "slow", Trouble.THROTTLED),
+        ("", "the transfer broke off", Trouble.NETWORK),
     ],
 )
 def test_a_trouble_is_known_by_its_code_or_its_words(code: str, text: str, trouble: Trouble) -> None:
     assert diagnose(code, text) is trouble
 
 
-def test_every_trouble_has_a_cause_and_advice() -> None:
-    for trouble in Trouble:
-        assert isinstance(cause_of(trouble), Cause)
-        said = advice(trouble, permission="s3:ListBucket")
-        assert said
-        assert not said.endswith(".")
+@pytest.mark.parametrize("trouble", Trouble)
+def test_every_trouble_has_advice_and_a_cause(trouble: Trouble) -> None:
+    for login in (None, Login("sso", "audit")):
+        told = advice(trouble, permission="s3:ListBucket", on="arn:aws:s3:::b", login=login)
+        assert told
+        assert not told.endswith(".")
+    assert cause_of(trouble) in Cause
+
+
+def test_a_trouble_has_the_cause_that_findings_bear() -> None:
     assert cause_of(Trouble.KMS) is Cause.KMS_DENIED
     assert cause_of(Trouble.DNS) is Cause.NETWORK
 
@@ -88,3 +114,30 @@ def test_a_refusal_is_a_setting_or_access_and_one_line(code: str, kind: type[Exc
 def test_what_another_try_may_mend_is_not_hopeless() -> None:
     assert not HOPELESS & {Trouble.NETWORK, Trouble.THROTTLED, Trouble.DNS, Trouble.STRANGE}
     assert {Trouble.EXPIRED, Trouble.CERTIFICATE} <= OF_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("login", "says"),
+    [
+        (Login("sso", "audit"), "run aws sso login --profile audit"),
+        (Login("sso", "default"), "run aws sso login"),
+        (Login("login", "audit"), "run aws login --profile audit"),
+        (Login("env"), "set AWS_ACCESS_KEY_ID"),
+        (Login("shared-credentials-file", ""), "write fresh ones to the profile default"),
+        (Login("custom-process", "audit"), "credential_process of the profile audit"),
+        (Login("iam-role"), "sign in again"),
+        (Login(), "sign in again"),
+    ],
+)
+def test_what_to_do_about_credentials_that_expired(login: Login, says: str) -> None:
+    assert says in advice(Trouble.EXPIRED, login=login)
+
+
+def test_hostile_text_is_shown_harmless() -> None:
+    error = StoreError(Cause.NETWORK, "\x1b[2J\nno", code="X")
+    line = str(refused(error, "cannot list", permission="s3:ListBucket"))
+    assert "\x1b" not in line
+    assert "\n" not in line
+    expired = StoreError(error.cause, error.detail, code="ExpiredToken")
+    assert isinstance(refused(expired, "x", permission=""), ConfigurationError)
+    assert isinstance(refused(error, "x", permission=""), AccessError)

@@ -29,6 +29,7 @@ from cloudtrail_validate.report.json import render
 from cloudtrail_validate.report.table import render as render_table
 from cloudtrail_validate.runtime.processes import PipeExecutor
 from cloudtrail_validate.simulate import FolderSink, Simulation, TrailSpec, simulate
+from cloudtrail_validate.stores.local import Local
 from tests.scenarios import keys
 
 SPEC = TrailSpec(
@@ -299,3 +300,17 @@ def test_a_plan_of_another_bucket_is_refused(trail: Trail, tmp_path: Path) -> No
     (tmp_path / "plan.jsonl").write_bytes(b"".join(plan))
     with pytest.raises(ConfigurationError, match="does not fit"):
         run(trail.request(shard="1/3", plan=tmp_path / "plan.jsonl"), now=trail.now)
+
+
+def test_a_run_that_is_refused_lets_go_of_its_store(
+    trail: Trail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Local] = []
+
+    async def close(store: Local) -> None:
+        closed.append(store)
+
+    monkeypatch.setattr(Local, "close", close)
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        run(trail.request(shard="1/2", plan=tmp_path / "absent"), now=trail.now)
+    assert len(closed) == 1

@@ -25,8 +25,8 @@ from tests.cli.helpers import call, spawn
 from tests.doctor.test_gather import DENIED
 from tests.doctor.test_remedies import lint
 from tests.doctor.worlds import TRAIL, gathered, healthy
+from tests.examples_kit import BUCKET, deliver, keys_below, window
 from tests.servers.answers import World
-from tests.test_examples import BUCKET, deliver, keys_below, window
 
 if TYPE_CHECKING:
     from cloudtrail_validate.aws.session import Aws

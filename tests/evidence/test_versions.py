@@ -1,3 +1,5 @@
+"""Versions of an object in a bucket: which is the original, the command that brings it back, and what is denied."""
+
 from __future__ import annotations
 
 import gzip
@@ -9,7 +11,6 @@ import sys
 import time
 import tracemalloc
 import zlib
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,16 +24,13 @@ from cloudtrail_validate.core.model import Cause, Finding, Locator, Status
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.core.versions import Changes
 from cloudtrail_validate.evidence import versions
-from cloudtrail_validate.evidence.history import Checked, Entry, Listing, Subject, assemble, merge, subjects
 from cloudtrail_validate.evidence.versions import witness
 from tests.evidence.kit import BUCKET, Trail, make_trail, without_first_event
 
 if TYPE_CHECKING:
     from tests.servers.aws import AwsServer
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
 HASH = "ab" * 32
-LOG = Locator(BUCKET, "AWSLogs/111122223333/CloudTrail/us-east-1/2026/01/01/x.json.gz")
 
 
 def run_command(command: str | None) -> None:
@@ -303,9 +301,14 @@ def test_a_bucket_without_versions_says_so(aws: AwsServer, tmp_path: Path) -> No
     assert "allow s3:GetBucketVersioning" in (again[Locator(BUCKET, gone)].note or "")
 
 
+def missing(bucket: str, key: str) -> Finding:
+    """A log that is gone and whose hash its digest holds."""
+    return Finding(rules.LOG_MISSING, Status.MISSING, where=Locator(bucket, key), expected=HASH)
+
+
 def test_versions_deleted_for_good_are_told_from_a_bucket_that_keeps_none(trail: Trail) -> None:
     key = trail.logs[0]
-    findings = [Finding(rules.LOG_MISSING, Status.MISSING, where=Locator(BUCKET, key), expected=HASH)]
+    findings = [missing(BUCKET, key)]
     trail.s3.delete_object(Bucket=BUCKET, Key=key, VersionId=trail.version_of(key))
     seen = witness(findings, Aws(), trail.keys)[Locator(BUCKET, key)]
     assert seen.note == "no version is left: they were deleted for good, or expired"
@@ -313,10 +316,10 @@ def test_versions_deleted_for_good_are_told_from_a_bucket_that_keeps_none(trail:
 
 def test_objects_beyond_the_limit_and_out_of_reach_have_a_note(trail: Trail) -> None:
     findings = [
-        Finding(rules.LOG_MISSING, Status.MISSING, where=Locator("amzn-s3-demo-no-such-bucket", "a"), expected=HASH),
-        Finding(rules.LOG_MISSING, Status.MISSING, where=Locator("", "a"), expected=HASH),
-        Finding(rules.LOG_MISSING, Status.MISSING, where=Locator("not a bucket\x1b[2J", "a"), expected=HASH),
-        Finding(rules.LOG_MISSING, Status.MISSING, where=Locator(BUCKET, "b"), expected=HASH),
+        missing("amzn-s3-demo-no-such-bucket", "a"),
+        missing("", "a"),
+        missing("not a bucket\x1b[2J", "a"),
+        missing(BUCKET, "b"),
     ]
     notes = [seen.note or "" for seen in witness(findings, Aws(), trail.keys, limit=3).values()]
     assert notes[0] == "there is no bucket amzn-s3-demo-no-such-bucket"
@@ -324,91 +327,3 @@ def test_objects_beyond_the_limit_and_out_of_reach_have_a_note(trail: Trail) -> 
     assert "could not be listed" in notes[2]
     assert "\x1b" not in notes[2]
     assert notes[3] == "not looked at: only the first 3 objects of a run are"
-
-
-# --- the pure part
-
-
-def entry(version_id: str, minutes: int, *, size: int | None = 1, latest: bool = False) -> Entry:
-    return Entry(version_id, T0 + timedelta(minutes=minutes), size, latest)
-
-
-def test_findings_of_one_object_are_one_subject() -> None:
-    digest = Locator(
-        BUCKET,
-        "AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/01/01/"
-        "111122223333_CloudTrail-Digest_us-east-1_management-events_us-east-1_20260101T010000Z.json.gz",
-    )
-    signature = "0a" * 256
-    found = subjects(
-        [
-            Finding(rules.DIGEST_MOVED, Status.ALTERED, where=digest, expected=HASH),
-            Finding(rules.DIGEST_LINK_BROKEN, Status.ALTERED, where=digest, expected=signature.upper()),
-            Finding(rules.LOG_PENDING, Status.NOTICE, where=LOG),
-            Finding(rules.LOG_UNDIGESTED, Status.UNVERIFIABLE, where=LOG),
-            Finding(rules.GAP_TAIL, Status.UNCOVERED),
-            Finding(rules.DIGEST_UNREADABLE, Status.UNVERIFIABLE, where=Locator(BUCKET, "AWSLogs/1")),
-            Finding(rules.LOG_UNREADABLE, Status.UNVERIFIABLE, where=LOG, expected=HASH.upper()),
-        ]
-    )
-    assert list(found) == [digest, LOG]
-    assert found[digest].signatures == {signature}
-    assert found[digest].hashes == frozenset(), "what a moved digest says of itself proves nothing"
-    assert found[digest].provable
-    assert found[LOG].hashes == {HASH}
-
-
-def test_versions_and_markers_of_one_second_keep_their_order() -> None:
-    page = merge(
-        [entry("c", 5), entry("b", 9), entry("a", 0)],  # b: a multipart upload that began late and was stored early
-        [entry("m2", 5, size=None, latest=True), entry("m1", 0, size=None)],
-    )
-    assert [item.version_id for item in page] == ["m2", "c", "b", "a", "m1"]
-
-
-@pytest.mark.parametrize(
-    "key",
-    ["a\nb", "a\x1b[2J", "-a", "file:///a", "a?versionId=x", "a\u202eb"],
-)
-def test_a_key_that_no_command_can_name_gets_none(key: str) -> None:
-    listing = Listing((entry("2", 5, latest=True), entry("1", 0)))
-    subject = Subject(Locator(BUCKET, key), frozenset({rules.LOG_ALTERED}), frozenset({HASH}))
-    seen = assemble(subject, listing, {"1": Checked(True, HASH), "2": Checked(False)}, keeps=True)
-    assert seen.original is not None
-    assert seen.restore_command is None
-    assert seen.note == "no shell command can name its key: use ctvalidate recover"
-
-
-def test_a_command_is_quoted_for_the_shell() -> None:
-    key = "it's $(reboot); `id` & * \\"
-    listing = Listing((entry("2", 5, latest=True), entry("-1 x", 0)))
-    subject = Subject(Locator(BUCKET, key), frozenset({rules.LOG_ALTERED}), frozenset({HASH}))
-    seen = assemble(subject, listing, {"-1 x": Checked(True, HASH)}, keeps=True)
-    words = shlex.split(seen.restore_command or "")
-    assert words[words.index("--key") + 1] == key
-    assert words[words.index("--copy-source") + 1] == f"{BUCKET}/{key}?versionId=-1 x"
-
-
-def test_a_second_marker_of_the_same_second_is_not_overlooked() -> None:
-    entries = (entry("m2", 5, size=None, latest=True), entry("1", 5), entry("m1", 5, size=None))
-    subject = Subject(LOG, frozenset({rules.LOG_MISSING}), frozenset({HASH}))
-    seen = assemble(subject, Listing(entries), {"1": Checked(True, HASH)}, keeps=True)
-    assert shlex.split(seen.restore_command or "")[2] == "copy-object"
-
-
-def test_where_the_middle_was_left_out_its_end_is_not_known() -> None:
-    entries = tuple(entry(str(n), -n, latest=n == 0) for n in range(100))
-    subject = Subject(LOG, frozenset({rules.LOG_ALTERED}), frozenset({HASH}))
-    at_the_seam = assemble(subject, Listing(entries, skipped=7), {"50": Checked(True, HASH)}, keeps=True)
-    beside_it = assemble(subject, Listing(entries, skipped=7), {"51": Checked(True, HASH)}, keeps=True)
-    assert at_the_seam.replaced_at is None
-    assert beside_it.replaced_at == entries[50].modified
-
-
-def test_a_foreign_name_and_an_unknown_hash_are_said() -> None:
-    listing = Listing((entry("1", 0, latest=True),), endless=True)
-    stray = assemble(Subject(LOG, frozenset({rules.DIGEST_MOVED})), listing, {}, keeps=True)
-    nameless = assemble(Subject(LOG, frozenset({rules.LOG_MISSING})), listing, {}, keeps=True)
-    assert (stray.note or "").startswith("CloudTrail gives no digest this name")
-    assert (nameless.note or "").startswith("the hash that its digest holds is not known")
-    assert (nameless.note or "").endswith("older than these, that were not listed")

@@ -13,6 +13,7 @@ from cloudtrail_validate import Request, Result, run
 from cloudtrail_validate.core.model import isoformat
 from cloudtrail_validate.runtime.limits import Timeouts
 from cloudtrail_validate.simulate import Delivery, Role, S3Sink, Simulation, TrailSpec, generate_key, simulate
+from tests.scenarios import keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,11 +118,7 @@ def deliver(aws: AwsServer, spec: TrailSpec = SPEC, *tampers: str) -> Trail:
 
 def publish(aws: AwsServer, simulation: Simulation) -> None:
     """Let ListPublicKeys answer with the keys that the simulation signed with."""
-    for key in simulation.keys:
-        start, end = key.valid
-        aws.public_keys.setdefault(key.region, []).append(
-            {"Value": key.der, "ValidityStartTime": start, "ValidityEndTime": end, "Fingerprint": key.fingerprint}
-        )
+    keys.publish(aws, simulation.keys)
 
 
 def real(report: Report) -> list[FindingRecord]:

@@ -19,6 +19,7 @@ from cloudtrail_validate.core.outcome import Outcome
 from cloudtrail_validate.core.shards import Shard
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.distribute.parts import Part, fingerprint, place_of
+from cloudtrail_validate.distribute.unforeseen import Beyond
 from cloudtrail_validate.engine.discover import discover
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.report import Report, RequestEcho, Run
@@ -95,6 +96,9 @@ def parts() -> tuple[Part, ...]:
     plan = asyncio.run(discover(MemoryStore(of.buckets), target_of(of)))
     report = report_of(outcome)
 
+    results = tuple(msgspec.structs.replace(result, digests=()) for result in engine.results)
+    site = plan.sites[0]
+
     def part(number: int) -> Part:
         own = number == 1
         return Part(
@@ -107,8 +111,9 @@ def parts() -> tuple[Part, ...]:
             target=target_of(of),
             tolerate=("gap-tail",),
             sites=plan.sites if own else (),
-            results=tuple(msgspec.structs.replace(result, digests=()) for result in engine.results) if own else (),
+            results=results if own else (),
             findings=engine.of_the_plan(),
+            beyond=Beyond(results[:1], tuple(chain.chain for chain in outcome.chains), ((site.account, site.region),)),
         )
 
     return part(1), part(2)

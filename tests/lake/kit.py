@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudtrail_validate.lake import LakeQuestion, verify
 from cloudtrail_validate.simulate import FolderSink, LakeSimulation, LakeSpec, generate_key, simulate_lake
+from tests.scenarios import keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -60,11 +61,7 @@ def ask_s3(prefix: str = "", **options: Any) -> Report:
 
 def publish(aws: AwsServer, simulation: LakeSimulation) -> None:
     """Have ListPublicKeys answer with a simulation's keys."""
-    for key in simulation.keys:
-        start, end = key.valid
-        aws.public_keys.setdefault(key.region, []).append(
-            {"Value": key.der, "ValidityStartTime": start, "ValidityEndTime": end, "Fingerprint": key.fingerprint}
-        )
+    keys.publish(aws, simulation.keys)
 
 
 def folder_of(root: Path, simulation: LakeSimulation, number: int = 0) -> Path:

@@ -14,11 +14,13 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+
+from cloudtrail_validate.report import Report
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REQUIRED: Final = "CTVALIDATE_REQUIRE_BROWSER"  # set: a test that finds no browser fails instead of being skipped
@@ -229,3 +231,15 @@ def running(profile: Path, purpose: str) -> Iterator[Browser]:
         pytest.skip(missing)
     with browser(path, profile) as found:
         yield found
+
+
+Opener = Callable[[Report], Page]
+"""Opens a report in a fresh tab."""
+
+
+def texts(page: Page, selector: str) -> list[str]:
+    """The text of each element that a selector finds, in order."""
+    found: list[str] = page.evaluate(
+        f"[...document.querySelectorAll({json.dumps(selector)})].map((node) => node.textContent)"
+    )
+    return found

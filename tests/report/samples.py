@@ -209,6 +209,11 @@ def report(
     return Report(**(defaults | fields))
 
 
+def single(rule: str = rules.LOG_ALTERED, key: str | None = None, **fields: Any) -> Report:
+    """A day of one chain with one finding."""
+    return report([chain()], [finding(rule, key or log_key(), **fields)])
+
+
 def quiet() -> Report:
     """Nothing found: a day of two regions, the last hour not due yet."""
     return report([chain(), chain(region="eu-west-1", until=23)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from cloudtrail_validate.report.examination import read_examination
 from cloudtrail_validate.report.html import render
 from tests.npm import NoToolError
 from tests.report import axe, samples
-from tests.report.browser import REQUIRED, Browser, Page, running
+from tests.report.browser import REQUIRED, Browser, Page
 from tests.report.samples import examination
 
 _SERIOUS: Final = ("serious", "critical")
@@ -37,12 +36,6 @@ def engine(request: pytest.FixtureRequest) -> str:
         return axe.source(Path(request.config.rootpath) / ".pytest_cache")
     except NoToolError as error:
         return str(_without(str(error)))
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with running(tmp_path_factory.mktemp("profile"), "look at the HTML report") as found:
-        yield found
 
 
 def problems(page: Page, engine: str) -> list[dict[str, Any]]:

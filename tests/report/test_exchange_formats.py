@@ -1,8 +1,10 @@
+"""SARIF, ASFF and OCSF: documents that the schemas of those who read them take, and that say what the report says."""
+
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,31 +17,14 @@ from botocore.validate import ParamValidator
 from msgspec.structs import replace
 from py_ocsf_models.events.findings.detection_finding import DetectionFinding  # type: ignore[import-untyped]
 
-from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Status
 from cloudtrail_validate.core.rules import RULES, TRAIL_RULES
 from cloudtrail_validate.report import Report, Run, Verdict, asff, ocsf, sarif
 from cloudtrail_validate.report.references import Severity, hours, severity
 from tests.report import samples
-from tests.report.samples import ACCOUNT, BUCKET, SECOND, chain, finding, log_key, report
+from tests.report.samples import ACCOUNT, BUCKET, SECOND, single
 
 SCHEMAS = Path(__file__).parent / "schemas"
-SAMPLES: dict[str, Callable[[], Report]] = {
-    "quiet": samples.quiet,
-    "empty": samples.empty,
-    "interrupted": samples.interrupted,
-    "telling": samples.telling,
-    "hostile": samples.hostile,
-}
-
-
-@pytest.fixture(params=SAMPLES)
-def sample(request: pytest.FixtureRequest) -> Report:
-    return SAMPLES[request.param]()
-
-
-def one(rule: str = rules.LOG_ALTERED, key: str | None = None, **fields: Any) -> Report:
-    return report([chain()], [finding(rule, key or log_key(), **fields)])
 
 
 # --- SARIF
@@ -183,7 +168,7 @@ def test_asff_says_what_the_report_says() -> None:
 def test_asff_names_an_account_that_can_import(
     caller: str | None, trail: str | None, account: str, region: str, expected: tuple[str, str, str]
 ) -> None:
-    sample = one(account=account, region=region)
+    sample = single(account=account, region=region)
     run = Run(started=sample.run.started, finished=sample.run.finished, caller_arn=caller)
     sample = replace(sample, run=run, request=replace(sample.request, trail_arn=trail))
     (found,) = json.loads(asff.render(sample))

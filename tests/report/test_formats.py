@@ -1,3 +1,5 @@
+"""What all formats share: pure documents that no hostile string breaks, identities, times, addresses and words."""
+
 from __future__ import annotations
 
 import csv
@@ -7,31 +9,27 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import botocore.session
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser import JUnitXml
 from msgspec.structs import replace
 
 from cloudtrail_validate.core import rules
-from cloudtrail_validate.core.model import Interval, Kind, Status, isoformat
+from cloudtrail_validate.core.model import Interval, Status
 from cloudtrail_validate.core.regions import partition_of
 from cloudtrail_validate.core.text import printable
 from cloudtrail_validate.core.versions import Change, Changed, Changes, Counts, Event, Version, Versions
-from cloudtrail_validate.report import FindingRecord, Report, Verdict, asff, from_json, jsonl, junit, ocsf, sarif
+from cloudtrail_validate.report import FindingRecord, Report, Verdict, asff, jsonl, junit, ocsf, sarif
 from cloudtrail_validate.report import csv as csv_format
-from cloudtrail_validate.report.incidents import incidents
 from cloudtrail_validate.report.references import hours, identities, object_arn, object_uri
 from cloudtrail_validate.report.wording import change_lines, explanations, sentence
 from tests.report import samples
-from tests.report.samples import ACCOUNT, BUCKET, HOSTILE_KEYS, SECOND, at, chain, finding, log_key, report
+from tests.report.samples import BUCKET, HOSTILE_KEYS, at, chain, finding, log_key, report, single
 
-SCHEMAS = Path(__file__).parent / "schemas"
 ALL: dict[str, Callable[[Report], str]] = {
     "jsonl": jsonl.render,
     "csv": csv_format.render,
@@ -40,26 +38,8 @@ ALL: dict[str, Callable[[Report], str]] = {
     "asff": asff.render,
     "ocsf": ocsf.render,
 }
-SAMPLES: dict[str, Callable[[], Report]] = {
-    "quiet": samples.quiet,
-    "empty": samples.empty,
-    "interrupted": samples.interrupted,
-    "telling": samples.telling,
-    "hostile": samples.hostile,
-}
+
 text = st.text(st.characters(), max_size=30) | st.sampled_from(HOSTILE_KEYS)
-
-
-@pytest.fixture(params=SAMPLES)
-def sample(request: pytest.FixtureRequest) -> Report:
-    return SAMPLES[request.param]()
-
-
-def one(rule: str = rules.LOG_ALTERED, key: str | None = None, **fields: Any) -> Report:
-    return report([chain()], [finding(rule, key or log_key(), **fields)])
-
-
-# --- all formats
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -76,8 +56,10 @@ def test_a_format_is_pure_and_can_be_written_as_utf8(name: str, sample: Report) 
 def test_no_string_from_a_bucket_breaks_a_document(
     name: str, key: str, place: str, value: str, bucket: str | None
 ) -> None:
-    bad = replace(one().findings[0], key=key, account=place, region=place, trail=place, bucket=bucket, expected=value)
-    whole = replace(one(), findings=(bad, replace(bad, actual=value)), chains=(chain(trail=value, region=place),))
+    bad = replace(
+        single().findings[0], key=key, account=place, region=place, trail=place, bucket=bucket, expected=value
+    )
+    whole = replace(single(), findings=(bad, replace(bad, actual=value)), chains=(chain(trail=value, region=place),))
     document = ALL[name](whole)
     document.encode("utf-8")
     match name:
@@ -89,9 +71,6 @@ def test_no_string_from_a_bucket_breaks_a_document(
             assert [json.loads(line)["type"] for line in document.split("\n")[:-1]][1:3] == ["finding", "finding"]
         case _:
             assert json.loads(document)
-
-
-# --- what they share
 
 
 def test_identities_are_unique_and_do_not_depend_on_the_run() -> None:
@@ -229,7 +208,7 @@ def test_every_format_says_what_may_explain_a_finding() -> None:
 
 
 def test_a_rule_of_a_later_version_is_rendered_by_its_id() -> None:
-    sample = one()
+    sample = single()
     later = replace(sample, findings=(replace(sample.findings[0], rule="log-singing"),))
     (run,) = json.loads(sarif.render(later))["runs"]
     assert run["tool"]["driver"]["rules"] == [{"id": "log-singing"}]
@@ -272,214 +251,3 @@ def test_what_changed_inside_a_log_is_told_in_lines() -> None:
     )
     assert change_lines(Versions(changes=unread)) == ["events: not compared: no"]
     assert change_lines(Versions()) == []
-
-
-# --- JSON Lines
-
-
-def read_back(document: str) -> Report:
-    """The report that a JSON Lines document holds."""
-    lines = [json.loads(line) for line in document.splitlines()]
-    head, tail = lines[0], lines[-1]
-    assert (head.pop("type"), tail.pop("type")) == ("run", "summary")
-    assert head.pop("started") == tail["run"]["started"]
-    kinds = [line["type"] for line in lines[1:-1]]
-    assert kinds == sorted(kinds, key=["finding", "chain"].index)
-    rest: dict[str, list[Any]] = {"finding": [], "chain": []}
-    for line in lines[1:-1]:
-        rest[line.pop("type")].append(line)
-    return from_json(json.dumps(head | tail | {"findings": rest["finding"], "chains": rest["chain"]}))
-
-
-def test_jsonl_holds_the_whole_report(sample: Report) -> None:
-    assert read_back(jsonl.render(sample)) == sample
-    whole = replace(sample, incidents=incidents(sample), relied_on=("the clock",))
-    assert read_back(jsonl.render(whole)) == whole
-    (*_, streamed) = jsonl.footer_lines(whole, truncated=False).splitlines()
-    assert "incidents" not in json.loads(streamed)
-
-
-def test_a_lone_surrogate_has_no_utf8_and_becomes_an_escape() -> None:
-    sample = one()
-    bad = replace(sample, findings=(replace(sample.findings[0], key="odd\udcff", actual="\ud800"),))
-    (found,) = read_back(jsonl.render(bad)).findings
-    assert (found.key, found.actual) == (r"odd\udcff", r"\ud800")
-    assert read_back(jsonl.render(bad)) == replace(bad, findings=(found,))
-
-
-def test_a_stream_of_jsonl_has_the_shape_of_the_document() -> None:
-    sample = samples.telling()
-    stream = jsonl.header_line(sample.tool, sample.run.started, sample.request)
-    for one in reversed(sample.findings):  # as found, not as sorted
-        stream += jsonl.finding_line(one)
-    stream += jsonl.footer_lines(replace(sample, findings_truncated=True), truncated=False)
-    assert sorted(stream.splitlines()) == sorted(jsonl.render(sample).splitlines())
-    assert jsonl.footer_lines(replace(sample, findings_truncated=True)).count('"findings_truncated":true') == 1
-
-
-def test_a_line_of_jsonl_is_one_line() -> None:
-    for key in HOSTILE_KEYS:
-        line = jsonl.finding_line(finding(rules.LOG_EXTRA, key))
-        assert line.count("\n") == 1
-        assert len(line.splitlines()) == 1  # Python's idea of a line: U+2028 and U+0085 too
-        assert line.isascii()
-        assert printable(line[:-1]) == line[:-1]  # no terminal obeys it
-        if "surrogate" not in key:
-            assert json.loads(line)["key"] == key
-
-
-# --- CSV
-
-
-def test_csv_has_a_row_a_finding_under_a_stable_header(sample: Report) -> None:
-    document = csv_format.render(sample)
-    rows = list(csv.DictReader(io.StringIO(document, newline=""), strict=True))
-    assert document.split("\r\n", 1)[0] == (
-        "rule,status,account,region,trail,bucket,key,start,end,cause,expected,actual,message,events,lifecycle,versions"
-    )
-    assert tuple(rows[0] if rows else csv_format.HEADER) == FindingRecord.__struct_fields__
-    rows = rows[1:] if sample.stopped else rows  # above the findings stands that there may be more
-    by_time = sorted(sample.findings, key=lambda one: hours(one) or Interval(at(9**5), at(9**5)))
-    assert [row["rule"] for row in rows] == [one.rule for one in by_time]
-    assert not re.search(r"[^\r]\n|\r[^\n]", document)
-    for row, one in zip(rows, by_time, strict=True):
-        assert row["start"] == (isoformat(one.start) if one.start else "")
-
-
-@pytest.mark.parametrize("key", HOSTILE_KEYS)
-def test_no_cell_of_csv_is_a_formula(key: str) -> None:
-    rows = list(csv.reader(io.StringIO(csv_format.render(one(key=key, expected=key)), newline="")))
-    for cell in rows[1]:
-        assert not re.match(r"[\s\"']*[=+\-@\t\r]", cell) or cell.startswith("'")
-        for part in cell.split(";"):
-            assert not re.match(r"[\s\"]*[=+\-@]", part)
-        assert printable(cell) == cell
-    assert csv_format.cell("-1;=2") == "'-1;'=2"
-    assert csv_format.cell("2026-01-01; a=b") == "2026-01-01; a=b"
-
-
-# --- JUnit
-
-
-def suites(sample: Report) -> dict[str, TestSuite]:
-    xml = JUnitXml.fromstring(junit.render(sample).encode())
-    assert isinstance(xml, JUnitXml)
-    found = list(xml)
-    assert len({suite.name for suite in found}) == len(found)
-    for suite in found:
-        ends = Counter(type(result) for case in suite for result in case.result)
-        assert (suite.tests, suite.failures) == (len(list(suite)), ends[Failure])
-        assert (suite.errors, suite.skipped) == (ends[Error], ends[Skipped])
-    assert xml.tests == sum(suite.tests for suite in found)
-    assert xml.failures == sum(suite.failures for suite in found)
-    assert xml.errors == sum(suite.errors for suite in found)
-    assert xml.skipped == sum(suite.skipped for suite in found)
-    return {str(suite.name): suite for suite in found}
-
-
-def outcomes(suite: TestSuite) -> dict[str, str]:
-    return {case.name: case.result[0].__class__.__name__ if case.result else "passed" for case in suite}
-
-
-def test_junit_has_a_case_an_hour_of_a_short_window() -> None:
-    cases = outcomes(suites(samples.quiet())[f"{ACCOUNT}.us-east-1.mgmt"])
-    assert list(cases) == [f"2026-01-01T{hour:02}:00Z" for hour in range(24)]
-    assert set(cases.values()) == {"passed"}
-    pending = outcomes(suites(samples.quiet())[f"{ACCOUNT}.eu-west-1.mgmt"])
-    assert [name for name, outcome in pending.items() if outcome != "passed"] == ["2026-01-01T23:00Z"]
-    assert pending["2026-01-01T23:00Z"] == "Skipped"
-
-
-def test_junit_has_a_case_a_day_of_a_long_window() -> None:
-    found = suites(samples.telling())
-    cases = outcomes(found[f"{SECOND}.us-west-2.mgmt"])
-    assert len(cases) == 90
-    assert set(cases.values()) == {"passed"}
-    lost = outcomes(found[f"{SECOND}.ap-southeast-2.mgmt"])
-    assert [name for name, outcome in lost.items() if outcome == "Error"] == [
-        f"2026-{(at(700) + timedelta(days=n)):%m-%d}" for n in range(8)
-    ]
-    assert outcomes(found[f"{ACCOUNT}.us-east-1.mgmt"])["2026-01-01"] == "Failure"
-
-
-@pytest.mark.parametrize(
-    ("rule", "outcome"), [(rules.LOG_ALTERED, Failure), (rules.LOG_UNDIGESTED, Error), (rules.LOG_REWRITTEN, None)]
-)
-def test_a_junit_case_ends_as_its_worst_finding(rule: str, outcome: type[Any] | None) -> None:
-    sample = report([chain()], [finding(rule, log_key(5)), finding(rules.LOG_PENDING, log_key(5, 1))])
-    suite = suites(sample)[f"{ACCOUNT}.us-east-1.mgmt"]
-    case: TestCase = next(case for case in suite if case.name == "2026-01-01T05:00Z")
-    if outcome is None:
-        assert not case.result
-        assert rules.LOG_REWRITTEN in str(case.system_out)
-    else:
-        (result,) = case.result
-        assert isinstance(result, outcome)
-        assert log_key(5) in str(result.text)
-        assert result.type == rule
-    assert log_key(5, 1) in str(case.system_out)
-
-
-def test_a_tolerated_gap_is_skipped_and_an_untold_one_is_not() -> None:
-    chains, gap = [chain(gaps=[("gap-broken", 3, 5)])], finding(rules.GAP_BROKEN, hours=(3, 5))
-    name = f"{ACCOUNT}.us-east-1.mgmt"
-    for findings, tolerated, expected in (([gap], [], "Error"), ([gap], [rules.GAP_BROKEN], "Skipped")):
-        cases = outcomes(suites(report(chains, findings, tolerated=tolerated))[name])
-        assert {hour for hour, outcome in cases.items() if outcome == expected} == {
-            "2026-01-01T03:00Z",
-            "2026-01-01T04:00Z",
-        }
-    capped = replace(report(chains, [gap]), findings=(), findings_truncated=True)
-    assert outcomes(suites(capped)[name])["2026-01-01T03:00Z"] == "Error"
-
-
-@pytest.mark.parametrize("verdict", Verdict)
-def test_junit_is_green_exactly_where_the_exit_code_is_0(verdict: Verdict) -> None:
-    sample = samples.verdicts()[verdict]
-    for whole in (sample, replace(sample, findings=(), chains=(), findings_truncated=True)):
-        xml = suites(whole)
-        red = sum(
-            isinstance(result, Failure | Error) for suite in xml.values() for case in suite for result in case.result
-        )
-        assert (red == 0) is (sample.exit_code == 0)
-
-
-def test_junit_leaves_no_finding_out(sample: Report) -> None:
-    document = junit.render(sample)
-    said = "".join(
-        str(part)
-        for suite in suites(sample).values()
-        for case in suite
-        for part in [*(result.text for result in case.result), case.system_out]
-    )
-    assert document.count("<testcase") == sum(len(list(suite)) for suite in suites(sample).values())
-    for one in sample.findings:
-        assert printable(one.message) in said
-
-
-def test_junit_places_what_lies_outside_of_window_and_chains() -> None:
-    late = finding(rules.LOG_PENDING, log_key(30))
-    stray = finding(rules.LOG_EXTRA, "no/place", account=None, region=None, trail=None)
-    untimed = finding(rules.DIGEST_MALFORMED, "no/time")
-    untold = finding(rules.LOG_EXTRA, log_key(6), trail=None)
-    elsewhere = finding(rules.CHAIN_ABSENT, hours=(0, 24), region="eu-north-1", trail=None)
-    backfill = finding(rules.DIGEST_MALFORMED, samples.digest_key(9).replace(".json", "_backfill.json"))
-    chains = [chain(), chain(kind=Kind.BACKFILL, covered=((at(2), at(3)),))]
-    found = suites(report(chains, [late, stray, untimed, untold, elsewhere, backfill]))
-    main = outcomes(found[f"{ACCOUNT}.us-east-1.mgmt"])
-    assert main["no time known"] == main["2026-01-01T06:00Z"] == "Failure"
-    assert main["2026-01-01T23:00Z"] == "passed"
-    assert outcomes(found["trail"]) == {"window": "Failure"}
-    assert outcomes(found[f"{ACCOUNT}.eu-north-1"]) == {"window": "Error"}
-    assert outcomes(found[f"{ACCOUNT}.us-east-1.mgmt.backfill"]) == {
-        "2026-01-01T02:00Z": "passed",
-        "2026-01-01T08:00Z": "Failure",
-    }
-
-
-def test_junit_of_an_odd_window_names_whole_hours() -> None:
-    early = chain(covered=((at(-5), at(-3)), (at(0), at(24))))
-    sample = report([early])
-    window = replace(sample.request, start=at(0.5), end=at(3.25))
-    cases = outcomes(suites(replace(sample, request=window))[f"{ACCOUNT}.us-east-1.mgmt"])
-    assert cases == {f"2026-01-01T{hour:02}:00Z": "passed" for hour in range(4)}

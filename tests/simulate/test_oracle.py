@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloudtrail_validate.simulate import S3Sink, Simulation, TrailSpec, simulate
+from tests.scenarios import keys
 
 from .helpers import same_keys
 
@@ -26,12 +27,7 @@ def write(aws: AwsServer, spec: TrailSpec, *tampers: str) -> Simulation:
     client = aws.client("s3")
     client.create_bucket(Bucket=BUCKET)
     simulation = simulate(spec, S3Sink(BUCKET, client, threads=4), tampers, new_key=same_keys())
-    for key in simulation.keys:
-        listed = aws.public_keys.setdefault(key.region, [])
-        start, end = key.valid
-        listed.append(
-            {"Value": key.der, "ValidityStartTime": start, "ValidityEndTime": end, "Fingerprint": key.fingerprint}
-        )
+    keys.publish(aws, simulation.keys)
     return simulation
 
 

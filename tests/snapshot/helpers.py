@@ -19,6 +19,7 @@ from cloudtrail_validate.cli.snapshot import command as snapshot_command
 from cloudtrail_validate.cli.verify_snapshot import command as verify_command
 from cloudtrail_validate.report import Report, from_json
 from cloudtrail_validate.simulate import FolderSink, S3Sink, Simulation, TrailSpec, simulate
+from tests.scenarios import keys
 from tests.simulate.helpers import same_keys
 
 if TYPE_CHECKING:
@@ -101,11 +102,7 @@ def in_moto(aws: AwsServer, *tampers: str, spec: TrailSpec = SPEC) -> World:
     client = aws.client("s3")
     client.create_bucket(Bucket=spec.bucket)
     simulation = simulate(spec, S3Sink(spec.bucket, client, threads=4), tampers, new_key=same_keys())
-    for key in simulation.keys:
-        start, end = key.valid
-        aws.public_keys.setdefault(key.region, []).append(
-            {"Value": key.der, "ValidityStartTime": start, "ValidityEndTime": end, "Fingerprint": key.fingerprint}
-        )
+    keys.publish(aws, simulation.keys)
     aws.calls.clear()
     prefix = ["--s3-prefix", spec.prefix] if spec.prefix else []
     return World(simulation, ["--s3-bucket", spec.bucket, *prefix])

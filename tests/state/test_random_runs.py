@@ -34,7 +34,7 @@ from cloudtrail_validate.state.codec import decode
 from cloudtrail_validate.state.compare import fingerprint_of
 from cloudtrail_validate.state.listing import list_hours
 from cloudtrail_validate.state.model import State, hour_of, moment_of
-from cloudtrail_validate.state.open_findings import ask_again
+from cloudtrail_validate.state.open_findings import OpenHours
 from cloudtrail_validate.stores.local import Local
 from tests.scenarios import keys
 from tests.state.test_runs import SPEC, START
@@ -202,7 +202,7 @@ def vouched(state: State, world: World) -> Iterator[Path]:
             for hour in stretch.hours
         }
         same -= {hour for start, end in region.unproven for hour in range(start, end)}
-        asked = [Interval(item.start, item.end) for item in ask_again(state.open, place, days)]
+        asked = [Interval(item.start, item.end) for item in OpenHours(state.open).of(place, days)]
         same = {hour for hour in same if not any(item.contains(moment_of(hour)) for item in asked)}
         for path in world.wrong:
             if f"/{region.region}/" in path.as_posix() and world.hour(path) + hour_of(START) in same:

@@ -73,3 +73,10 @@ def roomy_place(request: pytest.FixtureRequest) -> Place:
     """Each store that can be filled with a thousand objects behind its back; Swift takes a minute for as many requests."""
     made: Place = request.getfixturevalue(request.param)
     return made
+
+
+@pytest.fixture
+def tree(folder: Place, tmp_path: Path) -> Path:
+    """The folder's root, with one good file beside what a test puts there."""
+    folder.fill(["a/good"])
+    return tmp_path / "tree"

@@ -18,180 +18,13 @@ import pytest
 from cloudtrail_validate.core.errors import AbsentError, BucketAbsentError, StoreError
 from cloudtrail_validate.core.gzip import Flaw
 from cloudtrail_validate.core.model import EPOCH, Cause
-from cloudtrail_validate.core.sidecar import SIDECAR
-from cloudtrail_validate.runtime.tree import Tree
 from cloudtrail_validate.stores.local import Local
-from cloudtrail_validate.stores.protocol import Children
 from tests.stores.kit import gz, local_place, noise, sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.stores.kit import Place
-
-
-@pytest.fixture
-def tree(folder: Place, tmp_path: Path) -> Path:
-    """The folder's root, with one good file beside what a test puts there."""
-    folder.fill(["a/good"])
-    return tmp_path / "tree"
-
-
-def fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def link_to_itself(path: Path) -> None:
-    path.symlink_to(path.name)
-
-
-def link_to_device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def socket_file(path: Path) -> None:
-    import socket
-
-    here = Path.cwd()
-    os.chdir(path.parent)  # the address of a socket has at most 108 bytes
-    try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
-    finally:
-        os.chdir(here)
-
-
-def link_out(path: Path) -> None:
-    outside = path.parent.parent.parent / "outside.gz"
-    outside.write_bytes(gz(b"secret"))
-    path.symlink_to(outside)
-
-
-def link_to_nothing(path: Path) -> None:
-    path.symlink_to("gone")
-
-
-def link_to_a_folder(path: Path) -> None:
-    path.symlink_to("..")
-
-
-def many_links(path: Path) -> None:
-    """More than the system follows, and than Python recurses."""
-    for number in range(1200):
-        path.with_name(f"link-{number:04}").symlink_to(f"link-{number + 1:04}")
-    path.symlink_to("link-0000")
-
-
-@pytest.mark.parametrize("make", [fifo, socket_file])
-def test_a_special_file_is_listed_never_opened_and_no_content(
-    folder: Place, tree: Path, make: Callable[[Path], None]
-) -> None:
-    make(tree / "a/odd")
-    assert folder.keys("a/") == ["a/good", "a/odd"]
-    info = folder.exact("a/odd")
-    assert info is not None
-    assert info.size == 1  # of size 0 it would pass for a marker of a folder
-    assert folder.content("a/odd").flaw is Flaw.SPECIAL
-    assert folder.digest("a/odd")[1].flaw is Flaw.SPECIAL
-    assert folder.stored("a/odd")[0].flaw is Flaw.SPECIAL
-
-
-LINKS = [link_to_itself, link_to_device, link_out, link_to_nothing, link_to_a_folder, many_links]
-
-
-@pytest.mark.parametrize("make", LINKS)
-def test_a_link_out_or_nowhere_is_listed_and_is_no_file(
-    folder: Place, tree: Path, make: Callable[[Path], None]
-) -> None:
-    make(tree / "a/odd")
-    assert {"a/good", "a/odd"} <= {*folder.keys("a/")}
-    assert folder.exact("a/odd") is not None
-    for read in (folder.content, folder.digest, folder.stored):
-        with pytest.raises(AbsentError) as caught:
-            read("a/odd")
-        assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("target", ["good", "../a/good", "../a/../a/good", "{tree}/a/good"])
-def test_a_link_that_stays_inside_is_the_file_it_leads_to(folder: Place, tree: Path, target: str) -> None:
-    (tree / "a/odd").symlink_to(target.format(tree=tree))
-    assert folder.content("a/odd") == folder.content("a/good")
-    (tree / "b").symlink_to("a")
-    assert folder.content("b/odd") == folder.content("b/good") == folder.content("a/good")
-    assert folder.keys("b/") == ["b/good", "b/odd"]
-
-
-def test_a_folder_on_the_way_is_not_left_by_either(folder: Place, tree: Path) -> None:
-    (tree.parent / "elsewhere").mkdir()
-    (tree.parent / "elsewhere/log.gz").write_bytes(gz(b"secret"))
-    (tree / "b").symlink_to("../elsewhere")
-    assert (folder.keys("b/"), folder.children("b/")) == ([], Children((), ()))
-    assert folder.exact("b/log.gz") is None
-    with pytest.raises(AbsentError):
-        folder.content("b/log.gz")
-
-
-def test_links_are_followed_where_that_is_asked_for(folder: Place, tree: Path) -> None:
-    for make in LINKS:
-        make(tree / f"a/{make.__name__}")
-    (tree.parent / "elsewhere").mkdir()
-    (tree.parent / "elsewhere/log.gz").write_bytes(gz(b"also"))
-    (tree / "b").symlink_to("../elsewhere")
-    follow = replace(folder, open=lambda: Local(tree, follow_links=True))
-    assert follow.content("a/link_out").sha256 == sha256(b"secret")
-    assert follow.content("b/log.gz").sha256 == sha256(b"also")
-    assert follow.content("a/link_to_device").flaw is Flaw.SPECIAL
-    for name in ("link_to_itself", "link_to_nothing", "link_to_a_folder", "many_links"):
-        with pytest.raises(AbsentError):
-            follow.content(f"a/{name}")
-
-
-@pytest.mark.parametrize("by_descriptor", [True, False])
-def test_every_system_resolves_alike(tree: Path, by_descriptor: bool) -> None:
-    """Without descriptors of folders every path is resolved first, as on Windows."""
-    for make in (*LINKS, fifo, socket_file):
-        make(tree / f"a/{make.__name__}")
-    (tree / "a/locked").touch(mode=0)
-    (tree / "a/inside").symlink_to("good")
-    (tree / "b").symlink_to("a")
-    (tree / "c").symlink_to("..")
-    told = {}
-    names = [path.name for path in (tree / "a").iterdir() if not path.name.startswith("link-")]
-    for follow in (False, True):
-        system = Tree(str(tree), follow_links=follow, by_descriptor=by_descriptor)
-        for path in (*(f"{top}/{name}" for top in ("a", "b") for name in names), "c/outside.gz", "a/good/x", "z/z"):
-            told[path, follow] = _open(system, path)
-        assert {entry.name for entry in system.entries("b")} >= {*names}
-    kinds = {path: kind for (path, follow), kind in told.items() if not follow}
-    assert kinds["a/good"] == kinds["b/good"] == kinds["a/inside"] == "opened"
-    assert {kinds[f"a/{make.__name__}"] for make in LINKS if make is not link_to_a_folder} == {"FileNotFoundError"}
-    assert kinds["a/fifo"] == kinds["a/socket_file"] == "SpecialFileError"
-    assert kinds["a/locked"] == kinds["b/locked"] == "PermissionError"
-    assert kinds["c/outside.gz"] == "FileNotFoundError"
-    assert told["c/outside.gz", True] == told["a/link_out", True] == "opened"
-
-
-def _open(system: Tree, path: str) -> str:
-    try:
-        system.open(path).close()
-    except OSError as error:
-        return type(error).__name__
-    return "opened"
-
-
-def test_a_link_exchanged_while_it_is_looked_at_leads_nowhere(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was a file when it was looked at may be a pipe or a link when it is opened."""
-    system, real = Tree(str(tree)), os.open
-    link_out(tree / "a/other")
-
-    def exchange(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if path == "good" and (tree / "a/good").exists():
-            (tree / "a/other").replace(tree / "a/good")
-        return real(path, flags, mode, dir_fd=dir_fd)
-
-    monkeypatch.setattr("os.open", exchange)
-    with pytest.raises(FileNotFoundError):
-        system.open("a/good")
 
 
 def test_with_few_files_open_at_a_time(folder: Place, tree: Path) -> None:
@@ -208,45 +41,6 @@ def test_with_few_files_open_at_a_time(folder: Place, tree: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tree)], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("make", [fifo, socket_file])
-def test_a_sidecar_that_is_no_file_is_an_empty_one(folder: Place, tree: Path, make: Callable[[Path], None]) -> None:
-    folder.put("a/digest.json.gz", gz(b"{}"), None)
-    make(tree / f"a/digest.json.gz{SIDECAR}")
-    assert folder.digest("a/digest.json.gz")[2] == {}
-
-
-@pytest.mark.parametrize("make", LINKS)
-def test_a_sidecar_that_leads_out_or_nowhere_is_none(folder: Place, tree: Path, make: Callable[[Path], None]) -> None:
-    folder.put("a/digest.json.gz", gz(b"{}"), None)
-    make(tree / f"a/digest.json.gz{SIDECAR}")
-    assert not folder.digest("a/digest.json.gz")[2]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"[]",
-        b"{",
-        b'{"signature": 1}',
-        b"[" * 60_000,
-        b'"\\ud800"',
-        b"\x00",
-        b'{"signature": "\xff"}',
-        b"\xff\xfe{",
-    ],
-)
-def test_a_sidecar_that_says_nothing(folder: Place, tree: Path, data: bytes) -> None:
-    folder.put("a/digest.json.gz", gz(b"{}"), None)
-    (tree / f"a/digest.json.gz{SIDECAR}").write_bytes(data)
-    assert folder.digest("a/digest.json.gz")[2] == {}
-
-
-def test_a_digest_whose_sidecar_no_file_system_could_hold(folder: Place) -> None:
-    folder.put("a/" + "d" * 250, gz(b"{}"), None)
-    assert folder.digest("a/" + "d" * 250)[2] is None
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="a file system of 64 bits a time that is always there")
 @pytest.mark.parametrize("stamp", [2**40, 2**62, -(2**40), -(2**62), -1, 253_402_300_800])
 def test_times_of_no_calendar(stamp: int) -> None:
@@ -259,13 +53,6 @@ def test_times_of_no_calendar(stamp: int) -> None:
         assert place.stored("a/x")[1].modified in (None, EPOCH - timedelta(seconds=1))
 
 
-def test_a_folder_for_a_sidecar_is_an_empty_one(folder: Place) -> None:
-    # A bucket can bring it about, by a key below the digest's: so it must not pass for a copy without metadata.
-    folder.put("a/digest.json.gz", gz(b"{}"), None)
-    folder.put(f"a/digest.json.gz{SIDECAR}/x", b"", None)
-    assert folder.digest("a/digest.json.gz")[2] == {}
-
-
 def test_a_folder_in_the_place_of_a_file_is_absence(folder: Place) -> None:
     # On S3 it is: the object of that key is gone, and something else lies below it.
     folder.fill(["a/log.json.gz/x"])
@@ -274,13 +61,6 @@ def test_a_folder_in_the_place_of_a_file_is_absence(folder: Place) -> None:
             ask("a/log.json.gz")
     assert folder.exact("a/log.json.gz") is None
     assert folder.keys("a/") == ["a/log.json.gz/x"]
-
-
-def test_links_to_folders_are_not_followed(folder: Place, tree: Path) -> None:
-    (tree / "a/up").symlink_to("..")
-    (tree / "a/root").symlink_to("/")
-    assert folder.keys("") == ["a/good", "a/root", "a/up"]
-    assert folder.children("a/").folders == ()
 
 
 @pytest.mark.parametrize(
@@ -426,17 +206,6 @@ def test_a_digest_too_large_to_be_one(folder: Place) -> None:
     assert len(kept) <= 64 * 1024 * 1024
 
 
-def test_logs_have_no_sidecars(folder: Place) -> None:
-    """What lies beside a log under a sidecar's name is an object like any other, and nobody's signature."""
-    day = "AWSLogs/111122223333/{}/us-east-1/2026/01/01/"
-    for kind in ("CloudTrail", "CloudTrail-Digest", "CloudTrail-Insight"):
-        folder.put(day.format(kind) + "x.json.gz", gz(b"{}"), {"signature": "ab"})
-    assert [key for key in folder.keys("AWSLogs/") if key.endswith(SIDECAR)] == [
-        day.format("CloudTrail-Insight") + "x.json.gz" + SIDECAR,
-        day.format("CloudTrail") + "x.json.gz" + SIDECAR,
-    ]
-
-
 def test_what_goes_while_it_is_listed_hides_nothing(folder: Place, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy tool's temporary file may be gone before it is looked at, and what lies behind it is listed all the same."""
     folder.fill(["a/1", "a/2.tmp", "a/3"])
@@ -453,10 +222,3 @@ def test_what_goes_while_it_is_listed_hides_nothing(folder: Place, tree: Path, m
 
     monkeypatch.setattr("cloudtrail_validate.runtime.tree.os.scandir", scan)
     assert folder.keys("a/") == ["a/1", "a/3", "a/good"]
-
-
-def test_sidecars_are_no_objects(folder: Place) -> None:
-    folder.put("a/digest.json.gz", gz(b"{}"), {"signature": "ab"})
-    folder.fill([f"a/alone{SIDECAR}"])
-    assert folder.keys("a/") == [f"a/alone{SIDECAR}", "a/digest.json.gz"]
-    assert [info.key for info in folder.children("a/").objects] == [f"a/alone{SIDECAR}", "a/digest.json.gz"]

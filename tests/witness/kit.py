@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import gzip
 import json
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
 
 from cloudtrail_validate.cli import group
-from cloudtrail_validate.report import from_json
+from cloudtrail_validate.report import WitnessRecord, from_json
 from cloudtrail_validate.simulate import S3Sink, Simulation, TrailSpec, simulate
 from tests.lake.kit import Keys
+from tests.scenarios import keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from click.testing import Result
 
-    from cloudtrail_validate.report import Report
+    from cloudtrail_validate.report import FindingRecord, Report
     from tests.servers.aws import AwsServer
 
 BUCKET = "amzn-s3-demo-bucket"
@@ -45,11 +47,7 @@ class Trail:
         self.s3 = aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
         self.simulation: Simulation = simulate(self.spec, S3Sink(BUCKET, self.s3, threads=4), new_key=Keys())
-        for key in self.simulation.keys:
-            begin, end = key.valid
-            aws.public_keys.setdefault(key.region, []).append(
-                {"Value": key.der, "ValidityStartTime": begin, "ValidityEndTime": end, "Fingerprint": key.fingerprint}
-            )
+        keys.publish(aws, self.simulation.keys)
         listed = [item["Key"] for item in self.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
         self.logs = sorted(key for key in listed if "/CloudTrail/" in key and key.endswith(".json.gz"))
         self.events: dict[str, dict[str, Any]] = {}
@@ -90,10 +88,15 @@ class Trail:
             *("--end-time", f"{manifest.end:%Y-%m-%dT%H:%M:%SZ}"),
         ]
 
-    def witness(self, *words: str, trail: str | None = None, regions: Iterable[str] = (REGION,)) -> Report:
+    def ask(self, *words: str, trail: str | None = None, regions: Iterable[str] = (REGION,)) -> Result:
+        """Run the command about the bucket, or about the trail of that ARN."""
         what = ["--trail-arn", trail] if trail else ["--s3-bucket", BUCKET]
         what += [word for region in regions for word in ("--region", region)]
-        answer = tool("witness", *what, *self.window, "--format", "json", *words)
+        return tool("witness", *what, *self.window, *words)
+
+    def witness(self, *words: str, trail: str | None = None, regions: Iterable[str] = (REGION,)) -> Report:
+        """Run the command; return its report, whose exit code is that of the command."""
+        answer = self.ask("--format", "json", *words, trail=trail, regions=regions)
         report = from_json(answer.stdout)
         assert report.exit_code == answer.return_value
         return report
@@ -105,3 +108,27 @@ def tool(*words: object) -> Result:
 
 def found(report: Report, prefix: str = "witness-") -> list[tuple[str, str]]:
     return [(one.rule, one.actual or "") for one in report.findings if one.rule.startswith(prefix)]
+
+
+def only(report: Report, rule: str) -> FindingRecord:
+    """The one finding of a rule."""
+    (finding,) = [one for one in report.findings if one.rule == rule]
+    return finding
+
+
+def record(report: Report) -> WitnessRecord:
+    """What the report says of the asking."""
+    assert isinstance(report.witness, WitnessRecord)
+    return report.witness
+
+
+def middle(trail: Trail) -> str:
+    """The key of the log in the middle of the window."""
+    return trail.logs[len(trail.logs) // 2]
+
+
+def hidden(trail: Trail, **changes: Any) -> dict[str, Any]:
+    """An event that no log holds, of the middle of the window, told by event history."""
+    event = deepcopy(trail.read(middle(trail))[0]) | {"eventID": "11111111-2222-4333-8444-555555555555"} | changes
+    trail.aws.history[REGION].append(event)
+    return event
