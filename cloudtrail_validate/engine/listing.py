@@ -148,10 +148,14 @@ class Finder:
         self._window = window
         self._now = now
         self._found = Found()
+        self._tells = (
+            not region.logs_elsewhere
+        )  # else who looked into the folder before has told of what is no digest there
 
     async def find(self) -> Found:
         """Find them. Failures of the listing are part of the answer."""
-        await self._each(self._around, self._aside, *([] if self._nameless.trail else [self._back]))
+        more = [look for look, wanted in ((self._aside, self._tells), (self._back, not self._nameless.trail)) if wanted]
+        await self._each(self._around, *more)
         if not self._found.failures:
             chains = {chain: held for chain, held in self._found.selected.items() if chain.kind is Kind.STANDARD}
             await self._each(lambda folder: self._beyond(folder, self._in(folder, chains)))
@@ -189,7 +193,7 @@ class Finder:
         for found, entries in listing.chains.items():
             chain = self._region.own(found)
             _file(entries, found, chain, self._found.selected if self._selects(chain) else self._found.others)
-        for day, info in listing.strays:
+        for day, info in listing.strays if self._tells else ():
             if day.overlaps(self._window):
                 end = day.within(self._window).end
                 where = Locator(self._folders[0].bucket, info.key)

@@ -94,6 +94,12 @@ def test_parts_that_hear_of_the_trail_look_for_it_as_one_process_does(case: str,
     assert report_of(merged(in_parts(made, total))) == report_of(one)
 
 
+def test_a_stray_is_told_once_however_many_trails_are_looked_for_beside_it() -> None:
+    outcome = in_one(built("later-and-a-stray"))
+    assert [finding.rule for finding in outcome.findings.kept].count("digest-malformed") == 1
+    assert sum(report.digests.altered for report in outcome.chains) == 1
+
+
 def test_a_trail_of_which_a_part_heard_nothing_and_that_begins_later_is_unproven_and_not_absent() -> None:
     """With as many parts as account-regions, those of us-gov-west-1 hear nothing of the trail."""
     made = built("later")
