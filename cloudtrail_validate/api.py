@@ -51,6 +51,7 @@ from cloudtrail_validate.stores.protocol import Store
 if TYPE_CHECKING:
     import boto3
 
+    from cloudtrail_validate.aws.own_session import AnySession
     from cloudtrail_validate.distribute.elsewhere import Elsewhere
     from cloudtrail_validate.distribute.parts import Part, ShardPlan
     from cloudtrail_validate.distribute.unforeseen import Beyond
@@ -113,7 +114,7 @@ def validate(
 def run(
     request: Request,
     *,
-    session: boto3.Session | None = None,
+    session: AnySession | None = None,
     progress: Progress | None = None,
     listener: Listener | None = None,
     now: datetime | None = None,
@@ -135,7 +136,7 @@ def run(
     return run_loop(_validate(opening, companion))
 
 
-def plan(request: Request, shards: int, *, session: boto3.Session | None = None, now: datetime | None = None) -> bytes:
+def plan(request: Request, shards: int, *, session: AnySession | None = None, now: datetime | None = None) -> bytes:
     """Return the plan of a run in parts, as JSON lines: which account-regions each of `shards` parts validates.
 
     Only delimiter listings are made. Raises as `validate`.
@@ -145,7 +146,7 @@ def plan(request: Request, shards: int, *, session: boto3.Session | None = None,
     return run_loop(_plan(request, shards, asked, session))
 
 
-async def _plan(request: Request, shards: int, now: datetime, boto_session: boto3.Session | None) -> bytes:
+async def _plan(request: Request, shards: int, now: datetime, boto_session: AnySession | None) -> bytes:
     from cloudtrail_validate.distribute.parts import plan_lines
 
     window = request.window(now)
@@ -212,7 +213,7 @@ async def _opened(
     request: Request,
     watch: Watch,
     now: datetime,
-    boto_session: boto3.Session | None,
+    boto_session: AnySession | None,
     *,
     timeouts: Timeouts | None,
     on_start: Callable[[Engine], None] | None,

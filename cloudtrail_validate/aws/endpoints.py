@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-import boto3
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
@@ -24,6 +23,8 @@ from cloudtrail_validate.core.text import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from cloudtrail_validate.aws.own_session import AnySession
 
 _LOCATION: Final = re.compile(r"The ([a-z0-9-]{4,30}) location constraint")  # of buckets in opt-in regions
 _CA_SETTINGS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")  # in boto3's order
@@ -140,7 +141,7 @@ class CaBundle:
         return text
 
 
-def ca_bundle_of(session: boto3.Session) -> CaBundle | None:
+def ca_bundle_of(session: AnySession) -> CaBundle | None:
     """Return the bundle that boto3 trusts, None for its own. Raises `ConfigurationError` for one that is none."""
     environ = {name: value for name in _CA_SETTINGS if (value := os.environ.get(name))}
     configured = inner_of(session).get_config_variable("ca_bundle")

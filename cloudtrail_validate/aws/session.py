@@ -13,7 +13,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.utils import is_valid_endpoint_url
@@ -39,6 +38,7 @@ from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, diagnose
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from cloudtrail_validate.aws.own_session import AnySession
     from cloudtrail_validate.core.plan import Target
 
 __all__ = ["AWS_ERRORS", "MALFORMED", "Access", "Aws"]
@@ -56,7 +56,7 @@ class Aws:
 
     def __init__(
         self,
-        session: boto3.Session | None = None,
+        session: AnySession | None = None,
         *,
         profile: str | None = None,
         endpoint_url: str | None = None,
@@ -271,7 +271,7 @@ def _status(answer: Mapping[str, Any]) -> int:
 
 
 def _region_of(
-    session: boto3.Session, *, trail_arn: str | None, regions: Sequence[str], role_arn: str | None, like: str
+    session: AnySession, *, trail_arn: str | None, regions: Sequence[str], role_arn: str | None, like: str
 ) -> str:
     """Return the region for everything that is asked (`choose_region`)."""
     return choose_region(

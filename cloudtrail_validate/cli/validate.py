@@ -25,9 +25,8 @@ from cloudtrail_validate.runtime.clock import now_utc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import boto3
-
     from cloudtrail_validate.api import Companion, Result
+    from cloudtrail_validate.aws.own_session import OwnSession
     from cloudtrail_validate.cli.stream import JsonLines
     from cloudtrail_validate.core.findings import Listener, Progress
     from cloudtrail_validate.core.model import Finding
@@ -337,7 +336,7 @@ def shown_progress(counters: Progress, progress: str, *, bar: bool = True) -> co
     return ProgressBar(counters, enabled=bar and progress in (AUTO, "bar"))
 
 
-def sign_in(request: Request) -> boto3.Session | None:
+def sign_in(request: Request) -> OwnSession | None:
     """Find credentials before a progress bar is drawn, since a profile may ask for an MFA code. None where none is needed.
 
     Raises `ConfigurationError` and `AccessError`.
