@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
@@ -179,8 +179,7 @@ async def _validate(opening: AbstractAsyncContextManager[_Opened], companion: Co
     return Result(report, outcome, part, *(opened.kept.opened if opened.kept is not None else ()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(msgspec.Struct, frozen=True):
     """What one run asks, and what it works with.
 
     `store` is what the engine reads, `plain` the same without what a companion puts before it. `target` is the session's,
@@ -198,8 +197,7 @@ class _Opened:
     shard: ShardPlan | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
+class _Ended(msgspec.Struct, frozen=True):
     """What the engine came to, and what else was learned while the store was open."""
 
     outcome: Outcome
@@ -283,7 +281,7 @@ async def _evidence(
 
         evidence = await gather(request, outcome, engine.results, session, scope.now)
     if not outcome.digests and not outcome.interrupted and whole:
-        evidence = dataclasses.replace(evidence, hints=await _hints(session, scope.window, scope.now))
+        evidence = replace(evidence, hints=await _hints(session, scope.window, scope.now))
     return evidence
 
 

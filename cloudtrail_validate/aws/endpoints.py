@@ -7,11 +7,11 @@ import re
 import ssl
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+import msgspec
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
@@ -31,8 +31,7 @@ _CA_SETTINGS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")  # in boto3's orde
 _peek = threading.local()  # `box`: where the request that this thread is about to make is put instead of being sent
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """Holds the endpoint, region, addressing and proxy of one bucket, as boto3 resolved them.
 
     `url` is where the bucket's keys begin (`https://bucket.s3.eu-west-1.amazonaws.com`, or `https://host/bucket` where it
@@ -120,8 +119,7 @@ def told_region(answer: Mapping[str, Any]) -> str | None:
     return str(told) if told and REGION.fullmatch(str(told)) else None
 
 
-@dataclass(frozen=True, slots=True)
-class CaBundle:
+class CaBundle(msgspec.Struct, frozen=True):
     """Names the trusted certificate authorities: a PEM file, and the setting that names it."""
 
     setting: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from cloudtrail_validate.cli import Interrupted, debugging, shards, telling
 from cloudtrail_validate.cli.files import check_apart, check_writable, telling_of_older
@@ -148,8 +148,7 @@ def command(**options: Any) -> int:
     return code
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """How the answer is wanted."""
 
     format: str
