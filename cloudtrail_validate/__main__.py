@@ -61,8 +61,11 @@ def _run() -> int:
     _escape_what_has_no_code()
     _forget_widths_of_nothing()
     try:
+        from cloudtrail_validate.runtime.collector import collect_seldom
+
+        collect_seldom()
         _take_either_signal()
-        from cloudtrail_validate.cli import entry as command
+        from cloudtrail_validate.cli import main as command
     except SystemExit as end:
         raise ImportError(f"a package ended the process while it was imported: {end}") from None
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import gc
 import logging
 import os
 import sys
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from cloudtrail_validate.runtime import last_words
-from cloudtrail_validate.runtime.collector import collect_seldom
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -171,15 +169,6 @@ def group(ctx: click.Context) -> int:
         return 0
     click.echo(ctx.get_help(), err=True)
     return 2
-
-
-def entry() -> None:
-    """`ctvalidate` as a process, once `__main__` has set its guard. Always raises `SystemExit`."""
-    collect_seldom()
-    try:
-        main()
-    finally:
-        gc.freeze()  # what the end frees anyway
 
 
 class Interrupted(int):

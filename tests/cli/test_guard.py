@@ -218,6 +218,8 @@ def test_little_memory(clean_trail: list[str], kilobytes: int) -> None:
     answer = in_shell(f"ulimit -v {kilobytes}", *clean_trail)
     if not answer.out and (answer.code == 127 or "Python" in answer.err.partition("\n")[0]):
         return  # the loader, or Python itself, did not fit
+    if answer.code == 128 + signal.SIGABRT and answer.err.startswith("memory allocation of "):
+        return  # what is written in Rust (cryptography) ends the process itself: 1 limit in 200 meets it
     # Python calls some of its own failures to allocate a SystemError, which is a broken installation during an import.
     assert answer.code in ({0, 3} if kilobytes > 30_000 else {2, 3}), answer
     if answer.code == 0 or answer.out:
