@@ -37,7 +37,6 @@ from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.engine.discover import discover
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.engine.stages import Scope
-from cloudtrail_validate.misplaced import displaced, missed
 from cloudtrail_validate.report import Report, RequestEcho, Run, StateRecord
 from cloudtrail_validate.report.build import Evidence, build
 from cloudtrail_validate.request import Request, parse_span
@@ -296,6 +295,8 @@ async def _hints(session: Session, window: Interval, now: datetime) -> tuple[str
 async def _check_place(request: Request, session: Session, store: Store, outcome: Outcome) -> None:
     """Where nothing was found: see whether digests begin elsewhere in the tree. Raises `ConfigurationError`."""
     if not outcome.digests and not outcome.interrupted:
+        from cloudtrail_validate.misplaced import missed
+
         error = await missed(request, session, store)
         if error is not None:
             raise error
@@ -308,6 +309,8 @@ async def _refusals(request: Request, session: Session) -> AsyncIterator[None]:
     try:
         yield
     except DisplacedError as error:
+        from cloudtrail_validate.misplaced import displaced
+
         raise displaced(request, session.copy, error.seen) from None
     except BucketAbsentError as error:
         raise ConfigurationError(printable(f"{source}: {error}")) from error

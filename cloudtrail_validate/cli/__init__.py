@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import logging
 import os
@@ -142,7 +141,9 @@ def _meant(word: str) -> str:
         return f"did you mean --s3-bucket {word}?"
     if os.sep in word and os.path.isdir(word):  # noqa: PTH112  # pathlib would be loaded for it
         return f"did you mean --source {word}?"
-    words = difflib.get_close_matches(word.lower(), [*LEADS, *SUBCOMMANDS], n=1, cutoff=0.5)
+    from difflib import get_close_matches
+
+    words = get_close_matches(word.lower(), [*LEADS, *SUBCOMMANDS], n=1, cutoff=0.5)
     near = [LEADS.get(found, found) for found in words]
     return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(SUBCOMMANDS)
 
