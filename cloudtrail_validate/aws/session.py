@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.utils import is_valid_endpoint_url
 
+from cloudtrail_validate.aws.certificates import context_that_reads_once, share
 from cloudtrail_validate.aws.endpoints import Access, access_to, ca_bundle_of, told_region, watch
 from cloudtrail_validate.aws.errors import ANY_ERROR, AWS_ERRORS, MALFORMED, from_botocore
 from cloudtrail_validate.aws.identity import (
@@ -88,6 +89,7 @@ class Aws:
         self._clients: dict[tuple[str, str], Any] = {}
         self._regions: dict[str, str] = {}
         self._target: Target | None = None
+        self._tls = context_that_reads_once()
         whence: dict[str, Any] = {"trail_arn": trail_arn, "regions": regions, "role_arn": role_arn, "like": like}
         source = session if session is not None else make_session(profile, **whence)
         self._session = source
@@ -116,6 +118,7 @@ class Aws:
                 except (*AWS_ERRORS, *MALFORMED, OSError) as error:
                     raise ConfigurationError(f"AWS configuration: {printable(str(error))}") from error
                 self._renewal.attach(known)
+                share(known, self._tls)
                 if service == "s3":
                     known.meta.events.register("before-parameter-build.s3", self._expect_owner)
                     watch(known)
@@ -145,6 +148,7 @@ class Aws:
                 self._target = target
             made = self._session.client("s3", region_name=region, endpoint_url=self._endpoint_url, config=self._config)
             self._renewal.attach(made)
+            share(made, self._tls)
             return made
 
     def limit_to(self, target: Target) -> None:
