@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
@@ -37,7 +37,6 @@ from cloudtrail_validate.core.trouble import refused
 from cloudtrail_validate.engine.discover import discover
 from cloudtrail_validate.engine.run import Engine
 from cloudtrail_validate.engine.stages import Scope
-from cloudtrail_validate.misplaced import displaced, missed
 from cloudtrail_validate.report import Report, RequestEcho, Run, StateRecord
 from cloudtrail_validate.report.build import Evidence, build
 from cloudtrail_validate.request import Request, parse_span
@@ -51,6 +50,7 @@ from cloudtrail_validate.stores.protocol import Store
 if TYPE_CHECKING:
     import boto3
 
+    from cloudtrail_validate.aws.own_session import AnySession
     from cloudtrail_validate.distribute.elsewhere import Elsewhere
     from cloudtrail_validate.distribute.parts import Part, ShardPlan
     from cloudtrail_validate.distribute.unforeseen import Beyond
@@ -113,7 +113,7 @@ def validate(
 def run(
     request: Request,
     *,
-    session: boto3.Session | None = None,
+    session: AnySession | None = None,
     progress: Progress | None = None,
     listener: Listener | None = None,
     now: datetime | None = None,
@@ -135,7 +135,7 @@ def run(
     return run_loop(_validate(opening, companion))
 
 
-def plan(request: Request, shards: int, *, session: boto3.Session | None = None, now: datetime | None = None) -> bytes:
+def plan(request: Request, shards: int, *, session: AnySession | None = None, now: datetime | None = None) -> bytes:
     """Return the plan of a run in parts, as JSON lines: which account-regions each of `shards` parts validates.
 
     Only delimiter listings are made. Raises as `validate`.
@@ -145,7 +145,7 @@ def plan(request: Request, shards: int, *, session: boto3.Session | None = None,
     return run_loop(_plan(request, shards, asked, session))
 
 
-async def _plan(request: Request, shards: int, now: datetime, boto_session: boto3.Session | None) -> bytes:
+async def _plan(request: Request, shards: int, now: datetime, boto_session: AnySession | None) -> bytes:
     from cloudtrail_validate.distribute.parts import plan_lines
 
     window = request.window(now)
@@ -178,8 +178,7 @@ async def _validate(opening: AbstractAsyncContextManager[_Opened], companion: Co
     return Result(report, outcome, part, *(opened.kept.opened if opened.kept is not None else ()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(msgspec.Struct, frozen=True):
     """What one run asks, and what it works with.
 
     `store` is what the engine reads, `plain` the same without what a companion puts before it. `target` is the session's,
@@ -197,8 +196,7 @@ class _Opened:
     shard: ShardPlan | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
+class _Ended(msgspec.Struct, frozen=True):
     """What the engine came to, and what else was learned while the store was open."""
 
     outcome: Outcome
@@ -212,7 +210,7 @@ async def _opened(
     request: Request,
     watch: Watch,
     now: datetime,
-    boto_session: boto3.Session | None,
+    boto_session: AnySession | None,
     *,
     timeouts: Timeouts | None,
     on_start: Callable[[Engine], None] | None,
@@ -282,7 +280,7 @@ async def _evidence(
 
         evidence = await gather(request, outcome, engine.results, session, scope.now)
     if not outcome.digests and not outcome.interrupted and whole:
-        evidence = dataclasses.replace(evidence, hints=await _hints(session, scope.window, scope.now))
+        evidence = replace(evidence, hints=await _hints(session, scope.window, scope.now))
     return evidence
 
 
@@ -297,6 +295,8 @@ async def _hints(session: Session, window: Interval, now: datetime) -> tuple[str
 async def _check_place(request: Request, session: Session, store: Store, outcome: Outcome) -> None:
     """Where nothing was found: see whether digests begin elsewhere in the tree. Raises `ConfigurationError`."""
     if not outcome.digests and not outcome.interrupted:
+        from cloudtrail_validate.misplaced import missed
+
         error = await missed(request, session, store)
         if error is not None:
             raise error
@@ -309,6 +309,8 @@ async def _refusals(request: Request, session: Session) -> AsyncIterator[None]:
     try:
         yield
     except DisplacedError as error:
+        from cloudtrail_validate.misplaced import displaced
+
         raise displaced(request, session.copy, error.seen) from None
     except BucketAbsentError as error:
         raise ConfigurationError(printable(f"{source}: {error}")) from error

@@ -1,6 +1,6 @@
 """What a run works with: its store, keys, target and bounds, made of what was asked.
 
-What only some runs need is imported when they do: boto3 and libcurl cost more time than validating a small folder.
+What only some runs need is imported when they do: botocore and libcurl cost more time than validating a small folder.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from cloudtrail_validate.stores.key_file import KeySource, read_key_file
 from cloudtrail_validate.stores.protocol import Store
 
 if TYPE_CHECKING:
-    import boto3
-
+    from cloudtrail_validate.aws.own_session import AnySession
     from cloudtrail_validate.aws.session import Aws
     from cloudtrail_validate.stores.transfer import Way
 
@@ -55,7 +54,7 @@ async def open_session(
     window: Interval,
     now: datetime,
     timeouts: Timeouts | None = None,
-    boto_session: boto3.Session | None = None,
+    boto_session: AnySession | None = None,
     like: str = "",
 ) -> Session:
     """Everything that a run of this request works with. Raises as `validate`; the store is the caller's to close.
@@ -120,7 +119,7 @@ def reopen_store(
 ) -> Store:
     """Open the store of a run again in another process, as whoever `credentials` are. Raises as `validate`.
 
-    boto3 is imported where `ways`, which that process has opened on the same machine, do not lead: 0.2 s of CPU.
+    botocore is imported where `ways`, which that process has opened on the same machine, do not lead: 0.2 s of CPU.
     """
     if source is not None:
         from cloudtrail_validate.stores.local import Local
@@ -129,23 +128,11 @@ def reopen_store(
     from cloudtrail_validate.stores.s3 import S3
 
     def identity() -> Aws:
-        import boto3
-
-        from cloudtrail_validate.aws.identity import inner_of
-        from cloudtrail_validate.aws.models import load_quickly
+        from cloudtrail_validate.aws.identity import session_as
         from cloudtrail_validate.aws.session import Aws
 
-        access, secret, token = credentials or (None, None, None)
-        session = boto3.Session(
-            aws_access_key_id=access,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-            region_name=region,
-            profile_name=profile,
-        )
-        load_quickly(inner_of(session))
         aws = Aws(
-            session,
+            session_as(credentials, profile, region),
             trail_arn=trail_arn,
             endpoint_url=endpoint_url,
             connect=timeouts.connect,
@@ -187,7 +174,7 @@ def _issuer(aws: Aws, window: Interval, now: datetime) -> KeySource:
     return AwsKeys(aws, window, now)
 
 
-def _identity(request: Request, timeouts: Timeouts | None, boto_session: boto3.Session | None, like: str) -> Aws:
+def _identity(request: Request, timeouts: Timeouts | None, boto_session: AnySession | None, like: str) -> Aws:
     from cloudtrail_validate.aws.session import Aws
 
     waits = timeouts or Timeouts()

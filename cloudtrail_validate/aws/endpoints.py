@@ -7,12 +7,11 @@ import re
 import ssl
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-import boto3
+import msgspec
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
@@ -25,13 +24,14 @@ from cloudtrail_validate.core.text import printable
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from cloudtrail_validate.aws.own_session import AnySession
+
 _LOCATION: Final = re.compile(r"The ([a-z0-9-]{4,30}) location constraint")  # of buckets in opt-in regions
 _CA_SETTINGS: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")  # in boto3's order
 _peek = threading.local()  # `box`: where the request that this thread is about to make is put instead of being sent
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """Holds the endpoint, region, addressing and proxy of one bucket, as boto3 resolved them.
 
     `url` is where the bucket's keys begin (`https://bucket.s3.eu-west-1.amazonaws.com`, or `https://host/bucket` where it
@@ -119,8 +119,7 @@ def told_region(answer: Mapping[str, Any]) -> str | None:
     return str(told) if told and REGION.fullmatch(str(told)) else None
 
 
-@dataclass(frozen=True, slots=True)
-class CaBundle:
+class CaBundle(msgspec.Struct, frozen=True):
     """Names the trusted certificate authorities: a PEM file, and the setting that names it."""
 
     setting: str
@@ -140,7 +139,7 @@ class CaBundle:
         return text
 
 
-def ca_bundle_of(session: boto3.Session) -> CaBundle | None:
+def ca_bundle_of(session: AnySession) -> CaBundle | None:
     """Return the bundle that boto3 trusts, None for its own. Raises `ConfigurationError` for one that is none."""
     environ = {name: value for name in _CA_SETTINGS if (value := os.environ.get(name))}
     configured = inner_of(session).get_config_variable("ca_bundle")

@@ -1,4 +1,4 @@
-"""Makes the boto3 session that a run acts as.
+"""Makes the session that a run acts as.
 
 Profiles, SSO, roles and MFA work as in the AWS CLI, whose caches are used and filled: who has signed in there is not asked
 again here. A session that a caller of the library hands over is taken as it is.
@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 import botocore.session
 from botocore.credentials import (
     AssumeRoleCredentialFetcher,
@@ -26,6 +25,7 @@ from botocore.utils import JSONFileCache
 
 from cloudtrail_validate.aws.errors import ANY_ERROR
 from cloudtrail_validate.aws.models import load_quickly
+from cloudtrail_validate.aws.own_session import OwnSession
 from cloudtrail_validate.aws.refusals import Profiles, login_in, nobody, refusal
 from cloudtrail_validate.aws.renewal import give_up_the_hopeless
 from cloudtrail_validate.core.errors import ConfigurationError
@@ -35,6 +35,8 @@ from cloudtrail_validate.core.trouble import Login
 
 if TYPE_CHECKING:
     from botocore.session import Session as BotocoreSession
+
+    from cloudtrail_validate.aws.own_session import AnySession
 
 ROLE_SESSION: Final = "ctvalidate"  # how CloudTrail names this tool in the events of a role that it assumed
 _CACHE: Final = "ctvalidate_cli_cache"  # name of a component of the session, as botocore calls what it holds
@@ -81,7 +83,7 @@ def make_session(
     regions: Sequence[str] = (),
     role_arn: str | None = None,
     like: str = "",
-) -> boto3.Session:
+) -> OwnSession:
     """Return a session of a profile (None: what the environment says) in the region that `choose_region` chooses.
 
     Raises `ConfigurationError` where there is no such profile, or no way to read it.
@@ -99,7 +101,7 @@ def make_session(
             role_arn=role_arn,
             like=like,
         )
-        session = boto3.Session(botocore_session=inner, region_name=region)
+        session = OwnSession(inner, region)
         cache = CliCache()
         inner.register_component(_CACHE, cache)
         resolver = create_credential_resolver(inner, cache=cache, region_name=region)  # type: ignore[arg-type]  # no dict
@@ -111,7 +113,16 @@ def make_session(
     return session
 
 
-def assume_role(session: boto3.Session, role_arn: str, external_id: str | None, region: str) -> boto3.Session:
+def session_as(credentials: tuple[str, str, str | None] | None, profile: str | None, region: str | None) -> OwnSession:
+    """Return a session of access key, secret key and token, None for whoever the profile and the environment say."""
+    inner = botocore.session.Session(profile=profile)
+    load_quickly(inner)
+    if credentials is not None:
+        inner.set_credentials(*credentials)
+    return OwnSession(inner, region)
+
+
+def assume_role(session: AnySession, role_arn: str, external_id: str | None, region: str) -> OwnSession:
     """Return a session that acts as a role, with credentials that botocore refreshes by itself.
 
     Raises `ConfigurationError` where `session` has no credentials to assume it with.
@@ -125,10 +136,10 @@ def assume_role(session: boto3.Session, role_arn: str, external_id: str | None, 
     acting = botocore.session.Session(profile=inner.instance_variables().get("profile"))
     acting.register_component("data_loader", inner.get_component("data_loader"))  # whose models are loaded already
     acting._credentials = refreshing  # type: ignore[attr-defined]  # set_credentials takes only such as never expire
-    return boto3.Session(botocore_session=acting, region_name=region)
+    return OwnSession(acting, region)
 
 
-def credentials_of(session: boto3.Session, region: str, *, role_arn: str | None = None) -> Credentials:
+def credentials_of(session: AnySession, region: str | None, *, role_arn: str | None = None) -> Credentials:
     """Return a session's credentials, fetched once, so that a role or a login in the way shows now.
 
     `role_arn` is that of `--role-arn`, where the session acts as it. Raises `ConfigurationError`, or `AccessError` where
@@ -147,20 +158,20 @@ def credentials_of(session: boto3.Session, region: str, *, role_arn: str | None 
     return found
 
 
-def inner_of(session: boto3.Session) -> BotocoreSession:
-    """Return boto3's own session, which alone knows the settings; boto3 has no public name for it."""
+def inner_of(session: AnySession) -> BotocoreSession:
+    """Return botocore's session, which alone knows the settings; boto3 has no public name for it."""
     inner: BotocoreSession = session._session
     return inner
 
 
-def login_of(session: boto3.Session, found: Credentials) -> Login:
+def login_of(session: AnySession, found: Credentials) -> Login:
     """Return how a session came by its credentials."""
     method = str(found.method or "")
     login = login_in(session.profile_name, profiles_of(session))
     return login if login.method and method in _FROM_A_LOGIN else Login(method, printable(session.profile_name))
 
 
-def profiles_of(session: boto3.Session) -> Profiles:
+def profiles_of(session: AnySession) -> Profiles:
     """Return every profile's settings, none where the files cannot be read."""
     try:
         profiles: Profiles = inner_of(session).full_config.get("profiles", {})
@@ -169,7 +180,7 @@ def profiles_of(session: boto3.Session) -> Profiles:
     return profiles
 
 
-def refuse_cached(session: boto3.Session, access_key: str) -> None:
+def refuse_cached(session: AnySession, access_key: str) -> None:
     """Have a session of `make_session` not take credentials from the AWS CLI's cache that AWS has called expired."""
     with suppress(*ANY_ERROR):  # a session of the caller's own has no such cache
         inner_of(session).get_component(_CACHE).refused.add(access_key)

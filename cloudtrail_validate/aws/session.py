@@ -13,11 +13,11 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.utils import is_valid_endpoint_url
 
+from cloudtrail_validate.aws.certificates import context_that_reads_once, share
 from cloudtrail_validate.aws.endpoints import Access, access_to, ca_bundle_of, told_region, watch
 from cloudtrail_validate.aws.errors import ANY_ERROR, AWS_ERRORS, MALFORMED, from_botocore
 from cloudtrail_validate.aws.identity import (
@@ -39,6 +39,7 @@ from cloudtrail_validate.core.trouble import OF_SETTINGS, Login, diagnose
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from cloudtrail_validate.aws.own_session import AnySession
     from cloudtrail_validate.core.plan import Target
 
 __all__ = ["AWS_ERRORS", "MALFORMED", "Access", "Aws"]
@@ -56,7 +57,7 @@ class Aws:
 
     def __init__(
         self,
-        session: boto3.Session | None = None,
+        session: AnySession | None = None,
         *,
         profile: str | None = None,
         endpoint_url: str | None = None,
@@ -88,6 +89,7 @@ class Aws:
         self._clients: dict[tuple[str, str], Any] = {}
         self._regions: dict[str, str] = {}
         self._target: Target | None = None
+        self._tls = context_that_reads_once()
         whence: dict[str, Any] = {"trail_arn": trail_arn, "regions": regions, "role_arn": role_arn, "like": like}
         source = session if session is not None else make_session(profile, **whence)
         self._session = source
@@ -116,6 +118,7 @@ class Aws:
                 except (*AWS_ERRORS, *MALFORMED, OSError) as error:
                     raise ConfigurationError(f"AWS configuration: {printable(str(error))}") from error
                 self._renewal.attach(known)
+                share(known, self._tls)
                 if service == "s3":
                     known.meta.events.register("before-parameter-build.s3", self._expect_owner)
                     watch(known)
@@ -145,6 +148,7 @@ class Aws:
                 self._target = target
             made = self._session.client("s3", region_name=region, endpoint_url=self._endpoint_url, config=self._config)
             self._renewal.attach(made)
+            share(made, self._tls)
             return made
 
     def limit_to(self, target: Target) -> None:
@@ -271,7 +275,7 @@ def _status(answer: Mapping[str, Any]) -> int:
 
 
 def _region_of(
-    session: boto3.Session, *, trail_arn: str | None, regions: Sequence[str], role_arn: str | None, like: str
+    session: AnySession, *, trail_arn: str | None, regions: Sequence[str], role_arn: str | None, like: str
 ) -> str:
     """Return the region for everything that is asked (`choose_region`)."""
     return choose_region(

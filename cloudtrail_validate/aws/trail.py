@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from cloudtrail_validate.aws.errors import ANY_ERROR, from_botocore
 from cloudtrail_validate.aws.session import Aws
@@ -24,8 +25,7 @@ _QUESTIONS_AT_ONCE: Final = 16
 _NAMED: Final = 5  # trails in a message about one that there is not
 
 
-@dataclass(frozen=True, slots=True)
-class _Trail:
+class _Trail(msgspec.Struct, frozen=True):
     bucket: str
     prefix: str | None
     home_region: str

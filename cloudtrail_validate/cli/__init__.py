@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
-import gc
 import logging
 import os
 import sys
@@ -15,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from cloudtrail_validate.runtime import last_words
-from cloudtrail_validate.runtime.collector import collect_seldom
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -144,7 +141,9 @@ def _meant(word: str) -> str:
         return f"did you mean --s3-bucket {word}?"
     if os.sep in word and os.path.isdir(word):  # noqa: PTH112  # pathlib would be loaded for it
         return f"did you mean --source {word}?"
-    words = difflib.get_close_matches(word.lower(), [*LEADS, *SUBCOMMANDS], n=1, cutoff=0.5)
+    from difflib import get_close_matches
+
+    words = get_close_matches(word.lower(), [*LEADS, *SUBCOMMANDS], n=1, cutoff=0.5)
     near = [LEADS.get(found, found) for found in words]
     return f"did you mean {near[0]!r}?" if near else "expected one of " + ", ".join(SUBCOMMANDS)
 
@@ -171,15 +170,6 @@ def group(ctx: click.Context) -> int:
         return 0
     click.echo(ctx.get_help(), err=True)
     return 2
-
-
-def entry() -> None:
-    """`ctvalidate` as a process, once `__main__` has set its guard. Always raises `SystemExit`."""
-    collect_seldom()
-    try:
-        main()
-    finally:
-        gc.freeze()  # what the end frees anyway
 
 
 class Interrupted(int):

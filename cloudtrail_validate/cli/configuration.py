@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,6 +114,8 @@ def _refuse_unless(key: str, known: Any, where: str = "") -> None:
 
 
 def _nearest(key: str, known: Any) -> str:
+    from difflib import get_close_matches
+
     near = get_close_matches(key, sorted(known), n=1)
     return f": did you mean {near[0]!r}?" if near else ""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from cloudtrail_validate.cli import Interrupted, debugging, shards, telling
 from cloudtrail_validate.cli.files import check_apart, check_writable, telling_of_older
@@ -25,9 +25,8 @@ from cloudtrail_validate.runtime.clock import now_utc
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import boto3
-
     from cloudtrail_validate.api import Companion, Result
+    from cloudtrail_validate.aws.own_session import OwnSession
     from cloudtrail_validate.cli.stream import JsonLines
     from cloudtrail_validate.core.findings import Listener, Progress
     from cloudtrail_validate.core.model import Finding
@@ -149,8 +148,7 @@ def command(**options: Any) -> int:
     return code
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """How the answer is wanted."""
 
     format: str
@@ -337,7 +335,7 @@ def shown_progress(counters: Progress, progress: str, *, bar: bool = True) -> co
     return ProgressBar(counters, enabled=bar and progress in (AUTO, "bar"))
 
 
-def sign_in(request: Request) -> boto3.Session | None:
+def sign_in(request: Request) -> OwnSession | None:
     """Find credentials before a progress bar is drawn, since a profile may ask for an MFA code. None where none is needed.
 
     Raises `ConfigurationError` and `AccessError`.

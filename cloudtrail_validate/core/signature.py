@@ -12,21 +12,17 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from cloudtrail_validate.core.model import Cause
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 ALGORITHM: Final = "SHA256withRSA"
 HASH_ALGORITHM: Final = "SHA-256"
-_PADDING: Final = padding.PKCS1v15()
-_HASH: Final = Prehashed(SHA256())
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -52,13 +48,11 @@ def fingerprint_of(der: bytes) -> str:
 
 
 @lru_cache(maxsize=1024)
-def load_key(der: bytes) -> rsa.RSAPublicKey | None:
+def load_key(der: bytes) -> RSAPublicKey | None:
     """Return the RSA key in these DER bytes (PKCS#1 or SubjectPublicKeyInfo), or None where they are none."""
-    try:
-        key = load_der_public_key(der)
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-    return key if isinstance(key, rsa.RSAPublicKey) else None
+    from cloudtrail_validate.core import rsa  # noqa: PLC0415  # see there
+
+    return rsa.load(der)
 
 
 def parse_signature(text: str) -> bytes | None:
@@ -69,13 +63,11 @@ def parse_signature(text: str) -> bytes | None:
         return None
 
 
-def verify(key: rsa.RSAPublicKey, signature: bytes, sha256: bytes) -> bool:
+def verify(key: RSAPublicKey, signature: bytes, sha256: bytes) -> bool:
     """Check RSA PKCS#1 v1.5 over a string whose SHA-256 is given. Total: any signature is simply right or wrong."""
-    try:
-        key.verify(signature, sha256, _PADDING, _HASH)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    from cloudtrail_validate.core import rsa  # noqa: PLC0415  # see there
+
+    return rsa.verify(key, signature, sha256)
 
 
 class RegionKeys(msgspec.Struct, frozen=True):

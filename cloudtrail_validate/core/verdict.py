@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final, assert_never
+
+import msgspec
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.model import Status
@@ -39,11 +40,10 @@ Before a chain began (`gap-late-start`), and where none is (`chain-absent`), the
 """
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """Exact numbers of findings by rule and status, kept apart from the findings so that capping loses no verdict."""
 
-    numbers: Counter[tuple[str, Status]] = field(default_factory=Counter)
+    numbers: Counter[tuple[str, Status]] = msgspec.field(default_factory=Counter)
 
     def add(self, rule: str, status: Status) -> None:
         """Count one finding."""

@@ -39,8 +39,7 @@ from cloudtrail_validate.runtime.loop import fit_descriptor_limit, in_daemon_thr
 from cloudtrail_validate.stores.key_file import FileKeys, KeySource, read_key_file
 
 if TYPE_CHECKING:
-    import boto3
-
+    from cloudtrail_validate.aws.own_session import AnySession
     from cloudtrail_validate.aws.session import Aws
     from cloudtrail_validate.stores.protocol import Store
 
@@ -92,7 +91,7 @@ class _Read(msgspec.Struct, frozen=True):
 def verify(
     question: LakeQuestion,
     *,
-    session: boto3.Session | None = None,
+    session: AnySession | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
     companion: Companion | None = None,
@@ -123,7 +122,7 @@ async def verify_again(
 
 async def _verify(
     question: LakeQuestion,
-    session: boto3.Session | None,
+    session: AnySession | None,
     now: datetime,
     watch: Watch,
     companion: Companion | None,
@@ -232,7 +231,7 @@ def _keys(filed: KeySource | None, aws: Aws | None, now: datetime) -> KeysOf:
     return lambda window: AwsKeys(aws, window, now)
 
 
-def _identity(question: LakeQuestion, session: boto3.Session | None) -> Aws:
+def _identity(question: LakeQuestion, session: AnySession | None) -> Aws:
     from cloudtrail_validate.aws.session import Aws
 
     return Aws(

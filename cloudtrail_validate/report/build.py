@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from operator import itemgetter
 
+import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
@@ -42,16 +42,15 @@ from cloudtrail_validate.report.reliance import relied_on
 from cloudtrail_validate.report.sentences import describe
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """What was found out about findings beyond themselves: explaining events, fitting lifecycle rules, older versions.
 
     `hints` are what to try where no digest was found.
     """
 
-    events: Mapping[Finding, Sequence[Activity]] = field(default_factory=dict)
-    lifecycle: Mapping[Finding, str] = field(default_factory=dict)
-    versions: Mapping[Locator, Versions] = field(default_factory=dict)
+    events: Mapping[Finding, Sequence[Activity]] = msgspec.field(default_factory=dict)
+    lifecycle: Mapping[Finding, str] = msgspec.field(default_factory=dict)
+    versions: Mapping[Locator, Versions] = msgspec.field(default_factory=dict)
     hints: tuple[str, ...] = ()
 
 

@@ -13,9 +13,10 @@ import math
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
+
+import msgspec
 
 _LEAST: Final = 4  # in flight, however often S3 says SlowDown
 _COOLING: Final = 0.5  # seconds in which further SlowDown answers belong to the same congestion
@@ -33,8 +34,7 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(msgspec.Struct, frozen=True):
     """Bounds how long a request may take and how often it is tried again. Times in seconds.
 
     Retries are the store's, not libcurl's or boto3's, so that a SlowDown is seen at once and slows the whole run, not one
