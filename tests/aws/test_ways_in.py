@@ -26,7 +26,7 @@ BUCKET = SMALL.bucket
 LOGS = SMALL.hours * 2
 
 
-def tests_in(files: Iterable[Path]) -> set[str]:
+def names_of_tests(files: Iterable[Path]) -> set[str]:
     """The names of the tests in some files."""
     return set(
         re.findall(r"^def (test_[a-z0-9_]+)\(", "\n".join(file.read_text("utf-8") for file in files), re.MULTILINE)
@@ -256,6 +256,6 @@ def test_the_document_names_each_of_these_and_no_other() -> None:
     text = (folder.parents[1] / "docs" / "ways-in.md").read_text("utf-8")
     named = set(re.findall(r"`(test_[a-z0-9_]+)`", text))
     ways = ("causes", "causes_commands", "expiry", "foreign_buckets", "identity", "sign_in", "ways_in")
-    there = tests_in(folder / f"test_{name}.py" for name in ways)
-    assert named - there - tests_in([folder.parent / "core" / "test_trouble.py"]) == set()
+    there = names_of_tests(folder / f"test_{name}.py" for name in ways)
+    assert named - there - names_of_tests([folder.parent / "core" / "test_trouble.py"]) == set()
     assert there - named == {"test_the_document_names_each_of_these_and_no_other"}
