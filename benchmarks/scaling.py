@@ -71,7 +71,7 @@ def on_slow_cores(runs: int, hours: int, logs: int, share: float, most: int) -> 
     plan = Plan(objects="made-up", hours=hours, logs_per_hour=logs)
 
     def rationed(number: int) -> Sample:
-        with shares(share, number):
+        with shares(share, number + 1):
             return validate(served, options={"executor": f"local:{number}"})
 
     with serving(plan) as served:
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--logs-per-hour", type=int, default=2500, help="in S3")
-    parser.add_argument("--share", type=float, default=0.3, help="of a core, for each process, where that can be had")
+    parser.add_argument("--share", type=float, default=0.4, help="of a core, for each process, where that can be had")
     parser.add_argument("--copied", type=int, default=2500, help="logs an hour of the local copy")
     parser.add_argument("--events", type=int, default=SIXTY_KILOBYTES, help="in a log of the local copy")
     parser.add_argument("--sizes", type=int, nargs="+", default=[5_000, 15_000, 30_000, 60_000], help="logs, for auto")

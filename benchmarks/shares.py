@@ -1,7 +1,7 @@
 """Slow cores: each process of a command may use a fraction of a core, so that the responder is not what limits them.
 
-With two cores a responder on the same computer takes part of what is measured. Where every process has a third of a core, it
-has the rest. The kernel rations CPU time by cgroup (`cpu` of version 1, `cpu.max` of version 2), which takes root and Linux.
+With two cores a responder on the same computer takes part of what is measured. Where every process has 0.4 of a core, it has
+the rest. The kernel rations CPU time by cgroup (`cpu` of version 1, `cpu.max` of version 2), which takes root and Linux.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 _ROOT: Final = Path("/sys/fs/cgroup")
-_PERIOD: Final = 10_000  # µs in which a share is given; the kernel's own 100,000 would make latency of it
+_PERIOD: Final = (
+    100_000  # µs in which a share is given, as the kernel has it; in shorter ones caches are cold too often
+)
 _LOOK: Final = 0.005  # seconds between two looks for new processes
 
 
