@@ -35,7 +35,7 @@ REFERENCES_AT_LEAST: Final = (
     2_000  # in flight at once are some hundreds: fewer would leave a worker waiting for answers
 )
 ROUNDS: Final = 6  # calls for each worker, of fewer logs where there are not so many: else some are idle at the end
-LARGE: Final = 20_000  # logs of one account-region from which on they are cut
+LARGE: Final = 6_000  # logs of one account-region from which on they are cut
 CALLS_A_WORKER: Final = 3  # under way: two are made at once, and the next is there when one is answered
 _log = logging.getLogger("cloudtrail_validate")
 T = TypeVar("T")

@@ -24,8 +24,9 @@ from cloudtrail_validate.runtime.processes import PipeExecutor
 from cloudtrail_validate.session import Session
 from cloudtrail_validate.stores.transfer import Way
 
-WORTH_DIGESTS: Final = 20_000  # digests to expect (~4 s of a core), from which on starting processes (~0.5 s each) pays
-WORTH_LOGS: Final = 20_000  # named logs, likewise
+# From here on a second process (0.15 s of CPU to start) saves a third of a second and more (docs/performance.md).
+WORTH_DIGESTS: Final = 10_000  # to expect
+WORTH_LOGS: Final = 15_000  # named by the digests of one account-region
 
 
 CALLS_AT_ONCE: Final = 2  # of a process: while one waits for its listing or its last answers, the other is busy
