@@ -179,7 +179,7 @@ def test_latency(raw_proxy: FaultProxy) -> None:
     with Raw(raw_proxy.endpoint) as raw:
         began = time.monotonic()
         assert raw.ask("GET", "/object")[0] == 200
-        assert time.monotonic() - began >= 0.03
+        assert time.monotonic() - began >= 0.029  # a timer may end a little early
 
 
 def test_first_hits_of_each_path(raw_proxy: FaultProxy) -> None:
