@@ -194,9 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hours", type=int, default=8760)
     parser.add_argument("--logs", type=int, default=0)
     parser.add_argument(
-        "--digest", type=float, default=143, help="microseconds of CPU, as benchmarks.cost measures them"
+        "--digest", type=float, default=100, help="microseconds of CPU, as benchmarks.cost measures them"
     )
-    parser.add_argument("--log", type=float, default=96, help="likewise")
+    parser.add_argument("--log", type=float, default=75, help="likewise")
     parser.add_argument("--parts", type=int, nargs="+", default=[1, 20, 80, 320, 1280, 5000, 10_000])
     parser.add_argument("--cores", type=int, default=16)
     parser.add_argument("--machines", type=int, nargs="+", default=[1, 20])
