@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -305,8 +306,6 @@ def _check_tolerated(tolerated: Iterable[str]) -> None:
     for name in sorted(tolerated):
         rule = rules.RULES.get(name)
         if rule is None:
-            from difflib import get_close_matches  # noqa: PLC0415  # after a slip only
-
             near = get_close_matches(name.lower().replace("_", "-"), rules.RULES, n=1)
             hint = f": did you mean {near[0]}?" if near else ""
             raise RequestError(f"--tolerate: expected a rule id (ctvalidate explain lists them), got {name!r}{hint}")

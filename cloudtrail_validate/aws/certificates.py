@@ -40,4 +40,5 @@ def share(client: BaseClient, context: ssl.SSLContext) -> None:
     botocore has no public way to do so. Where it is not where it is now looked for, each connection reads as before.
     """
     with suppress(AttributeError):
-        client._endpoint.http_session._manager.connection_pool_kw["ssl_context"] = context  # type: ignore[attr-defined]
+        inner: Any = client  # whose private parts no stub knows
+        inner._endpoint.http_session._manager.connection_pool_kw["ssl_context"] = context

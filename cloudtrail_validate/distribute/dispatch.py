@@ -16,13 +16,13 @@ import msgspec
 
 from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.findings import FindingSet, Watch
-from cloudtrail_validate.core.model import ChainReport, Finding, Interval, Locator, Status
+from cloudtrail_validate.core.model import Finding, Interval, Locator, Status
 from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.distribute.work import Call, Context, Reply, work
 from cloudtrail_validate.engine.cut import cut
 from cloudtrail_validate.engine.region_audit import named_in
-from cloudtrail_validate.engine.settle import unfinished
+from cloudtrail_validate.engine.settle import unfinished, unproven
 from cloudtrail_validate.engine.stages import LogBatch, LogResult, ProvenChains, RegionResult, Scope
 from cloudtrail_validate.engine.tasks import Answer, Audit, Reconcile, Settle, Task
 from cloudtrail_validate.engine.tools import Tools
@@ -172,20 +172,7 @@ def _groups(batches: Sequence[LogBatch], most: int) -> Iterator[list[LogBatch]]:
 
 def _lost_region(region: AccountRegion, window: Interval) -> RegionResult:
     """The result of an account-region that no worker could validate."""
-    found = FindingSet()
-    detail = "the processes that were to validate it ended before they answered"
-    found.add(
-        Finding(
-            rules.DIGEST_UNREADABLE,
-            Status.UNVERIFIABLE,
-            region.account,
-            region.region,
-            region.trail or None,
-            interval=window,
-            detail=detail,
-        )
-    )
-    return RegionResult(region, (ChainReport(region.nameless, unfinished=True),), found.freeze(), unfinished=True)
+    return unproven(region, window, "the processes that were to validate it ended before they answered")
 
 
 def _lost_batch(batch: LogBatch, window: Interval) -> LogResult:

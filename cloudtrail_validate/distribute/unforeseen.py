@@ -20,18 +20,18 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from cloudtrail_validate.core import rules
 from cloudtrail_validate.core.chain import absent
 from cloudtrail_validate.core.errors import AbsentError, StoreError
 from cloudtrail_validate.core.expectation import further
 from cloudtrail_validate.core.findings import FindingSet
 from cloudtrail_validate.core.layout import DIGEST_KIND, day_path
-from cloudtrail_validate.core.model import ChainId, ChainReport, Finding, Interval, Kind, Status
+from cloudtrail_validate.core.model import ChainId, ChainReport, Interval, Kind
 from cloudtrail_validate.core.plan import AccountRegion, Plan, Target
 from cloudtrail_validate.core.signature import RegionKeys
 from cloudtrail_validate.engine.listing import entry_of
 from cloudtrail_validate.engine.region_audit import RegionAudit
 from cloudtrail_validate.engine.run import REGIONS_AT_ONCE
+from cloudtrail_validate.engine.settle import unproven
 from cloudtrail_validate.engine.stages import RegionResult, Scope
 from cloudtrail_validate.engine.tools import make_tools
 from cloudtrail_validate.runtime.limits import RateLimiter
@@ -187,7 +187,7 @@ def judge(target: Target, seen: Seen, parts: Sequence[Beyond | None], window: In
         elif (place in not_all_listed and (blind or name in later or place in doubtful)) or (
             place not in listed and region.account in seen.unlisted
         ):
-            out.append(_unseen(region, window))
+            out.append(unproven(region, window, _UNSEEN))
         else:
             out.append(_absent(region, window))
     return out
@@ -205,20 +205,3 @@ def _absent(region: AccountRegion, window: Interval) -> RegionResult:
         found.add(finding)
     report = ChainReport(region.nameless, judgement.counts, covered=judgement.covered, gaps=judgement.gaps)
     return RegionResult(region, (report,), found.freeze())
-
-
-def _unseen(region: AccountRegion, window: Interval) -> RegionResult:
-    """Return the result of an account-region in which nobody has read what there may be of the trail."""
-    found = FindingSet()
-    found.add(
-        Finding(
-            rules.DIGEST_UNREADABLE,
-            Status.UNVERIFIABLE,
-            region.account,
-            region.region,
-            region.trail,
-            interval=window,
-            detail=_UNSEEN,
-        )
-    )
-    return RegionResult(region, (ChainReport(region.nameless, unfinished=True),), found.freeze(), unfinished=True)

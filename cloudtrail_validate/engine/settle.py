@@ -25,6 +25,7 @@ from cloudtrail_validate.core.model import (
     Locator,
     Status,
 )
+from cloudtrail_validate.core.plan import AccountRegion
 from cloudtrail_validate.core.unreferenced import UnreferencedFile, Writer
 from cloudtrail_validate.engine.digest_reader import DigestReader
 from cloudtrail_validate.engine.stages import (
@@ -46,6 +47,24 @@ async def settle(
     """Judge one account-region, once all of its logs are reconciled. Findings are in the result, and told at once."""
     settler = Settler(proven, results, scope, tools)
     return settler.settle(await _inquire(proven, results, scope, tools, reader))
+
+
+def unproven(region: AccountRegion, window: Interval, detail: str) -> RegionResult:
+    """Return the result of an account-region of which nothing is known, and why."""
+    found = FindingSet()
+    chain = region.nameless
+    found.add(
+        Finding(
+            rules.DIGEST_UNREADABLE,
+            Status.UNVERIFIABLE,
+            chain.account,
+            chain.region,
+            region.trail or None,
+            interval=window,
+            detail=detail,
+        )
+    )
+    return RegionResult(region, (ChainReport(chain, unfinished=True),), found.freeze(), unfinished=True)
 
 
 def unfinished(proven: ProvenChains, results: Sequence[LogResult]) -> RegionResult:
