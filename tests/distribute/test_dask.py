@@ -45,7 +45,7 @@ class Cluster:
     def __init__(self, folder: Path, *options: str) -> None:
         self.file = folder / "scheduler.json"
         told = ["--scheduler-file", str(self.file), *options]
-        here = ["--host", "127.0.0.1", "--no-dashboard"]
+        here = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
         self.scheduler = self._start("dask_scheduler", *told, *here, "--port", "0")
         alone = ["--nthreads", "1", "--no-nanny"]
         self.workers = [self._start("dask_worker", *told, *here, *alone) for _ in range(WORKERS)]
