@@ -31,9 +31,7 @@ from cloudtrail_validate.runtime.loop import together
 ATTEMPTS: Final = 3  # a call is made, before what it was to do counts as unproven
 REGIONS_A_CALL: Final = 24  # account-regions: enough to keep a worker's requests in flight where each has few digests
 REFERENCES_A_CALL: Final = 12_000  # logs of large account-regions, ~1 s of a core
-REFERENCES_AT_LEAST: Final = (
-    2_000  # in flight at once are some hundreds: fewer would leave a worker waiting for answers
-)
+REFERENCES_AT_LEAST: Final = 2_000  # some hundreds are in flight: fewer would leave a worker waiting for answers
 ROUNDS: Final = 6  # calls for each worker, of fewer logs where there are not so many: else some are idle at the end
 LARGE: Final = 6_000  # logs of one account-region from which on they are cut
 CALLS_A_WORKER: Final = 3  # under way: two are made at once, and the next is there when one is answered

@@ -27,8 +27,6 @@ from cloudtrail_validate.stores.transfer import Way
 # From here on a second process (0.15 s of CPU to start) saves a third of a second and more (docs/performance.md).
 WORTH_DIGESTS: Final = 10_000  # to expect
 WORTH_LOGS: Final = 15_000  # named by the digests of one account-region
-
-
 CALLS_AT_ONCE: Final = 2  # of a process: while one waits for its listing or its last answers, the other is busy
 _LOOKED_AT: Final = 3  # account-regions of which a digest is read before others read them
 Look = Callable[[str, Sequence[str]], Awaitable[None]]
