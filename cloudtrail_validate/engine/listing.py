@@ -148,9 +148,8 @@ class Finder:
         self._window = window
         self._now = now
         self._found = Found()
-        self._tells = (
-            not region.logs_elsewhere
-        )  # else who looked into the folder before has told of what is no digest there
+        # Of what is no digest here: where the logs are elsewhere's, who looked into the folder before has told of it.
+        self._tells = not region.logs_elsewhere
 
     async def find(self) -> Found:
         """Find them. Failures of the listing are part of the answer."""
