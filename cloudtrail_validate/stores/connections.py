@@ -63,9 +63,8 @@ Orders = Sequence[tuple[Order, Transfer]]
 class Handle(pycurl.Curl):
     """A handle of libcurl, the route that it is set up for, and what it is busy with."""
 
-    route: (
-        Route | None
-    )  # no values here: pycurl keeps attributes in a place of its own, and finds those of the class first
+    # No values here: pycurl keeps attributes in a place of its own, and finds those of the class first.
+    route: Route | None
     transfer: Transfer | None
 
     def __init__(self) -> None:
